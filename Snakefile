@@ -1,0 +1,45 @@
+"""From tweets and images to features, trained systems and a comparison.
+
+`snakemake --cores all` builds everything that `run:` in the config selects; the targets below build
+a part. Settings: workflow/config/default.yaml, overlaid with `--configfile`.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.25")
+
+
+configfile: workflow.source_path("workflow/config/default.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/dataset.smk"
+include: "workflow/rules/grounding.smk"
+include: "workflow/rules/weights.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    write_spec,
+    write_run_spec,
+    summarize,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.verify.input,
+        rules.dictionaries.input,
+        rules.report.input,
+
+
+onstart:
+    start_errors()
+
+
+onerror:
+    show_errors()

@@ -1,0 +1,49 @@
+"""Caption lists as they circulate with the Twitter corpora: one `name.jpg :caption` a line."""
+
+from pathlib import Path
+
+from extract.errors import DataError, MissingFileError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp")
+
+
+def read_caption_list(path: Path) -> dict[str, list[str]]:
+    """Read a caption list.
+
+    The name ends at the first ` :`, so a caption may hold colons. Blank lines are skipped.
+
+    Returns:
+        Image name without its image extension -> captions in file order. Dots that do not begin
+        an image extension belong to the name.
+
+    Raises:
+        MissingFileError: no such file.
+        DataError: a line without ` :`, without a name, or not UTF-8.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such caption list. Check `captions` of the dataset.")
+    captions: dict[str, list[str]] = {}
+    for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}:{number}: not UTF-8. Convert the file to UTF-8.") from error
+        if not line:
+            continue
+        name, separator, caption = line.partition(" :")
+        if not separator or not name.strip():
+            raise DataError(
+                f"{path}:{number}: expected `name.jpg :caption`, got {line[:60]!r}. "
+                "Correct or remove the line."
+            )
+        captions.setdefault(strip_image_suffix(name.strip()), []).append(caption.strip())
+    return captions
+
+
+def strip_image_suffix(name: str) -> str:
+    """Return a file name without its image extension, in whatever case; else the whole name."""
+    for suffix in IMAGE_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name

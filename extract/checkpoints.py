@@ -1,0 +1,175 @@
+"""Read tensors from a checkpoint file or folder, and see that every one of them is used."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from extract.errors import DataError, MissingFileError
+
+if TYPE_CHECKING:
+    import torch
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the one checkpoint file that a path is, or that a folder holds.
+
+    Raises:
+        MissingFileError: no such path, or no checkpoint in the folder.
+        DataError: several checkpoints; none of them is the obvious one.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise MissingFileError(f"{path}: no such checkpoint file or folder.")
+    preferred = path / "model.safetensors"
+    if preferred.is_file():
+        return preferred
+    found = sorted(
+        file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")
+    )
+    if not found:
+        raise MissingFileError(
+            f"{path}: no checkpoint in this folder (one of *{' *'.join(SUFFIXES)})."
+        )
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise DataError(f"{path}: {len(found)} checkpoints ({names}). Give the path of one file.")
+    return found[0]
+
+
+def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
+    """Read a flat name -> tensor mapping without running any code from the file.
+
+    Args:
+        path: a `.safetensors` file, or a torch file that the weights-only loader accepts.
+
+    Raises:
+        DataError: the file is damaged, holds other objects, or is no flat mapping of tensors.
+    """
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a checkpoint of plain tensors ({_first_line(error)}). "
+            "Compare its checksum with the source's."
+        ) from error
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in tensors.values()
+    ):
+        raise DataError(f"{path}: expected a mapping of names to tensors.")
+    return dict(tensors)
+
+
+def check_tensors(
+    found: Mapping[str, "torch.Tensor"], expected: Mapping[str, "torch.Tensor"], path: Path
+) -> None:
+    """See that two sets of tensors have the same names and shapes.
+
+    Raises:
+        DataError: a name is missing or unexpected, or a shape differs.
+    """
+    problems = [f"missing {name}" for name in sorted(set(expected) - set(found))]
+    problems += [f"unexpected {name}" for name in sorted(set(found) - set(expected))]
+    problems += [
+        f"{name} has shape {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in sorted(set(found) & set(expected))
+        if found[name].shape != expected[name].shape
+    ]
+    _raise_if(problems, path)
+
+
+def load_pretrained(model_class: Any, path: Path, *, may_be_unused: Iterable[str] = ()) -> Any:
+    """Load a transformers checkpoint folder in float32, in evaluation mode, from disk only.
+
+    Args:
+        model_class: with `from_pretrained`, e.g. `CLIPVisionModel`.
+        path: the folder.
+        may_be_unused: as in `check_loading_info`.
+
+    Raises:
+        DataError: the tensors are not those of the model.
+    """
+    import torch
+
+    with quiet_transformers():
+        # Without an explicit dtype a half-precision file would be computed in half precision.
+        model, info = model_class.from_pretrained(
+            path,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            # Reported in `info` rather than raised, so that the message can name the tensor.
+            ignore_mismatched_sizes=True,
+        )
+    check_loading_info(info, path, may_be_unused=may_be_unused)
+    return model.eval()
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence progress bars and the report of unused tensors, which `check_loading_info` judges."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    has_bar = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if has_bar:
+            logging.enable_progress_bar()
+
+
+def check_loading_info(
+    info: Mapping[str, Any], path: Path, *, may_be_unused: Iterable[str] = ()
+) -> None:
+    """See that transformers left no tensor at random and skipped none that belongs to the model.
+
+    Args:
+        info: what `from_pretrained(..., output_loading_info=True)` returns beside the model.
+        path: the checkpoint folder, for the message.
+        may_be_unused: prefixes of tensors that the file may hold besides, e.g. `text_model.`.
+
+    Raises:
+        DataError: a tensor is missing, unexpected or of another shape.
+    """
+    allowed = tuple(may_be_unused)
+    problems = [f"missing {name}" for name in sorted(info["missing_keys"])]
+    problems += [
+        f"unexpected {name}"
+        for name in sorted(info["unexpected_keys"])
+        # Old checkpoints store this buffer of counting numbers.
+        if not name.startswith(allowed) and not name.endswith("position_ids")
+    ]
+    problems += [
+        f"other shape: {mismatch}" for mismatch in sorted(info["mismatched_keys"], key=str)
+    ]
+    problems += list(info.get("error_msgs", ()))
+    _raise_if(problems, path)
+
+
+def _raise_if(problems: list[str], path: Path) -> None:
+    if problems:
+        shown = "; ".join(problems[:4])
+        more = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
+        raise DataError(
+            f"{path}: the tensors are not those of the model: {shown}{more}. "
+            "Check that the weights entry names the right checkpoint."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

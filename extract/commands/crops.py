@@ -1,0 +1,73 @@
+"""`crops`: a grounding store and the images -> one PNG a box, and `crops.jsonl`."""
+
+import argparse
+import json
+import logging
+import time
+from pathlib import Path
+
+HELP = "Cut the boxes of a grounding store out of the images."
+EXAMPLE = (
+    "python -m extract crops --store results/x/features/yolo_world.h5 "
+    "--images results/x/images.tsv --out results/x/crops/yolo_world"
+)
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare store, images, output folder and smallest crop."""
+    parser.add_argument("--store", type=Path, required=True, help="merged grounding store (.h5)")
+    parser.add_argument("--images", type=Path, required=True, help="images.tsv of the dataset")
+    parser.add_argument("--out", type=Path, required=True, help="folder of crops and crops.jsonl")
+    parser.add_argument(
+        "--min-size", type=int, default=1, metavar="PX", help="smallest side of a crop (default 1)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the crops, remove those of earlier runs that are not wanted, then `crops.jsonl`."""
+    from extract import crops
+    from extract.errors import ConfigError, DataError
+    from extract.logs import Progress
+    from extract.manifest import read_images
+    from extract.store import FeatureStore
+
+    if args.min_size < 1:
+        raise ConfigError(f"--min-size: expected at least 1 px, got {args.min_size}")
+    images = {row.image_id: row for row in read_images(args.images)}
+    started = time.monotonic()
+    args.out.mkdir(parents=True, exist_ok=True)
+    manifest = args.out / crops.MANIFEST
+    with FeatureStore(args.store) as store:
+        if not store.outputs.boxes:
+            raise DataError(f"{args.store}: has no boxes, so it is not a grounding store.")
+        unknown = [image_id for image_id in store.ids if image_id not in images]
+        if unknown:
+            raise DataError(
+                f"{args.store}: {len(unknown)} images are not in {args.images}, e.g. "
+                f"{unknown[0]!r}. Give the images.tsv that the store was made from."
+            )
+        logger.info("crops: %d images of %s", len(store.ids), args.store)
+        # From here to its rewriting the folder is not complete.
+        manifest.unlink(missing_ok=True)
+        progress = Progress("crops", len(store.ids))
+        done = []
+        for image_id in store.ids:
+            plan = crops.plan_crops(
+                store.item(image_id), images[image_id], min_size_px=args.min_size
+            )
+            crops.cut_crops(plan, Path(images[image_id].path), args.out)
+            done += plan
+            progress.update(1)
+    removed = crops.remove_old_crops(args.out, (crop.crop for crop in done if crop.crop))
+    crops.write_manifest(manifest, done)
+    counts = {
+        "images": len(store.ids),
+        "images_with_crops": len({crop.image_id for crop in done if crop.crop}),
+        "crops": sum(crop.crop is not None for crop in done),
+        "dropped": crops.count_dropped(done),
+        "old_files_removed": removed,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    logger.info(json.dumps(counts))

@@ -1,0 +1,45 @@
+"""`dataset`: raw corpus -> samples, image manifest and counts."""
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "Read a corpus and its images into samples/*.jsonl, images.tsv and stats.json."
+EXAMPLE = (
+    "python -m extract dataset --reader conll_imgid --root data/mine --images data/mine/images "
+    "--out results/mine"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the corpus and the outputs."""
+    parser.add_argument("--reader", required=True, help="a name in extract/datasets/")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the split files")
+    parser.add_argument("--images", type=Path, help="image folder (leave out: corpus without)")
+    parser.add_argument("--evidence", type=Path, help="TSV of image id and evidence kind")
+    parser.add_argument("--text", default="{}", help="JSON: labels, entity_types, type_map, files")
+    parser.add_argument("--splits", nargs="+", default=["train", "valid", "test"])
+    parser.add_argument("--max-bad-images", type=float, default=0.05, help="fraction 0-1")
+    parser.add_argument("--check-counts", action="store_true", help="fail on another copy")
+    parser.add_argument("--workers", type=int, default=2, help="decoding threads")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prepare the dataset."""
+    from extract.datasets.base import TextSettings
+    from extract.options import options_from
+    from extract.prepare import prepare_dataset
+
+    prepare_dataset(
+        args.reader,
+        args.root,
+        args.out,
+        settings=options_from(TextSettings, json.loads(args.text), "--text"),
+        splits=args.splits,
+        image_folder=args.images,
+        evidence=args.evidence,
+        max_bad_images=args.max_bad_images,
+        check_counts=args.check_counts,
+        workers=args.workers,
+    )

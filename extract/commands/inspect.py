@@ -1,0 +1,53 @@
+"""`inspect`: what a feature file holds, in words, for one item or all."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+HELP = "Show what a feature file holds: columns, counts, provenance, or the rows of one id."
+EXAMPLE = "python -m extract inspect results/x/features/ocr.h5 --id 17_06_12483"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the file and the item."""
+    parser.add_argument("file", type=Path, help="merged feature file")
+    parser.add_argument("--id", help="image id whose rows to show")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write JSON to standard output."""
+    from extract.store import FeatureStore
+
+    with FeatureStore(args.file) as store:
+        shown = describe_item(store, args.id) if args.id else describe_store(store)
+    sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
+
+
+def describe_store(store) -> dict:
+    """Return columns, counts and provenance of a store."""
+    return {
+        "items": len(store),
+        "id_kind": store.id_kind,
+        "fingerprint": store.fingerprint,
+        "status": store.status_counts(),
+        "outputs": vars(store.outputs),
+        "provenance": store.provenance,
+    }
+
+
+def describe_item(store, image_id: str) -> dict:
+    """Return status and rows of one item; features as shape, range and mean."""
+    item = store.item(image_id)
+    shown: dict = {"id": image_id, "status": item.status, "reason": item.reason}
+    if item.features is not None:
+        values = item.features.astype("float32")
+        shown["features"] = {"shape": list(values.shape)}
+        if values.size:
+            stats = {"min": values.min(), "max": values.max(), "mean": values.mean()}
+            shown["features"] |= {key: float(value) for key, value in stats.items()}
+    for name in ("text", "boxes", "scores", "labels"):
+        column = getattr(item, name)
+        if column is not None:
+            shown[name] = column if name == "text" else column.tolist()
+    return shown

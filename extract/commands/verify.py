@@ -1,0 +1,32 @@
+"""`verify`: is a feature file whole, and does it fit the manifest?"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+HELP = "Check a feature file: format, checksums, finite rows, ids of the manifest."
+EXAMPLE = "python -m extract verify results/x/features/vgg16.h5 --images results/x/images.tsv"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the file, the manifest and the report."""
+    parser.add_argument("file", type=Path, help="merged feature file")
+    parser.add_argument("--images", type=Path, help="images.tsv that it must cover")
+    parser.add_argument("--out", type=Path, help="JSON report (default: standard output)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write counts, or fail with every finding."""
+    from extract.atomic import write_json
+    from extract.manifest import read_images
+    from extract.store import verify_store
+
+    images = read_images(args.images) if args.images else None
+    report = verify_store(args.file, images)
+    leftovers = sorted(path.name for path in args.file.parent.parent.glob("shards/*.partial"))
+    report["stale_partials"] = leftovers
+    if args.out:
+        write_json(args.out, report)
+    else:
+        sys.stdout.write(json.dumps(report, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,129 @@
+"""CoNLL text with `IMGID:` lines, as Twitter-2015, Twitter-2017 and SNAP are distributed.
+
+A sample is `IMGID:<id>`, then one `token<TAB>tag` a line; a blank line, the next `IMGID:` or the end
+of the file closes it. Only tab and space separate columns: a token may be a no-break space (it is,
+once, in Twitter-2015). Image ids are strings: `17_06_12483` and `O_3993` are no numbers.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from extract.datasets.base import TextSettings
+from extract.errors import DataError, MissingFileError, near_match
+from extract.manifest import Sample
+from extract.tags import split_tag
+
+CITATION = ""
+LICENCE = ""
+EXPECTED: dict[str, dict[str, int]] = {}
+SPLIT_FILES = {
+    "train": ("train.txt",),
+    "valid": ("valid.txt", "dev.txt", "val.txt"),
+    "test": ("test.txt",),
+}
+_HEADER = "IMGID:"
+_COLUMN_GAP = re.compile(r"[\t ]+")
+
+
+def find_split_file(root: Path, split: str, settings: TextSettings) -> Path:
+    """Return the file of a split.
+
+    Raises:
+        MissingFileError: none of the usual names is in `root`.
+    """
+    names = (settings.files[split],) if split in settings.files else SPLIT_FILES[split]
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    raise MissingFileError(
+        f"{root}: no file for split '{split}' (tried {', '.join(names)}). "
+        "data/README.md says how to obtain each corpus and where its files go."
+    )
+
+
+def iter_samples(root: Path, split: str, settings: TextSettings) -> Iterator[Sample]:
+    """Yield the samples of a split in file order, with ids `<split>-00000`, `<split>-00001`, ...
+
+    Raises:
+        DataError: a line breaks the format; the message names file and line.
+    """
+    path = find_split_file(Path(root), split, settings)
+    image_id, header_line, tokens, tags = None, 0, [], []
+    count = 0
+
+    def close_sample() -> Sample:
+        if not tokens:
+            raise DataError(f"{path}:{header_line}: '{_HEADER}{image_id}' has no token line")
+        gold = list(tags) if settings.labels else None
+        return Sample(f"{split}-{count:05d}", image_id, list(tokens), gold)
+
+    for number, line in _read_lines(path):
+        if line.startswith(_HEADER):
+            if image_id is not None:
+                yield close_sample()
+                count += 1
+            image_id, header_line, tokens, tags = line[len(_HEADER) :].strip(), number, [], []
+            if not image_id:
+                raise DataError(f"{path}:{number}: '{_HEADER}' without an image id")
+        elif not line.strip("\t "):
+            if image_id is not None and tokens:
+                yield close_sample()
+                count += 1
+                image_id = None
+        elif image_id is None:
+            raise DataError(
+                f"{path}:{number}: expected '{_HEADER}<image id>' before the first token of a "
+                f"sample, got {line[:40]!r}"
+            )
+        else:
+            token, tag = _split_line(line, path, number, settings)
+            tokens.append(token)
+            tags.append(tag)
+    if image_id is not None:
+        yield close_sample()
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number, line) split at LF or CRLF only: tokens may hold other Unicode separators."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{number}: not UTF-8 (byte {data[error.start]:#04x}). Convert the file to UTF-8."
+        ) from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if "\0" in line:
+            raise DataError(f"{path}:{number}: holds a NUL byte; is this a text file?")
+        yield number, line.removesuffix("\r")
+
+
+def _split_line(line: str, path: Path, number: int, settings: TextSettings) -> tuple[str, str]:
+    """Return (token, tag) of `token<TAB>tag`, or (token, "") when there are no labels."""
+    columns = _COLUMN_GAP.split(line.strip("\t "))
+    if not settings.labels:
+        return columns[0], ""
+    if len(columns) == 1:
+        raise DataError(
+            f"{path}:{number}: expected 'token<TAB>tag', got one column {columns[0][:40]!r}. "
+            "For text without tags set `labels: false`."
+        )
+    if len(columns) > 2:
+        raise DataError(f"{path}:{number}: expected 2 columns, got {len(columns)}: {line[:60]!r}")
+    return columns[0], _legal_tag(columns[1], path, number, settings)
+
+
+def _legal_tag(tag: str, path: Path, number: int, settings: TextSettings) -> str:
+    if tag == "O":
+        return tag
+    prefix, entity_type = split_tag(tag)
+    entity_type = settings.type_map.get(entity_type, entity_type)
+    if prefix in ("B", "I") and entity_type in settings.entity_types:
+        return f"{prefix}-{entity_type}"
+    legal = ["O", *(f"{p}-{name}" for name in settings.entity_types for p in "BI")]
+    raise DataError(
+        f"{path}:{number}: tag '{tag}' is not in the tag set "
+        f"{{{', '.join(settings.entity_types)}}}.{near_match(tag, legal)}"
+    )

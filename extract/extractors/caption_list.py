@@ -1,0 +1,42 @@
+"""Captions that come with a corpus, in the same store format as captions made here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from extract.extractors import base
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the values."""
+
+    max_captions: int | None = None
+    """How many captions of an image are kept, in file order; None means all."""
+
+    def __post_init__(self) -> None:
+        if self.max_captions is not None and self.max_captions < 1:
+            raise ValueError(f"max_captions must be at least 1 or null, got {self.max_captions}")
+
+
+class Extractor(base.Extractor):
+    """Text rows from the corpus's caption list; reads no image."""
+
+    needs = frozenset({"captions"})
+
+    @classmethod
+    def outputs(cls, options: Options) -> base.Outputs:
+        """Text alone: a list states no scores."""
+        return base.Outputs(text=True)
+
+    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        """Return the captions of each image in file order."""
+        return [self._extract_one(item) for item in batch]
+
+    def _extract_one(self, item: base.Item) -> base.ItemFeatures:
+        captions = [caption for caption in item.captions if caption.strip()]
+        captions = captions[: self.options.max_captions]
+        if not captions:
+            return base.nothing_found("no caption in the list", self.outputs(self.options))
+        return base.ItemFeatures(text=captions)

@@ -1,0 +1,162 @@
+"""CLIP vision tower: one row a patch (`grid`) or one projected vector an image (`global`).
+
+`grid` is the residual stream after the last layer, without CLIP's final layer norm (which CLIP
+itself applies to the class token alone) and without the class token. `global` is the image
+embedding in the space shared with text, not scaled to unit length.
+
+Source: Radford et al. 2021, Learning Transferable Visual Models From Natural Language Supervision.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from extract.checkpoints import load_pretrained
+from extract.errors import ConfigError, DataError, MissingFileError
+from extract.extractors import base
+from extract.images import center_crop, normalize, resize_shorter_side
+
+VERSION = 1
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+# A full CLIP checkpoint also holds the text tower.
+_TEXT_TENSORS = ("text_model.", "text_projection.", "logit_scale")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the values."""
+
+    output: Literal["grid", "global"] = "grid"
+    """`grid`: patch states; `global`: the projected image embedding."""
+    image_size: int = 224
+    """Shorter side in px after the bicubic resize, and side of the centre crop; checked."""
+    patch_size: int = 32
+    """Side in px of a patch; checked against the checkpoint."""
+    feature_dim: int = 768
+    """Width of the tower (`grid`) or of the projection (`global`, 512 in ViT-B); checked."""
+    mean: tuple[float, float, float] = CLIP_MEAN
+    """Of the RGB channels, 0-1; must be that of the checkpoint's `preprocessor_config.json`."""
+    std: tuple[float, float, float] = CLIP_STD
+    """Of the RGB channels, 0-1; must be that of the checkpoint's `preprocessor_config.json`."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of the stored features."""
+
+    def __post_init__(self) -> None:
+        if self.patch_size < 1 or self.image_size < self.patch_size:
+            raise ValueError(
+                f"image_size must be at least patch_size, got {self.image_size} and "
+                f"{self.patch_size}"
+            )
+
+
+class Extractor(base.Extractor):
+    """A `CLIPModel`, `CLIPVisionModel` or `CLIPVisionModelWithProjection` checkpoint folder."""
+
+    roles = ("vision",)
+
+    @classmethod
+    def outputs(cls, options: Options) -> base.Outputs:
+        """One row a patch with a grid, or one row."""
+        cells = options.image_size // options.patch_size
+        return base.Outputs(
+            feature_dim=options.feature_dim,
+            feature_dtype=options.dtype,
+            grid=(cells, cells) if options.output == "grid" else None,
+        )
+
+    def load(self, weights: Mapping[str, Path], device: str) -> None:
+        """Load the vision part of a checkpoint folder.
+
+        Raises:
+            MissingFileError: the folder has no `config.json`.
+            ConfigError: an option does not describe the checkpoint.
+            DataError: not a CLIP checkpoint, or its vision tensors are not complete.
+        """
+        import torch
+        from transformers import CLIPVisionModel, CLIPVisionModelWithProjection
+
+        path = Path(weights["vision"])
+        self._check_config(_read_json(path / "config.json"), path)
+        self._check_preprocessing(path)
+        is_grid = self.options.output == "grid"
+        model_class = CLIPVisionModel if is_grid else CLIPVisionModelWithProjection
+        unused = (*_TEXT_TENSORS, "visual_projection.") if is_grid else _TEXT_TENSORS
+        model = load_pretrained(model_class, path, may_be_unused=unused)
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+
+    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        """Return patch rows (row-major) or one row an image."""
+        import torch
+
+        if not batch:
+            return []
+        pixels = torch.from_numpy(self.preprocess([item.image for item in batch]))
+        with torch.inference_mode():
+            result = self.model(pixel_values=pixels.to(self.device))
+        if self.options.output == "grid":
+            rows = result.last_hidden_state[:, 1:]  # shape: (B, R, D), without the class token
+        else:
+            rows = result.image_embeds[:, None]  # shape: (B, 1, D)
+        arrays = rows.float().cpu().numpy()
+        return [base.ItemFeatures(features=item.astype(self.options.dtype)) for item in arrays]
+
+    def preprocess(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Return network input, shape (B, 3, image_size, image_size), float32."""
+        size = self.options.image_size
+        cropped = [center_crop(resize_shorter_side(image, size), size) for image in images]
+        return normalize(cropped, self.options.mean, self.options.std)
+
+    def _check_config(self, config: Mapping[str, Any], path: Path) -> None:
+        if config.get("model_type") not in ("clip", "clip_vision_model"):
+            raise DataError(
+                f"{path}: expected a CLIP checkpoint, got model_type {config.get('model_type')!r}."
+            )
+        from transformers import CLIPConfig, CLIPVisionConfig
+
+        # The classes fill in what a config.json leaves to their defaults.
+        if config["model_type"] == "clip":
+            full = CLIPConfig.from_dict(dict(config))
+            vision, projection_dim = full.vision_config, full.projection_dim
+        else:
+            vision = CLIPVisionConfig.from_dict(dict(config))
+            projection_dim = vision.projection_dim
+        is_grid = self.options.output == "grid"
+        self._check_option("image_size", vision.image_size, path)
+        self._check_option("patch_size", vision.patch_size, path)
+        self._check_option("feature_dim", vision.hidden_size if is_grid else projection_dim, path)
+
+    def _check_preprocessing(self, path: Path) -> None:
+        """Compare mean and std with the checkpoint's own, where it states them."""
+        file = path / "preprocessor_config.json"
+        if not file.is_file():
+            return
+        stated = _read_json(file)
+        for option, key in (("mean", "image_mean"), ("std", "image_std")):
+            if key in stated:
+                self._check_option(option, tuple(stated[key]), path)
+
+    def _check_option(self, name: str, expected: Any, path: Path) -> None:
+        if getattr(self.options, name) != expected:
+            raise ConfigError(
+                f"clip: option {name} is {getattr(self.options, name)}, but the checkpoint {path} "
+                f"has {expected} (output: {self.options.output}). Set {name}: {expected}."
+            )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object of a checkpoint folder."""
+    if not file.is_file():
+        raise MissingFileError(f"{file}: no such file; expected a CLIP checkpoint folder.")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file}: not a JSON object ({error}).") from error

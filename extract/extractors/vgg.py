@@ -1,0 +1,192 @@
+"""VGG grid features: the output of the last pooling layer, one row a cell, row-major.
+
+With VGG-16 and 224 px images this is the 49 x 512 grid that ACN reads.
+
+Source: Simonyan & Zisserman 2015, Very Deep Convolutional Networks, configuration D;
+Zhang et al. 2018, Adaptive Co-attention Network, sec. "Image Feature Extractor".
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from extract.checkpoints import check_tensors, find_checkpoint, read_tensors
+from extract.errors import ConfigError, DataError
+from extract.extractors import base
+from extract.images import FilterName, normalize, resize_exact, to_array
+
+VERSION = 1
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Means of the *blue, green, red* channels on the scale 0-255; see `upstream_pixels`.
+_UPSTREAM_MEANS = (103.939, 116.779, 123.68)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the values."""
+
+    image_size: int = 224
+    """Side in px of the square to which an image is resized, whatever its aspect ratio."""
+    preset: Literal["clean", "upstream"] = "clean"
+    """`clean`: normalised as the checkpoint expects. `upstream`: the pixels of the published ACN
+    features, with their means in the wrong channel order and wrapped negative values."""
+    resample: FilterName = "bicubic"
+    """Filter of the resize; both antialias."""
+    feature_dim: int = 512
+    """Channels of the last convolution; checked against the checkpoint."""
+    stride_px: int = 32
+    """Pixels a grid cell covers: 2 to the number of pooling layers; checked."""
+    compute: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the convolutions; bfloat16 is autocast (3 significant digits)."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of the stored features."""
+
+    def __post_init__(self) -> None:
+        if self.stride_px < 1 or self.image_size < 1 or self.image_size % self.stride_px:
+            raise ValueError(
+                f"image_size must be a multiple of stride_px, got {self.image_size} and "
+                f"{self.stride_px}"
+            )
+
+
+class Extractor(base.Extractor):
+    """The convolutional stack of a VGG network, in evaluation mode."""
+
+    roles = ("vision",)
+
+    @classmethod
+    def outputs(cls, options: Options) -> base.Outputs:
+        """One row of `feature_dim` values a grid cell."""
+        cells = options.image_size // options.stride_px
+        return base.Outputs(
+            feature_dim=options.feature_dim, feature_dtype=options.dtype, grid=(cells, cells)
+        )
+
+    def load(self, weights: Mapping[str, Path], device: str) -> None:
+        """Load torchvision's checkpoint, or a folder with `config.json` and one checkpoint.
+
+        Raises:
+            DataError: the tensors are not those of the architecture.
+            ConfigError: `feature_dim` or `stride_px` does not describe the checkpoint.
+        """
+        import torch
+
+        path = Path(weights["vision"])
+        config = read_config(path)
+        self._check_options(config, path)
+        self.mean, self.std = tuple(config["mean"]), tuple(config["std"])
+        features = build_features(config)
+        checkpoint = find_checkpoint(path)
+        # The classifier of an ImageNet checkpoint has no part in the grid.
+        tensors = {
+            name: tensor
+            for name, tensor in read_tensors(checkpoint).items()
+            if not name.startswith("classifier.")
+        }
+        expected = {f"features.{name}": value for name, value in features.state_dict().items()}
+        check_tensors(tensors, expected, checkpoint)
+        features.load_state_dict(
+            {name.removeprefix("features."): tensor for name, tensor in tensors.items()}
+        )
+        self.device = torch.device(device)
+        self.features = features.eval().to(self.device, memory_format=torch.channels_last)
+
+    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        """Return `rows x columns` features an image; cell (r, c) is row r * columns + c."""
+        import torch
+
+        if not batch:
+            return []
+        pixels = torch.from_numpy(self.preprocess([item.image for item in batch]))
+        pixels = pixels.to(self.device, memory_format=torch.channels_last)
+        is_bfloat16 = self.options.compute == "bfloat16"
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=is_bfloat16),
+        ):
+            grid = self.features(pixels)
+        # shape: (B, D, rows, columns) -> (B, rows * columns, D)
+        rows = grid.flatten(2).transpose(1, 2).float().cpu().numpy()
+        return [base.ItemFeatures(features=item.astype(self.options.dtype)) for item in rows]
+
+    def preprocess(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Return network input, shape (B, 3, image_size, image_size), float32."""
+        size = (self.options.image_size, self.options.image_size)
+        resized = [resize_exact(image, size, resample=self.options.resample) for image in images]
+        if self.options.preset == "clean":
+            return normalize(resized, self.mean, self.std)
+        stacked = np.stack([upstream_pixels(to_array(image)) for image in resized])
+        return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+
+    def _check_options(self, config: Mapping[str, Any], path: Path) -> None:
+        widths = [layer for layer in config["layers"] if layer != "M"]
+        found = {"feature_dim": widths[-1], "stride_px": 2 ** config["layers"].count("M")}
+        for name, value in found.items():
+            if getattr(self.options, name) != value:
+                raise ConfigError(
+                    f"vgg: option {name} is {getattr(self.options, name)}, but the checkpoint "
+                    f"{path} has {value}. Set {name}: {value}."
+                )
+
+
+def upstream_pixels(image: np.ndarray) -> np.ndarray:
+    """Repeat the arithmetic of the published ACN features.
+
+    The means are subtracted from RGB although they are in BGR order, and the result is written
+    back to 8 bits: truncated toward zero, then modulo 256 (0 -> 153, not -104).
+
+    Args:
+        image: shape (H, W, 3), uint8, RGB.
+
+    Returns:
+        Shape (H, W, 3), float32, whole numbers 0-255, not scaled any further.
+    """
+    centered = image.astype(np.float64) - np.array(_UPSTREAM_MEANS)
+    return np.mod(np.trunc(centered).astype(np.int64), 256).astype(np.float32)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the architecture of a checkpoint; without a `config.json` it is VGG-16.
+
+    Raises:
+        DataError: `config.json` is not that of a VGG network.
+    """
+    config = {"batch_norm": False, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    file = path / "config.json"
+    if not file.is_file():
+        from torchvision.models.vgg import cfgs
+
+        return config | {"layers": list(cfgs["D"])}
+    try:
+        config |= json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file}: not a JSON object ({error}).") from error
+    layers = config.get("layers")
+    is_legal = (
+        config.get("architecture") == "vgg"
+        and isinstance(layers, list)
+        and any(layer != "M" for layer in layers)
+        and all(layer == "M" or (type(layer) is int and layer > 0) for layer in layers)
+        and isinstance(config["batch_norm"], bool)
+        and all(len(config[name]) == 3 for name in ("mean", "std"))
+    )
+    if not is_legal:
+        raise DataError(
+            f'{file}: expected {{"architecture": "vgg", "layers": [64, "M", ...], "batch_norm": '
+            f'false, "mean": [3 numbers], "std": [3 numbers]}}, got {config}.'
+        )
+    return config
+
+
+def build_features(config: Mapping[str, Any]):
+    """Return the convolutional stack that a config describes, with fresh weights."""
+    from torchvision.models.vgg import make_layers
+
+    return make_layers(list(config["layers"]), batch_norm=config["batch_norm"])

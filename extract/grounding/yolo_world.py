@@ -1,0 +1,265 @@
+"""YOLO-World as a grounder: each image's own noun phrases are the detector's classes.
+
+The detector is ultralytics' (AGPL-3.0; no other file imports it). Its text tower is not used: it
+wants to install a package. Embeddings come from a CLIP text checkpoint of transformers instead.
+
+Images go through one at a time. The network's attention takes the maximum over all classes, so
+another image's phrases, or another image's padding, would change the boxes.
+
+Source: Cheng et al. 2024, YOLO-World: Real-Time Open-Vocabulary Object Detection.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from extract.checkpoints import check_loading_info, find_checkpoint
+from extract.errors import DataError, MissingToolError, ShapeError
+from extract.extractors.base import Extractor as BaseExtractor
+from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
+from extract.grounding.base import (
+    GROUNDING_OUTPUTS,
+    GroundedRow,
+    distinct_phrases,
+    order_rows,
+    rows_to_features,
+)
+from extract.logs import set_offline
+
+if TYPE_CHECKING:
+    import torch
+
+VERSION = 1
+
+# More boxes than a picture can give after suppression: the cut is ours, one phrase at a time.
+_MAX_DETECTIONS = 30_000
+
+# A full CLIP checkpoint also holds the vision tower.
+_VISION_TENSORS = ("vision_model.", "visual_projection.", "logit_scale")
+
+# ultralytics writes a settings file at import; jobs that run side by side must not share it.
+_SETTINGS: list[tempfile.TemporaryDirectory] = []
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the boxes."""
+
+    threshold: float = 0.05
+    """Boxes of a lower or equal score are left out, 0-1."""
+    iou: float = 0.7
+    """Boxes of one phrase that overlap more (intersection over union) are one, 0-1."""
+    boxes_per_phrase: int = 1
+    """Best boxes kept of each phrase; a place in the image belongs to its best phrase only."""
+    boxes_per_image: int = 16
+    """Best boxes kept of each image."""
+    image_size: int = 640
+    """Longer side in px that the network sees, a multiple of 32."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.threshold <= 1 and 0 <= self.iou <= 1):
+            raise ValueError(
+                f"threshold and iou must be 0 to 1, got {self.threshold} and {self.iou}"
+            )
+        if self.boxes_per_phrase < 1 or self.boxes_per_image < 1:
+            raise ValueError("boxes_per_phrase and boxes_per_image must be at least 1")
+        if self.image_size < 32 or self.image_size % 32:
+            raise ValueError(f"image_size must be a multiple of 32, got {self.image_size}")
+
+
+class Extractor(BaseExtractor):
+    """Boxes of each phrase, best first, in pixels of the upright image."""
+
+    needs = frozenset({"image", "phrases"})
+    roles = ("detector", "text")
+
+    @classmethod
+    def outputs(cls, options: Options) -> Outputs:
+        """Return phrase, box and score."""
+        return GROUNDING_OUTPUTS
+
+    def load(self, weights: Mapping[str, Path], device: str) -> None:
+        """Open the detector (`.pt` of ultralytics) and the CLIP text folder.
+
+        Raises:
+            MissingToolError: ultralytics is not installed.
+            DataError: a checkpoint is not what its role asks for.
+            ShapeError: the text embeddings have not the width that the detector was trained with.
+        """
+        self._device = device
+        self._model = load_detector(find_checkpoint(weights["detector"]), device)
+        self._text = TextEncoder(weights["text"], device)
+        width = self._model.model[-1].cv3[0][-1].out_channels
+        if self._text.width != width:
+            raise ShapeError(
+                f"{weights['text']}: text embeddings have {self._text.width} numbers, but the "
+                f"detector {weights['detector']} compares {width}."
+            )
+
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
+        """Ground the phrases of each image."""
+        return [self._ground(item) for item in batch]
+
+    def _ground(self, item: Item) -> ItemFeatures:
+        phrases = distinct_phrases(item.phrases)
+        if not phrases:
+            return nothing_found("no phrase", GROUNDING_OUTPUTS)
+        boxes = self.detect(item.image, [phrase.text for phrase in phrases])
+        rows = self._best_rows(boxes, phrases)
+        if not rows:
+            reason = f"no box above the threshold {self.options.threshold:g}"
+            return nothing_found(reason, GROUNDING_OUTPUTS)
+        return rows_to_features(rows)
+
+    def _best_rows(self, boxes: np.ndarray, phrases: Sequence[Phrase]) -> list[GroundedRow]:
+        """Return the ordered rows after the cuts per phrase and per image."""
+        rows = order_rows(
+            [
+                GroundedRow(
+                    phrases[int(index)].text, tuple(xyxy), float(score), phrases[int(index)].start
+                )
+                for *xyxy, score, index in boxes.tolist()
+            ]
+        )
+        kept: list[GroundedRow] = []
+        counts: dict[str, int] = {}
+        for row in rows:
+            counts[row.text] = counts.get(row.text, 0) + 1
+            if counts[row.text] <= self.options.boxes_per_phrase:
+                kept.append(row)
+        return kept[: self.options.boxes_per_image]
+
+    def detect(self, image: Image.Image, names: Sequence[str]) -> np.ndarray:
+        """Return all boxes above the threshold after suppression within each name.
+
+        Args:
+            image: upright RGB.
+            names: C phrases.
+
+        Returns:
+            Shape (R, 6), float32: x1, y1, x2, y2 in pixels of the image, score, index of the name.
+        """
+        import torch
+        from ultralytics.utils.nms import non_max_suppression
+        from ultralytics.utils.ops import scale_boxes
+
+        pixels = self._letterbox(image)
+        # The head reads the number of classes from this attribute, not from the embeddings.
+        self._model.model[-1].nc = len(names)
+        with torch.inference_mode():
+            predictions = self._model.predict(pixels, txt_feats=self._text.embed(names))
+            found = non_max_suppression(
+                predictions, self.options.threshold, self.options.iou, max_det=_MAX_DETECTIONS
+            )[0]
+        found[:, :4] = scale_boxes(pixels.shape[2:], found[:, :4], (image.height, image.width))
+        return found.float().cpu().numpy()
+
+    def _letterbox(self, image: Image.Image) -> "torch.Tensor":
+        """Return the network input, shape (1, 3, H, W), float32, 0-1, padded to multiples of 32."""
+        import torch
+        from ultralytics.data.augment import LetterBox
+
+        stride = int(max(self._model.stride))
+        fit = LetterBox((self.options.image_size,) * 2, auto=True, stride=stride)
+        # shape: (H, W, 3), RGB; resizing and grey padding do not care for the channel order
+        array = np.ascontiguousarray(fit(image=np.array(image)).transpose(2, 0, 1))
+        return torch.from_numpy(array)[None].to(self._device).float() / 255
+
+
+class TextEncoder:
+    """CLIP text tower: phrases -> vectors of unit length, each phrase computed once and alone.
+
+    Alone, because the last bits of a vector depend on what shares its batch, and a store must not
+    depend on how it was sharded.
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
+        from transformers import AutoTokenizer, CLIPTextModelWithProjection
+
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model, info = CLIPTextModelWithProjection.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{folder}: not a CLIP text checkpoint with tokenizer and safetensors weights "
+                f"({str(error).splitlines()[0]})"
+            ) from error
+        check_loading_info(info, folder, may_be_unused=_VISION_TENSORS)
+        self._model = model.eval().to(device)
+        self._max_tokens = model.config.max_position_embeddings
+        self._cache: dict[str, torch.Tensor] = {}
+        self._device = device
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+        return self._model.config.projection_dim
+
+    def embed(self, names: Sequence[str]) -> "torch.Tensor":
+        """Return shape (1, C, D), float32; the name alone is the prompt, as in the detector."""
+        import torch
+
+        return torch.stack([self._embed_one(name) for name in names])[None]
+
+    def _embed_one(self, name: str) -> "torch.Tensor":
+        import torch
+
+        if name not in self._cache:
+            tokens = self._tokenizer(
+                name, truncation=True, max_length=self._max_tokens, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                vector = self._model(**tokens.to(self._device)).text_embeds[0].float()
+            self._cache[name] = vector / vector.norm()
+        return self._cache[name]
+
+
+def load_detector(path: Path, device: str) -> Any:
+    """Return the YOLO-World network of an ultralytics checkpoint, ready to predict.
+
+    The file is a pickled object; only the known layer classes of torch and ultralytics are built.
+
+    Raises:
+        MissingToolError: ultralytics is not installed.
+        DataError: the file holds something else.
+    """
+    _prepare_environment()
+    try:
+        from ultralytics.nn.tasks import WorldModel, torch_safe_load
+    except ImportError as error:
+        raise MissingToolError(
+            "grounding yolo_world: package 'ultralytics' is not installed (AGPL-3.0). "
+            "Run: pip install 'mner-pipeline[yolo]'"
+        ) from error
+    import pickle
+
+    try:
+        checkpoint, _ = torch_safe_load(path, safe_only=True)
+        model = checkpoint.get("ema") or checkpoint["model"]
+    except (
+        pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, AttributeError,
+        AssertionError, ModuleNotFoundError,
+    ) as error:  # fmt: skip
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path}: not an ultralytics checkpoint ({first_line})") from error
+    if not isinstance(model, WorldModel):
+        raise DataError(
+            f"{path}: holds a {type(model).__name__}, expected a YOLO-World model (WorldModel)."
+        )
+    return model.float().eval().to(device)
+
+
+def _prepare_environment() -> None:
+    """Keep ultralytics from downloading, installing, reporting and writing to the home folder."""
+    set_offline()
+    if "YOLO_CONFIG_DIR" not in os.environ:
+        _SETTINGS.append(tempfile.TemporaryDirectory(prefix="ultralytics-"))
+        os.environ["YOLO_CONFIG_DIR"] = _SETTINGS[-1].name

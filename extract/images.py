@@ -1,0 +1,263 @@
+"""Decode an image once, the same way everywhere: upright, RGB, bounded, complete.
+
+All resizing and cropping of the project is here too, with Pillow, because the image processors of
+other libraries differ from it (and from release to release). Safe to call from many threads.
+"""
+
+import hashlib
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from extract.errors import DataError, MnerError
+
+MAX_PIXELS = 50_000_000
+
+# Only these decoders are tried: Pillow would also hand EPS files to an external program.
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000")
+
+FilterName = Literal["bicubic", "bilinear"]
+Rounding = Literal["floor", "half_even"]
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+_EXIF_ORIENTATION = 0x0112
+# EXIF 2.32, tag 274: what turns the stored image upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# What Pillow's decoders raise for broken bytes.
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+# The aspect ratio above which the middle of an image is cut out before it is resized.
+_MAX_ASPECT = 16
+
+
+class UnreadableImage(MnerError):
+    """An image file cannot be decoded; the message is the reason, without the file's name."""
+
+
+@dataclass(frozen=True)
+class ImageProbe:
+    """What `images.tsv` records of a readable image."""
+
+    sha256: str
+    """Of the file's bytes, hexadecimal."""
+    height: int
+    """Pixels of the upright image."""
+    width: int
+
+
+def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode the first frame of an image file to upright RGB.
+
+    Transparency is laid over white, 16-bit grey is scaled to 8 bits.
+
+    Args:
+        path: the file; its format is found from its bytes, not from its name.
+        max_pixels: larger images are refused before they are decoded.
+
+    Raises:
+        UnreadableImage: no file, no image, too large, truncated or broken.
+    """
+    # A global switch that other libraries turn on; it would fill the missing part with grey.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise UnreadableImage(
+                    f"{width} x {height} pixels are over the limit of {max_pixels}"
+                )
+            image.load()
+            return _to_rgb(_turn_upright(image))
+    except _DECODE_ERRORS as error:
+        raise UnreadableImage(_reason(path, error)) from error
+
+
+def probe_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageProbe:
+    """Decode an image fully and return its checksum and upright size.
+
+    Raises:
+        UnreadableImage: as `load_image`; a truncated file is found.
+    """
+    image = load_image(path, max_pixels=max_pixels)
+    return ImageProbe(sha256=file_sha256(path), height=image.height, width=image.width)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_array(image: Image.Image) -> np.ndarray:
+    """Return the pixels, shape (H, W, 3), uint8."""
+    return np.array(image, dtype=np.uint8)
+
+
+def normalize(
+    images: Sequence[Image.Image], mean: Sequence[float], std: Sequence[float]
+) -> np.ndarray:
+    """Stack equally sized images as network input.
+
+    Args:
+        images: B RGB images of one size.
+        mean: of each channel, on the scale 0-1.
+        std: of each channel, on the scale 0-1.
+
+    Returns:
+        Array of shape (B, 3, H, W), float32: (pixel / 255 - mean) / std.
+    """
+    pixels = np.stack([to_array(image) for image in images]).astype(np.float32)
+    # shape: (B, H, W, 3)
+    scaled = (pixels / np.float32(255) - np.float32(mean)) / np.float32(std)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def resize_exact(
+    image: Image.Image, size: tuple[int, int], *, resample: FilterName = "bicubic"
+) -> Image.Image:
+    """Resize to (width, height) whatever the aspect ratio; antialiased."""
+    return image.resize(size, _FILTERS[resample])
+
+
+def resize_shorter_side(
+    image: Image.Image, side_px: int, *, resample: FilterName = "bicubic"
+) -> Image.Image:
+    """Resize so that the shorter side is `side_px`; the longer one is rounded down.
+
+    An image more than 16 times longer than wide is first cut to its middle, which bounds the
+    memory that a one-pixel-high image would take.
+    """
+    image = _limit_aspect(image)
+    width, height = image.size
+    if width <= height:
+        size = (side_px, int(side_px * height / width))
+    else:
+        size = (int(side_px * width / height), side_px)
+    return image.resize(size, _FILTERS[resample])
+
+
+def center_crop(image: Image.Image, side_px: int, *, rounding: Rounding = "floor") -> Image.Image:
+    """Cut the middle square out of an image whose sides are at least `side_px`.
+
+    Args:
+        image: any size; parts outside of it would be black.
+        side_px: side of the square.
+        rounding: of an odd margin: `floor` as CLIP's image processor does, `half_even` as
+            torchvision's CenterCrop does (it passes the half to Python's `round`).
+    """
+    left, top = ((whole - side_px) / 2 for whole in image.size)
+    round_px = math.floor if rounding == "floor" else round
+    x, y = round_px(left), round_px(top)
+    return image.crop((x, y, x + side_px, y + side_px))
+
+
+def clip_box(xyxy: Sequence[float], width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the whole pixels that a box touches inside an image; at least one pixel.
+
+    Args:
+        xyxy: x1, y1, x2, y2 in pixels of the upright image, x2/y2 exclusive.
+        width: of the image.
+        height: of the image.
+
+    Raises:
+        DataError: a coordinate is not finite.
+    """
+    if not all(math.isfinite(value) for value in xyxy):
+        raise DataError(f"box {tuple(map(float, xyxy))}: coordinates must be finite numbers")
+    x1, x2 = _clip_range(xyxy[0], xyxy[2], width)
+    y1, y2 = _clip_range(xyxy[1], xyxy[3], height)
+    return x1, y1, x2, y2
+
+
+def _clip_range(start: float, end: float, limit: int) -> tuple[int, int]:
+    """Return [first, last + 1) of the pixels between two coordinates, inside 0..limit."""
+    first = min(max(math.floor(start), 0), limit - 1)
+    last = min(max(math.ceil(end), first + 1), limit)
+    return first, last
+
+
+def _limit_aspect(image: Image.Image) -> Image.Image:
+    """Return the middle of an extremely long image, else the image."""
+    width, height = image.size
+    longest = _MAX_ASPECT * min(width, height)
+    if max(width, height) <= longest:
+        return image
+    if width > height:
+        left = (width - longest) // 2
+        return image.crop((left, 0, left + longest, height))
+    top = (height - longest) // 2
+    return image.crop((0, top, width, top + longest))
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; unreadable EXIF data count as none."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except _DECODE_ERRORS:
+        return image
+    method = _UPRIGHT.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return RGB whatever the mode."""
+    if image.mode.startswith("I"):
+        # 16-bit grey: "I;16", or "I" from PNM files; convert() would cut at 255.
+        grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise UnreadableImage("floating-point pixels without a known range")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Put a decoder's complaint in a few words, without the file's name."""
+    path = Path(path)
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "more pixels than the limit"
+    if not path.exists():
+        return "no such file"
+    if not path.is_file():
+        return "not a file"
+    if isinstance(error, PermissionError):
+        return "no permission to read the file"
+    if path.stat().st_size == 0:
+        return "empty file"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return f"not an image in a known format ({', '.join(FORMATS)})"
+    words = " ".join(str(error).split()) or type(error).__name__
+    return f"broken image data: {words:.120}"

@@ -1,0 +1,62 @@
+"""Noun phrases from NLTK: averaged perceptron tagger and a chunk grammar.
+
+The tagger's three JSON files are looked for along `NLTK_DATA`; nothing is downloaded.
+
+Source: Bird, Klein and Loper 2009, Natural Language Processing with Python, ch. 7.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.chunking import ChunkOptions, check_grammar
+from extract.errors import MissingFileError, MissingToolError
+from extract.phrases.base import Analysis, PhraseExtractor
+
+VERSION = 1
+
+RESOURCE = "averaged_perceptron_tagger_eng"
+
+
+@dataclass(frozen=True)
+class Options(ChunkOptions):
+    """The grammar and the tweet rules, see ChunkOptions."""
+
+
+class Backend(PhraseExtractor):
+    """NLTK's averaged perceptron tagger and the chunk grammar."""
+
+    def load(self, weights: Path | None) -> None:
+        """Open the tagger.
+
+        Raises:
+            MissingFileError: the tagger's files are in no folder of `NLTK_DATA`.
+        """
+        super().load(weights)
+        try:
+            from nltk.tag.perceptron import PerceptronTagger
+        except ImportError as error:
+            raise MissingToolError(
+                "phrases nltk: package 'nltk' is not installed. "
+                "Run: pip install 'mner-pipeline[text]'"
+            ) from error
+        check_grammar(self.options.grammar)
+        try:
+            self._tagger = PerceptronTagger(lang="eng")
+        except LookupError as error:
+            raise MissingFileError(
+                f"phrases nltk: taggers/{RESOURCE} is in no folder of NLTK_DATA "
+                f"({_search_path()}). Where there is a network, run: "
+                f"python -m nltk.downloader -d FOLDER {RESOURCE}; then set NLTK_DATA=FOLDER."
+            ) from error
+
+    def analyse(self, tweets: Sequence[list[str]]) -> list[Analysis]:
+        """Tag each word in its sentence."""
+        return [Analysis([tag for _, tag in self._tagger.tag(words)]) for words in tweets]
+
+
+def _search_path() -> str:
+    """Return what `NLTK_DATA` says, the only part of nltk's search path that a user sets."""
+    import os
+
+    return f"set to '{os.environ['NLTK_DATA']}'" if os.environ.get("NLTK_DATA") else "not set"

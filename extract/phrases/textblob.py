@@ -1,0 +1,43 @@
+"""Noun phrases from TextBlob's pattern tagger: the lexicon is in the package, nothing to download.
+
+The tagger is the one behind `textblob.en.taggers.PatternTagger`; it is called below that class,
+because the class takes a string and splits it again, and drops punctuation.
+
+Source: De Smedt and Daelemans 2012, Pattern for Python, JMLR 13.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.chunking import ChunkOptions, check_grammar
+from extract.errors import MissingToolError
+from extract.phrases.base import Analysis, PhraseExtractor
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Options(ChunkOptions):
+    """The grammar and the tweet rules, see ChunkOptions."""
+
+
+class Backend(PhraseExtractor):
+    """TextBlob's pattern tagger and the chunk grammar."""
+
+    def load(self, weights: Path | None) -> None:
+        """Read the lexicon of the package."""
+        super().load(weights)
+        try:
+            from textblob.en import parser
+        except ImportError as error:
+            raise MissingToolError(
+                "phrases textblob: package 'textblob' is not installed. "
+                "Run: pip install 'mner-pipeline[text]'"
+            ) from error
+        check_grammar(self.options.grammar)
+        self._parser = parser
+
+    def analyse(self, tweets: Sequence[list[str]]) -> list[Analysis]:
+        """Tag each word by lexicon, capital letter and suffix."""
+        return [Analysis([tag for _, tag in self._parser.find_tags(words)]) for words in tweets]

@@ -1,0 +1,177 @@
+"""Raw corpus -> samples, image manifest and counts: the first stage of every run."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from extract.atomic import write_json
+from extract.datasets.base import TextSettings
+from extract.errors import DataError, MissingFileError
+from extract.images import UnreadableImage, probe_image
+from extract.logs import Progress
+from extract.manifest import ImageRow, Sample, write_images, write_samples
+from extract.registry import load_module
+from extract.statistics import describe_split
+
+logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
+
+
+def prepare_dataset(
+    reader: str,
+    root: Path,
+    out: Path,
+    *,
+    settings: TextSettings,
+    splits: Sequence[str],
+    image_folder: Path | None,
+    evidence: Path | None,
+    max_bad_images: float,
+    check_counts: bool,
+    workers: int,
+) -> None:
+    """Write `samples/{split}.jsonl`, `images.tsv` and `stats.json` under `out`.
+
+    Raises:
+        DataError: the text breaks its format, counts differ from the known copy, or more than the
+            fraction `max_bad_images` of the images is missing or unreadable.
+        MissingFileError: a split file or the image folder is absent.
+    """
+    module = load_module("extract.datasets", reader)
+    corpus = {split: list(module.iter_samples(root, split, settings)) for split in splits}
+    if evidence is not None:
+        kinds = read_evidence(evidence)
+        for split, samples in corpus.items():
+            corpus[split] = [replace(s, evidence=kinds.get(s.image_id)) for s in samples]
+    images = list_images(corpus.values(), image_folder, workers)
+    by_id = {row.image_id: row for row in images}
+    stats = {split: describe_split(samples, by_id) for split, samples in corpus.items()}
+    compare_counts(stats, module.EXPECTED, reader, strict=check_counts)
+    for split, samples in corpus.items():
+        write_samples(out / "samples" / f"{split}.jsonl", samples)
+    write_images(out / "images.tsv", images)
+    write_json(out / "stats.json", stats)
+    bad = [row for row in images if row.status in ("missing", "unreadable")]
+    write_images(out / "bad_images.tsv", bad)
+    refuse_too_many_bad(bad, len(images), max_bad_images, out / "bad_images.tsv")
+    for split, counts in stats.items():
+        logger.info("%s: %s", split, counts)
+
+
+def read_evidence(path: Path) -> dict[str, str]:
+    """Read `image_id<TAB>evidence` lines."""
+    kinds = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        image_id, gap, kind = line.partition("\t")
+        if not gap or not kind:
+            raise DataError(f"{path}:{number}: expected 'image_id<TAB>evidence', got {line[:40]!r}")
+        kinds[image_id] = kind
+    return kinds
+
+
+def list_images(
+    corpus: Iterable[Sequence[Sample]], folder: Path | None, workers: int
+) -> list[ImageRow]:
+    """Return one row an image id, in order of first use, each file decoded once.
+
+    Raises:
+        MissingFileError: the folder is not there.
+    """
+    ids = list(dict.fromkeys(sample.image_id for samples in corpus for sample in samples))
+    if folder is None:
+        return [ImageRow(i, "", "", 0, 0, "no_images", "the corpus has no images") for i in ids]
+    if not folder.is_dir():
+        raise MissingFileError(
+            f"{folder}: no such image folder. data/README.md says where images go; "
+            "a corpus without images is declared by `images: null`."
+        )
+    files = index_files(folder)
+    progress = Progress("decode", len(ids))
+    rows = []
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        for row in pool.map(lambda image_id: probe_row(image_id, files), ids):
+            rows.append(row)
+            progress.update(1)
+    return rows
+
+
+def index_files(folder: Path) -> dict[str, Path]:
+    """Return name -> path for every file, under its whole name and without its image suffix.
+
+    Image ids come with or without extension, and an id may itself contain dots.
+    """
+    index: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            index.setdefault(path.stem, path)
+    index.update({path.name: path for path in sorted(folder.iterdir())})
+    return index
+
+
+def probe_row(image_id: str, files: dict[str, Path]) -> ImageRow:
+    """Return the manifest row of one image, decoding it whole."""
+    path = files.get(image_id)
+    if path is None:
+        return ImageRow(image_id, "", "", 0, 0, "missing", "no file of this name in the folder")
+    try:
+        probe = probe_image(path)
+    except UnreadableImage as error:
+        return ImageRow(image_id, path.as_posix(), "", 0, 0, "unreadable", str(error))
+    return ImageRow(image_id, path.as_posix(), probe.sha256, probe.height, probe.width, "ok")
+
+
+def compare_counts(
+    stats: dict[str, Any], expected: dict[str, dict[str, int]], reader: str, *, strict: bool
+) -> None:
+    """Say (or, when strict, fail) where a corpus is not the known copy.
+
+    Raises:
+        DataError: strict, and a count differs.
+    """
+    differences = [
+        f"{split} has {stats[split].get(key)} {key}, the known copy {count}"
+        for split, counts in expected.items()
+        if split in stats
+        for key, count in counts.items()
+        if stats[split].get(key) != count
+    ]
+    if not differences:
+        return
+    message = f"{reader}: not the known copy: {'; '.join(differences)}"
+    if strict:
+        raise DataError(f"{message}. Set `check_counts: false` to use it all the same.")
+    logger.warning(message)
+
+
+def refuse_too_many_bad(
+    bad: Sequence[ImageRow], n_images: int, limit: float, listed_in: Path
+) -> None:
+    """Stop when too many images are missing or unreadable.
+
+    Args:
+        bad: the rows that are missing or unreadable.
+        n_images: of the whole corpus.
+        limit: the largest share allowed, 0-1.
+        listed_in: file that lists all of `bad`, for the message.
+
+    Raises:
+        DataError: the share is above the limit.
+    """
+    if not bad:
+        return
+    shown = ", ".join(f"{row.image_id} ({row.status})" for row in bad[:10])
+    share = len(bad) / n_images
+    message = (
+        f"{len(bad)} of {n_images} images ({share:.1%}) are missing or unreadable: {shown}"
+        f"{', ...' if len(bad) > 10 else ''}; {listed_in} lists them all"
+    )
+    if share > limit:
+        raise DataError(
+            f"{message}. At most {limit:.1%} are allowed: complete the image folder, or raise "
+            "`max_bad_images` of this dataset in the config."
+        )
+    logger.warning("%s; they are masked, never replaced", message)

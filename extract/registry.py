@@ -1,0 +1,35 @@
+"""Name -> module: one plug-in is one file, and the name is the file name.
+
+Nothing heavy is imported here, and no central list exists: a new file is found by itself.
+"""
+
+import importlib
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from extract.errors import ConfigError, near_match
+
+_NOT_PLUGINS = {"__init__", "base"}
+
+
+@cache
+def available(package: str) -> tuple[str, ...]:
+    """Return the sorted plug-in names of a package such as `extract.extractors`."""
+    folder = Path(importlib.import_module(package).__file__).parent
+    return tuple(sorted({path.stem for path in folder.glob("*.py")} - _NOT_PLUGINS))
+
+
+def load_module(package: str, name: str) -> ModuleType:
+    """Import the module of one plug-in.
+
+    Raises:
+        ConfigError: no file of that name; the message lists the names and the nearest one.
+    """
+    names = available(package)
+    if name not in names:
+        kind = package.rsplit(".", 1)[-1]
+        raise ConfigError(
+            f"{kind}: no '{name}'; known: {', '.join(names)}.{near_match(name, names)}"
+        )
+    return importlib.import_module(f"{package}.{name}")

@@ -1,0 +1,187 @@
+"""What a picture will show, decided before a pixel is drawn.
+
+Size, colours, background, position, clutter and noise come from one distribution for all kinds:
+nothing here looks at the kind of an object except to store it.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from extract.sample.captions import NEUTRAL_KINDS, SIGN
+from extract.sample.pen import Colour, Palette
+
+Box = tuple[int, int, int, int]
+"""`xyxy`, pixels of the upright image, x2/y2 exclusive."""
+
+BACKGROUNDS: dict[str, Colour] = {
+    "white": (242, 241, 236),
+    "yellow": (246, 226, 146),
+    "pink": (244, 198, 208),
+    "blue": (156, 194, 232),
+    "green": (172, 214, 164),
+    "grey": (188, 192, 198),
+    "orange": (244, 190, 132),
+    "purple": (194, 176, 224),
+}
+PATTERNS = ("plain", "gradient", "stripes", "dots")
+
+_STRONG: tuple[Colour, ...] = (
+    (200, 50, 47),
+    (33, 88, 160),
+    (38, 122, 72),
+    (122, 62, 150),
+    (206, 104, 30),
+    (20, 128, 136),
+    (176, 44, 110),
+    (104, 76, 52),
+    (84, 96, 112),
+    (150, 132, 24),
+)
+_PALE: tuple[Colour, ...] = (
+    (246, 212, 178),
+    (224, 176, 132),
+    (172, 118, 82),
+    (240, 232, 196),
+    (212, 222, 228),
+    (222, 206, 236),
+)
+_MARGIN_PX = 6
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One object of a picture."""
+
+    kind: str
+    box: Box
+    palette: Palette
+    is_flipped: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class PicturePlan:
+    """Everything that `draw_picture` needs."""
+
+    width: int
+    height: int
+    background: str
+    """Key of BACKGROUNDS; captions may name it."""
+    pattern: str
+    shade: Colour
+    """Second colour of the pattern."""
+    mains: tuple[Placed, ...]
+    """The objects that the picture is about, left to right."""
+    clutter: tuple[Placed, ...]
+    """Small neutral objects around them."""
+    lines: tuple[str, ...] = ()
+    """What is written on the sign, when one of the mains is a sign."""
+    noise: float = field(default=4.0)
+    """Standard deviation of the grain, grey levels."""
+    seed: int = 0
+
+
+def plan_picture(
+    rng: random.Random, kinds: Sequence[str], *, lines: Sequence[str] = ()
+) -> PicturePlan:
+    """Plan a picture of one or two objects, given left to right, among neutral clutter.
+
+    A sign takes a band of the picture and stands above or below the other object.
+    """
+    width, height = rng.randint(224, 288), rng.randint(224, 288)
+    name = rng.choice(tuple(BACKGROUNDS))
+    shade = tuple(_clip(level + rng.choice((-1, 1)) * rng.randint(9, 16)) for level in _base(name))
+    boxes = _main_boxes(rng, (width, height), kinds)
+    mains = [_place(rng, kind, box) for kind, box in zip(kinds, boxes, strict=True)]
+    clutter: list[Placed] = []
+    for _ in range(rng.randint(1, 5)):
+        box = _free_box(rng, (width, height), [other.box for other in (*mains, *clutter)])
+        if box is not None:
+            clutter.append(_place(rng, rng.choice(NEUTRAL_KINDS), box))
+    return PicturePlan(
+        width=width,
+        height=height,
+        background=name,
+        pattern=rng.choice(PATTERNS),
+        shade=shade,
+        mains=tuple(mains),
+        clutter=tuple(clutter),
+        lines=tuple(lines),
+        noise=rng.uniform(1.5, 7.0),
+        seed=rng.getrandbits(32),
+    )
+
+
+def _base(name: str) -> Colour:
+    return BACKGROUNDS[name]
+
+
+def _clip(level: int) -> int:
+    return max(0, min(255, level))
+
+
+def _place(rng: random.Random, kind: str, box: Box) -> Placed:
+    main, second = rng.sample(_STRONG, 2)
+    palette = Palette(main=main, second=second, pale=rng.choice(_PALE))
+    return Placed(kind, box, palette, is_flipped=rng.random() < 0.5, seed=rng.getrandbits(32))
+
+
+def _main_boxes(rng: random.Random, size: tuple[int, int], kinds: Sequence[str]) -> list[Box]:
+    """Return one box a kind, left to right; a sign gets its band."""
+    width, height = size
+    if SIGN in kinds:
+        return _sign_boxes(rng, size, kinds)
+    share = width / len(kinds)
+    boxes = []
+    for index in range(len(kinds)):
+        side = min(width, height) * rng.uniform(*((0.46, 0.66) if len(kinds) == 1 else (0.37, 0.44)))
+        wide, high = side * rng.uniform(0.9, 1.0), side * rng.uniform(0.9, 1.0)
+        left = share * index + rng.uniform(_MARGIN_PX, share - wide - 1)
+        boxes.append(_box(left, rng.uniform(_MARGIN_PX, height - high - _MARGIN_PX), wide, high))
+    return boxes
+
+
+def _sign_boxes(rng: random.Random, size: tuple[int, int], kinds: Sequence[str]) -> list[Box]:
+    """Return the sign's band and, above or below it, the boxes of the other kinds."""
+    width, height = size
+    wide, high = width * rng.uniform(0.66, 0.9), height * rng.uniform(0.44, 0.52)
+    band = height - high - 3 * _MARGIN_PX
+    is_above = rng.random() < 0.5
+    top = _MARGIN_PX if is_above else height - high - _MARGIN_PX
+    sign = _box(rng.uniform(_MARGIN_PX, width - wide - _MARGIN_PX), top, wide, high)
+    boxes = []
+    for kind in kinds:
+        if kind == SIGN:
+            boxes.append(sign)
+            continue
+        side = band * rng.uniform(0.72, 0.98)
+        above_or_below = high + 2 * _MARGIN_PX if is_above else _MARGIN_PX
+        left = rng.uniform(_MARGIN_PX, width - side - _MARGIN_PX)
+        boxes.append(_box(left, above_or_below + rng.uniform(0, band - side), side, side))
+    return boxes
+
+
+def _free_box(rng: random.Random, size: tuple[int, int], taken: Sequence[Box]) -> Box | None:
+    """Return a small box that touches none of the taken ones, or None after many tries."""
+    for _ in range(25):
+        side = rng.uniform(22, 42)
+        x = rng.uniform(2, size[0] - side - 2)
+        y = rng.uniform(2, size[1] - side - 2)
+        box = _box(x, y, side, side)
+        if not any(_overlap(box, other) for other in taken):
+            return box
+    return None
+
+
+def _box(x: float, y: float, width: float, height: float) -> Box:
+    return (round(x), round(y), round(x + width), round(y + height))
+
+
+def _overlap(one: Box, two: Box, gap: int = 3) -> bool:
+    return (
+        one[0] < two[2] + gap
+        and two[0] < one[2] + gap
+        and one[1] < two[3] + gap
+        and two[1] < one[3] + gap
+    )

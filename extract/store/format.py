@@ -1,0 +1,167 @@
+"""Names, columns and attributes of the feature file; see the package's docstring."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from extract.errors import MissingFileError, StoreError
+from extract.extractors.base import Outputs
+from extract.manifest import STATUS
+
+FORMAT, FORMAT_VERSION = "mner-features", "1.0"
+TEXT = h5py.string_dtype("utf-8")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What identifies a feature file before any row is computed."""
+
+    fingerprint: str
+    outputs: Outputs
+    ids: tuple[str, ...]
+    input_sha256: tuple[str, ...]
+    """One checksum an item: the image bytes and the item's own boxes, phrases or captions."""
+    image_size: np.ndarray
+    """shape: (N, 2), int32, (height, width) in pixels."""
+    id_kind: str = "image"
+
+    @property
+    def ids_sha256(self) -> str:
+        """Checksum of ids and inputs, in order."""
+        lines = "\n".join(f"{i}\t{s}" for i, s in zip(self.ids, self.input_sha256, strict=True))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """What a store holds for one id; every present column has R rows (0 unless ok)."""
+
+    status: int
+    reason: str = ""
+    features: np.ndarray | None = None
+    """shape: (R, D)"""
+    text: tuple[str, ...] | None = None
+    boxes: np.ndarray | None = None
+    """shape: (R, 4), float32"""
+    scores: np.ndarray | None = None
+    """shape: (R,), float32"""
+    labels: np.ndarray | None = None
+    """shape: (R,), int32"""
+
+    @property
+    def is_ok(self) -> bool:
+        """True when the item has rows."""
+        return self.status == STATUS["ok"]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows R."""
+        columns = (self.features, self.text, self.boxes)
+        return next((len(column) for column in columns if column is not None), 0)
+
+
+def row_columns(outputs: Outputs) -> dict[str, tuple[tuple[int, ...], Any, tuple[str, ...], str]]:
+    """Return column -> (shape of one row, dtype, dimension labels, unit) of `/rows`."""
+    columns: dict[str, tuple[tuple[int, ...], Any, tuple[str, ...], str]] = {}
+    if outputs.feature_dim:
+        unit = "RGB 0-255" if outputs.feature_dtype == "uint8" else "1"
+        shape = (outputs.feature_dim,)
+        columns["features"] = (shape, outputs.feature_dtype, ("row", "channel"), unit)
+    if outputs.text:
+        columns["text"] = ((), TEXT, ("row",), "")
+    if outputs.boxes:
+        columns["boxes"] = ((4,), "float32", ("row", "x1 y1 x2 y2"), "pixel")
+    if outputs.scores:
+        columns["scores"] = ((), "float32", ("row",), "1")
+    if outputs.labels:
+        columns["labels"] = ((), "int32", ("row",), "")
+    return columns
+
+
+def describe(dataset: h5py.Dataset, labels: Sequence[str], unit: str, outputs: Outputs) -> None:
+    """Attach dimension labels, unit and, to features, the row's shape."""
+    for axis, label in enumerate(labels):
+        dataset.dims[axis].label = label
+    if unit:
+        dataset.attrs["unit"] = unit
+    if dataset.name == "/rows/features":
+        dataset.attrs["item_shape"] = outputs.item_shape or (outputs.feature_dim,)
+        if outputs.grid:
+            dataset.attrs["grid"] = outputs.grid
+
+
+def write_frame(file: h5py.File, header: Header) -> None:
+    """Write everything that is known before the rows."""
+    n = len(header.ids)
+    file.attrs.update(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "id_kind": header.id_kind,
+            "fingerprint": header.fingerprint,
+            "ids_sha256": header.ids_sha256,
+            "n_items": n,
+            "complete": False,
+        }
+    )
+    file.create_dataset("ids", data=list(header.ids), dtype=TEXT, shape=(n,))
+    file.create_dataset("status", shape=(n,), dtype="uint8")
+    file.create_dataset("offsets", shape=(n + 1,), dtype="int64")
+    items = {
+        "reason": ([""] * n, TEXT, ("item",), ""),
+        "image_size": (header.image_size.reshape(n, 2), "int32", ("item", "height width"), "pixel"),
+        "input_sha256": (list(header.input_sha256), TEXT, ("item",), ""),
+    }
+    for name, (data, dtype, labels, unit) in items.items():
+        shape = (n, 2) if name == "image_size" else (n,)
+        dataset = file.create_dataset(f"items/{name}", data=data, dtype=dtype, shape=shape)
+        describe(dataset, labels, unit, header.outputs)
+    if header.outputs.labels:
+        file.create_dataset("vocab/labels", data=list(header.outputs.labels), dtype=TEXT)
+
+
+def open_file(path: Path, mode: str) -> h5py.File:
+    """Open with default format bounds (a killed writer leaves a readable file)."""
+    return h5py.File(path, mode, locking="best-effort")
+
+
+def open_checked(path: Path, *, need_complete: bool = True) -> h5py.File:
+    """Open a feature file read-only after checking format, version and completeness."""
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
+    try:
+        file = open_file(path, "r")
+    except OSError as error:
+        raise StoreError(f"{path}: not readable as HDF5 ({error}). Delete it and rerun.") from error
+    found = file.attrs.get("format"), str(file.attrs.get("format_version", "?"))
+    if found[0] != FORMAT or found[1].split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        file.close()
+        raise StoreError(f"{path}: expected {FORMAT} {FORMAT_VERSION}, got {found[0]} {found[1]}")
+    if need_complete and not file.attrs.get("complete", False):
+        file.close()
+        raise StoreError(f"{path}: not complete (a run was cut off). Rerun the rule that makes it.")
+    return file
+
+
+def read_outputs(file: h5py.File) -> Outputs:
+    """Return the columns that an open file declares."""
+    rows = file["rows"]
+    features = rows.get("features")
+    grid = features.attrs.get("grid") if features is not None else None
+    return Outputs(
+        feature_dim=features.shape[1] if features is not None else 0,
+        feature_dtype=str(features.dtype) if features is not None else "float16",
+        item_shape=tuple(int(n) for n in features.attrs["item_shape"])
+        if features is not None
+        else (),
+        grid=tuple(int(n) for n in grid) if grid is not None else None,
+        text="text" in rows,
+        boxes="boxes" in rows,
+        scores="scores" in rows,
+        labels=tuple(file["vocab/labels"].asstr()[:]) if "labels" in rows else (),
+    )

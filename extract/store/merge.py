@@ -1,0 +1,142 @@
+"""Shards -> one contiguous file, block by block, in manifest order."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from extract.atomic import atomic_path
+from extract.errors import StoreError
+from extract.manifest import STATUS
+from extract.store.format import (
+    Header,
+    describe,
+    open_checked,
+    open_file,
+    read_outputs,
+    row_columns,
+    write_frame,
+)
+
+_BLOCK_BYTES = 32 * 1024 * 1024
+
+
+def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None = None) -> None:
+    """Copy shards, in the given order, into one contiguous file with checksums.
+
+    Args:
+        shards: finished shard files, first to last.
+        out: the merged file, written atomically.
+        ids: the manifest's ids; the shards must hold exactly these in this order.
+
+    Raises:
+        StoreError: fingerprints or columns differ, a shard is incomplete, or ids are not the
+            manifest's.
+    """
+    files = [open_checked(path) for path in shards]
+    try:
+        header = _joint_header(files, shards)
+        _check_ids(header.ids, ids, out)
+        with atomic_path(out) as tmp, open_file(tmp, "w") as merged:
+            write_frame(merged, header)
+            _copy_index(files, merged)
+            n_rows = int(merged["offsets"][-1])
+            for name, (shape, dtype, labels, unit) in row_columns(header.outputs).items():
+                dataset = merged.create_dataset(f"rows/{name}", shape=(n_rows, *shape), dtype=dtype)
+                describe(dataset, labels, unit, header.outputs)
+                _copy_rows([file[f"rows/{name}"] for file in files], dataset)
+            add_checksums(merged)
+            provenance = json.loads(files[0]["provenance"].asstr()[()])
+            counts = np.bincount(merged["status"][:], minlength=len(STATUS))
+            provenance["counts"] = {name: int(counts[code]) for name, code in STATUS.items()}
+            merged.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
+            merged.flush()
+            merged.attrs["complete"] = True
+    finally:
+        for file in files:
+            file.close()
+
+
+def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path]) -> Header:
+    first = files[0]
+    outputs = read_outputs(first)
+    for file, path in zip(files, shards, strict=True):
+        for key in ("fingerprint", "id_kind"):
+            if file.attrs[key] != first.attrs[key]:
+                raise StoreError(
+                    f"{path}: {key} {file.attrs[key]!r} differs from {shards[0]}'s "
+                    f"{first.attrs[key]!r}. Delete the older shard and rerun."
+                )
+        if read_outputs(file) != outputs:
+            raise StoreError(f"{path}: other columns than {shards[0]}")
+    return Header(
+        fingerprint=first.attrs["fingerprint"],
+        outputs=outputs,
+        ids=tuple(i for file in files for i in file["ids"].asstr()[:]),
+        input_sha256=tuple(s for file in files for s in file["items/input_sha256"].asstr()[:]),
+        image_size=np.concatenate([file["items/image_size"][:] for file in files]),
+        id_kind=first.attrs["id_kind"],
+    )
+
+
+def _check_ids(found: Sequence[str], expected: Sequence[str] | None, out: Path) -> None:
+    if len(set(found)) != len(found):
+        raise StoreError(f"{out}: an id occurs in two shards; were they made with one shard count?")
+    if expected is not None and list(found) != list(expected):
+        missing = sorted(set(expected) - set(found))[:3]
+        surplus = sorted(set(found) - set(expected))[:3]
+        raise StoreError(
+            f"{out}: the shards hold {len(found)} ids, the manifest {len(expected)}; "
+            f"missing {missing}, surplus {surplus}. Rerun the shards."
+        )
+
+
+def _copy_index(files: Sequence[h5py.File], merged: h5py.File) -> None:
+    merged["status"][:] = np.concatenate([file["status"][:] for file in files])
+    merged["items/reason"][:] = np.concatenate([file["items/reason"][:] for file in files])
+    sizes = np.concatenate([np.diff(file["offsets"][:]) for file in files])
+    merged["offsets"][1:] = np.cumsum(sizes)
+
+
+def _copy_rows(sources: Sequence[h5py.Dataset], target: h5py.Dataset) -> None:
+    position = 0
+    for source in sources:
+        for block in iter_blocks(source):
+            target[position : position + len(block)] = block
+            position += len(block)
+
+
+def iter_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
+    """Yield the rows of a dataset in blocks of bounded memory."""
+    row_bytes = max(1, int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize)
+    step = max(1, _BLOCK_BYTES // row_bytes)
+    for start in range(0, len(dataset), step):
+        yield dataset[start : start + step]
+
+
+def content_sha256(dataset: h5py.Dataset) -> str:
+    """Return the checksum of a dataset's values (strings: UTF-8, each closed by a zero byte)."""
+    digest = hashlib.sha256()
+    for block in iter_blocks(dataset):
+        if block.dtype == object:
+            for value in block:
+                digest.update(value + b"\0")
+        else:
+            digest.update(np.ascontiguousarray(block))
+    return digest.hexdigest()
+
+
+def add_checksums(file: h5py.File) -> None:
+    """Give every dataset of `/rows`, `/items` and the index its checksum."""
+    for dataset in checked_datasets(file):
+        dataset.attrs["sha256"] = content_sha256(dataset)
+
+
+def checked_datasets(file: h5py.File) -> list[h5py.Dataset]:
+    """Return the datasets that carry a checksum, in a fixed order."""
+    names = ["ids", "status", "offsets"]
+    names += [f"{group}/{name}" for group in ("items", "rows") for name in sorted(file[group])]
+    return [file[name] for name in names]

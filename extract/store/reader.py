@@ -1,0 +1,125 @@
+"""Reading a finished feature file, item by item."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from extract.errors import StoreError
+from extract.extractors.base import Outputs
+from extract.manifest import STATUS
+from extract.store.format import StoredItem, open_checked, read_outputs
+
+
+class FeatureStore:
+    """Read-only view of a finished feature file; opens lazily, once a process.
+
+    Raises (on first use):
+        MissingFileError: no such file.
+        StoreError: not this format, another major version, or not complete.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._file: h5py.File | None = None
+        self._pid = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_file": None, "_pid": 0}
+
+    def __enter__(self) -> "FeatureStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the next access opens it again."""
+        if self._file is not None and self._pid == os.getpid():
+            self._file.close()
+        self._file = None
+
+    def _handle(self) -> h5py.File:
+        if self._file is None or self._pid != os.getpid():
+            self._file = open_checked(self.path)
+            self._pid = os.getpid()
+            self.ids: list[str] = self._file["ids"].asstr()[:].tolist()
+            self._index = {image_id: i for i, image_id in enumerate(self.ids)}
+            self._offsets = self._file["offsets"][:]
+            self._status = self._file["status"][:]
+        return self._file
+
+    def __getattr__(self, name: str) -> Any:
+        # ids, _index, _offsets and _status exist once the file is open
+        if name in ("ids", "_index", "_offsets", "_status"):
+            self._handle()
+            return self.__dict__[name]
+        raise AttributeError(name)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._index
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the spec that the rows were computed with."""
+        return self._handle().attrs["fingerprint"]
+
+    @property
+    def id_kind(self) -> str:
+        """`image` or `sample`."""
+        return self._handle().attrs["id_kind"]
+
+    @property
+    def outputs(self) -> Outputs:
+        """The columns of the file."""
+        return read_outputs(self._handle())
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Format, code, spec, weights, versions and counts that made the file."""
+        return json.loads(self._handle()["provenance"].asstr()[()])
+
+    def item(self, image_id: str) -> StoredItem:
+        """Return the rows of one id.
+
+        Raises:
+            StoreError: the id is not in the file.
+        """
+        file = self._handle()
+        index = self._index.get(image_id)
+        if index is None:
+            raise StoreError(
+                f"{self.path}: no item '{image_id}'. Make the store anew for this set."
+            )
+        start, end = int(self._offsets[index]), int(self._offsets[index + 1])
+        columns: dict[str, Any] = {
+            name: dataset.asstr()[start:end] if name == "text" else dataset[start:end]
+            for name, dataset in file["rows"].items()
+        }
+        if "text" in columns:
+            columns["text"] = tuple(columns["text"])
+        status = int(self._status[index])
+        reason = "" if status == STATUS["ok"] else file["items/reason"].asstr()[index]
+        return StoredItem(status=status, reason=reason, **columns)
+
+    def input_sha256(self) -> dict[str, str]:
+        """Return id -> checksum of what its rows were computed from."""
+        checksums = self._handle()["items/input_sha256"].asstr()[:]
+        return dict(zip(self.ids, checksums, strict=True))
+
+    def status_counts(self) -> dict[str, int]:
+        """Return status name -> number of items, every status named."""
+        counts = np.bincount(self._status, minlength=len(STATUS))
+        return {name: int(counts[code]) for name, code in STATUS.items()}
+
+    def items(self) -> Iterator[tuple[str, StoredItem]]:
+        """Yield (id, item) in manifest order."""
+        for image_id in self.ids:
+            yield image_id, self.item(image_id)

@@ -1,0 +1,186 @@
+"""A run folder holds everything needed to tag new text: weights, run.json and the assets.
+
+Weights are safetensors only. run.json says what the inputs determine and nothing else: no time, no
+host, no path, so the same inputs give the same bytes.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from extract.atomic import atomic_path, write_json
+from extract.errors import ConfigError, MissingFileError, StoreError
+from extract.options import options_from
+from extract.registry import load_module
+from train.config import Recipe, RunSpec
+from train.models.base import TaggingModel
+
+WEIGHTS = "model.safetensors"
+RUN = "run.json"
+ASSETS = "assets"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The content of run.json."""
+
+    run: str
+    """Run id of the config."""
+    dataset: str
+    """Dataset id of the config."""
+    system: str
+    variant: str
+    seed: int
+    options: dict[str, Any]
+    """The system's options, all of them."""
+    recipe: Recipe
+    entity_types: list[str]
+    vocabulary: dict[str, Any]
+    """What the system's `build_vocabulary` returned."""
+    features: dict[str, str] = field(default_factory=dict)
+    """Role -> feature-set id."""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """Role -> fingerprint of the store."""
+    samples_sha256: dict[str, str] = field(default_factory=dict)
+    """Split -> checksum of its samples file."""
+    encoder_sha256: dict[str, str] = field(default_factory=dict)
+    """File name -> checksum, of the pretrained text encoder."""
+    n_parameters: int = 0
+    best_epoch: int = 0
+    """The epoch whose weights these are, from 1."""
+    epochs_run: int = 0
+    valid_f1: dict[str, float] = field(default_factory=dict)
+    """View -> entity F1 on valid at that epoch, percent."""
+    model_version: int = 1
+    """VERSION of the system's class."""
+    code: dict[str, Any] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+def resolved(spec: RunSpec) -> dict[str, Any]:
+    """Return a run spec with every default of options and recipe written out.
+
+    Raises:
+        ConfigError: an unknown system, or a wrong option.
+    """
+    module = load_module("train.models", spec.system)
+    options = options_from(module.Options, spec.options, f"{spec.run}.options")
+    return {**dataclasses.asdict(spec), "options": dataclasses.asdict(options)}
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's state as safetensors, a tensor shared by several names once.
+
+    The safetensors helper for shared tensors writes its name table in random order; this one keeps
+    the first name of each tensor, so equal weights give equal bytes.
+    """
+    kept: dict[str, torch.Tensor] = {}
+    seen = set()
+    for name, tensor in sorted(model.state_dict().items()):
+        place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        if tensor.numel() and place in seen:
+            continue
+        seen.add(place)
+        kept[name] = tensor.detach().cpu().contiguous()
+    with atomic_path(path) as tmp:
+        save_file(kept, tmp)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote, into a model of the same structure.
+
+    Raises:
+        MissingFileError: no such file.
+        StoreError: the file is damaged or of another structure.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path}: no weights. `python -m train fit` writes them last.")
+    try:
+        tensors = load_file(path)
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        raise StoreError(f"{path}: does not fit this model: {error}") from error
+    loaded = {t.data_ptr() for name, t in model.state_dict().items() if name in tensors}
+    state = model.state_dict()
+    absent = [n for n in missing if state[n].numel() and state[n].data_ptr() not in loaded]
+    if absent or unexpected:
+        raise StoreError(
+            f"{path}: does not fit this model: missing {absent[:3]}, unexpected {unexpected[:3]}"
+        )
+
+
+def write_run_info(folder: Path, info: RunInfo) -> None:
+    """Write run.json."""
+    write_json(Path(folder) / RUN, dataclasses.asdict(info))
+
+
+def read_run_info(folder: Path) -> RunInfo:
+    """Read run.json.
+
+    Raises:
+        MissingFileError: the folder holds no run.
+        ConfigError: it is of another format.
+    """
+    path = Path(folder) / RUN
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file; is this the folder of a finished run?")
+    mapping = json.loads(path.read_text(encoding="utf-8"))
+    if mapping.get("format_version") != FORMAT_VERSION:
+        raise ConfigError(
+            f"{path}: format version {mapping.get('format_version')}, expected {FORMAT_VERSION}."
+        )
+    return options_from(RunInfo, mapping, str(path))
+
+
+def load_run(folder: Path) -> tuple[TaggingModel, RunInfo]:
+    """Return the trained model of a run folder, in evaluation mode, on the CPU.
+
+    Raises:
+        MissingFileError: a file of the run is absent.
+        ConfigError: the run is of another version of the system.
+        StoreError: the weights do not fit.
+    """
+    folder = Path(folder)
+    info = read_run_info(folder)
+    module = load_module("train.models", info.system)
+    if info.model_version != module.Model.VERSION:
+        raise ConfigError(
+            f"{folder}: trained with version {info.model_version} of {info.system}, this is "
+            f"{module.Model.VERSION}. Train it again."
+        )
+    options = options_from(module.Options, info.options, f"{folder / RUN}: options")
+    assets = folder / ASSETS
+    encoder = assets if (assets / "config.json").is_file() else None
+    model = module.Model(options, info.vocabulary, encoder=encoder, pretrained=False)
+    load_weights(model, folder / WEIGHTS)
+    return model.eval(), info
+
+
+def file_sha256(path: Path) -> str:
+    """Return the checksum of a file, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encoder_sha256(folder: Path | None) -> dict[str, str]:
+    """Return file name -> checksum of a checkpoint's config, weights and tokenizer."""
+    if folder is None:
+        return {}
+    if not Path(folder).is_dir():
+        raise MissingFileError(f"--encoder {folder}: no such checkpoint folder.")
+    suffixes = {".json", ".safetensors", ".txt", ".model", ".bin"}
+    return {
+        path.name: file_sha256(path)
+        for path in sorted(Path(folder).iterdir())
+        if path.is_file() and path.suffix in suffixes
+    }

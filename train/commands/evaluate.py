@@ -1,0 +1,46 @@
+"""`evaluate`: score a finished run on a tagged split."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from train.commands.fit import add_runtime_arguments
+
+HELP = "Score a finished run on a tagged split, in every view of its system."
+EXAMPLE = (
+    "python -m train evaluate --run results/sample/runs/text_crf/seed1 "
+    "--samples results/sample/samples/test.jsonl --out results/sample/runs/text_crf/seed1"
+)
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `evaluate`."""
+    parser.add_argument("--run", type=Path, required=True, dest="run_folder", help="run folder")
+    parser.add_argument("--samples", type=Path, required=True, help="tagged samples (.jsonl)")
+    parser.add_argument(
+        "--train-samples", type=Path, help="train.jsonl, to score seen and unseen mentions apart"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for metrics, predictions")
+    add_runtime_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate and log the summary as one JSON object."""
+    from train.accelerator import set_threads
+    from train.config import parse_stores
+    from train.evaluation import EvaluateJob, evaluate
+
+    set_threads(args.threads)
+    job = EvaluateJob(
+        run=args.run_folder,
+        samples=args.samples,
+        out=args.out,
+        train_samples=args.train_samples,
+        stores=parse_stores(args.store),
+        device=args.device,
+        workers=args.workers,
+    )
+    logger.info("%s", json.dumps(evaluate(job)))

@@ -1,0 +1,78 @@
+"""`fit`: train one system with one seed."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+HELP = "Train one system with one seed on train.jsonl, selecting the epoch on valid.jsonl."
+EXAMPLE = (
+    "python -m train fit --spec results/specs/runs/text_crf.json --samples-dir "
+    "results/sample/samples --encoder weights/minilm --seed 1 "
+    "--out results/sample/runs/text_crf/seed1"
+)
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `fit`."""
+    parser.add_argument("--spec", type=Path, required=True, help="run spec (JSON)")
+    parser.add_argument(
+        "--samples-dir",
+        type=Path,
+        required=True,
+        help="folder with train.jsonl and valid.jsonl; nothing else in it is opened",
+    )
+    parser.add_argument("--seed", type=int, required=True, help="decides every random draw")
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--dataset", default="", help="dataset id, kept in run.json and tables")
+    parser.add_argument("--encoder", type=Path, help="folder of the pretrained text encoder")
+    add_runtime_arguments(parser)
+    parser.add_argument(
+        "--checkpoint-every",
+        type=int,
+        default=1,
+        metavar="EPOCHS",
+        help="epochs between full states; a killed run continues from the last one (default 1)",
+    )
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `fit` and `evaluate` share: stores, device, threads, workers."""
+    parser.add_argument(
+        "--store",
+        action="append",
+        default=[],
+        metavar="ROLE=PATH",
+        help="feature store of a role the system reads; repeat for each role",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads of torch (default OMP_NUM_THREADS)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that read features ahead"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train and log the summary as one JSON object."""
+    from train.accelerator import set_threads
+    from train.config import parse_stores, read_run_spec
+    from train.loop import FitJob, fit
+
+    set_threads(args.threads)
+    job = FitJob(
+        spec=read_run_spec(args.spec),
+        samples_dir=args.samples_dir,
+        out=args.out,
+        seed=args.seed,
+        dataset=args.dataset,
+        stores=parse_stores(args.store),
+        encoder=args.encoder,
+        device=args.device,
+        workers=args.workers,
+        checkpoint_every=args.checkpoint_every,
+    )
+    logger.info("%s", json.dumps(fit(job)))

@@ -1,0 +1,166 @@
+"""The run spec: which system, on which features, trained how; typos get a near match."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from extract.errors import ConfigError, MissingFileError, near_match
+from extract.options import options_from
+
+VARIANTS = ("main", "shuffled", "blank")
+
+GROUP_NAMES = ("encoder", "vision", "head", "crf")
+"""Parameter groups in use; a system may add its own."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a system is trained; decides the weights, so all of it enters the resume hash."""
+
+    epochs: int = 10
+    """Passes over the training split."""
+    batch_size: int = 16
+    """Samples in one forward pass of one process."""
+    eval_batch_size: int = 32
+    """Samples in one forward pass without gradients."""
+    accumulation: int = 1
+    """Forward passes in one update; the last group of an epoch may be smaller."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    lr: dict[str, float] = field(default_factory=lambda: {"default": 1e-3})
+    """Peak rate by parameter group (encoder, vision, head, crf); `default` for the others."""
+    eps: float = 1e-8
+    """Adam's epsilon."""
+    weight_decay: float = 0.0
+    """Not applied to biases, normalisation weights and other vectors."""
+    schedule: Literal["linear", "constant"] = "linear"
+    """After the warm-up: down to 0 at the last update, or constant."""
+    warmup: float = 0.0
+    """Fraction of all updates in which the rate rises linearly from 0."""
+    clip: float = 0.0
+    """Greatest global gradient norm; 0 switches clipping off."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 is autocast, in training and in evaluation; weights stay float32."""
+    length_buckets: bool = True
+    """Batches of samples of similar length (less padding), in shuffled order."""
+    selection: Literal["best_valid", "last"] = "best_valid"
+    """Which epoch's weights are kept."""
+    selection_view: str = "mean"
+    """The view whose valid F1 selects, or `mean` over all views."""
+    patience: int = 0
+    """Stop after so many epochs without a better valid F1; 0 never stops early."""
+    ties: Literal["first", "last"] = "first"
+    """Which of two epochs with equal valid F1 is kept."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("epochs", "batch_size", "eval_batch_size", "accumulation"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("weight_decay", "clip", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a fraction of all updates, got {self.warmup}")
+        if self.eps <= 0:
+            raise ValueError(f"eps must be positive, got {self.eps}")
+        for name, rate in self.lr.items():
+            if rate < 0:
+                raise ValueError(f"lr.{name} must not be negative, got {rate}")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One entry of the config's `models`, resolved by the workflow."""
+
+    run: str
+    """Run id: the key of the entry, e.g. `ita_shuffled`."""
+    system: str
+    """File name in train/models/."""
+    variant: Literal["main", "shuffled", "blank"] = "main"
+    """`shuffled`: every sample gets another sample's image; `blank`: no image side at all."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The system's own options."""
+    recipe: Recipe = field(default_factory=Recipe)
+    features: dict[str, str] = field(default_factory=dict)
+    """Role -> feature-set id; the files themselves are given on the command line."""
+
+
+def read_run_spec(path: Path) -> RunSpec:
+    """Read and check a run spec.
+
+    Raises:
+        MissingFileError: no such file.
+        ConfigError: not JSON, an unknown or missing key, or a value of the wrong type.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such run spec.")
+    try:
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
+    return options_from(RunSpec, mapping, str(path))
+
+
+def parse_stores(pairs: list[str]) -> dict[str, Path]:
+    """Return role -> path of `--store role=path` arguments.
+
+    Raises:
+        ConfigError: an argument without `=`, or a role twice.
+    """
+    stores: dict[str, Path] = {}
+    for pair in pairs:
+        role, separator, path = pair.partition("=")
+        if not separator or not role or not path:
+            raise ConfigError(f"--store {pair}: expected role=path, e.g. captions=captions.h5.")
+        if role in stores:
+            raise ConfigError(f"--store {pair}: the role '{role}' is given twice.")
+        stores[role] = Path(path)
+    return stores
+
+
+def check_roles(system: str, needed: dict[str, str], given: dict[str, Any]) -> None:
+    """Check that exactly the roles which a system reads have a store.
+
+    Raises:
+        ConfigError: a role without a store, or a store without a role.
+    """
+    for role in given:
+        if role not in needed:
+            roles = ", ".join(needed) or "none"
+            raise ConfigError(
+                f"store '{role}': {system} reads no such role; roles: {roles}."
+                f"{near_match(role, needed)}"
+            )
+    missing = [f"{role} ({what})" for role, what in needed.items() if role not in given]
+    if missing:
+        raise ConfigError(
+            f"{system} needs --store role=path for: {'; '.join(missing)}. "
+            "The rule merge_features makes these files."
+        )
+
+
+def rate_of(group: str, lr: dict[str, float], groups: list[str]) -> float:
+    """Return the learning rate of one parameter group.
+
+    Args:
+        group: name of the group.
+        lr: the recipe's rates.
+        groups: all groups of the system.
+
+    Raises:
+        ConfigError: the recipe names an unknown group, or leaves this one without a rate.
+    """
+    known = dict.fromkeys(["default", *groups, *GROUP_NAMES])
+    for name in lr:
+        if name not in known:
+            raise ConfigError(
+                f"recipe.lr: no parameter group '{name}'; groups: {', '.join(groups)}, default."
+                f"{near_match(name, known)}"
+            )
+    if group not in lr and "default" not in lr:
+        raise ConfigError(
+            f"recipe.lr: no rate for the group '{group}'. Add '{group}' or 'default'."
+        )
+    return lr.get(group, lr.get("default", 0.0))

@@ -1,0 +1,272 @@
+"""Samples joined with what the feature stores hold for their images, and the order of batches.
+
+The three variants differ here and nowhere else, so a system cannot treat them differently:
+`main` looks up a sample's own image; `shuffled` another sample's, the same one in every store;
+`blank` nothing (status 4, zero rows).
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from extract.errors import DataError, MissingFileError, StoreError
+from extract.manifest import STATUS, Sample, read_samples
+from extract.store import FeatureStore, StoredItem
+from train.models.base import Example
+from train.tags import split_tag
+
+logger = logging.getLogger(__name__)
+
+TYPE_ORDER = ("PER", "LOC", "ORG", "MISC")
+"""The customary order; other types follow alphabetically."""
+
+# One number for all runs: `shuffled` is a property of the data, equal for every system and seed.
+SHUFFLE_SEED = 20151
+
+# Batches are cut from chunks of this many batches, sorted by length inside a chunk.
+BATCHES_PER_CHUNK = 50
+
+
+def read_split(folder: Path, split: str) -> list[Sample]:
+    """Read `<folder>/<split>.jsonl`, which must be tagged and not empty.
+
+    Raises:
+        DataError: no sample, or one without tags.
+        MissingFileError: no such file.
+    """
+    return read_tagged(Path(folder) / f"{split}.jsonl")
+
+
+def read_tagged(path: Path) -> list[Sample]:
+    """Read samples that all have gold tags.
+
+    Raises:
+        DataError: no sample, a sample without tokens, or one without tags.
+    """
+    samples = read_samples(path)
+    if not samples:
+        raise DataError(f"{path}: no sample. Training and evaluation need at least one.")
+    for sample in samples:
+        if sample.tags is None:
+            raise DataError(f"{path}: sample {sample.id} has no tags; use tagged samples.")
+        if not sample.tokens:
+            raise DataError(f"{path}: sample {sample.id} has no tokens.")
+    return samples
+
+
+def entity_types(samples: Iterable[Sample]) -> list[str]:
+    """Return the entity types of the tags: PER LOC ORG MISC first, then others by name."""
+    found = {split_tag(tag)[1] for sample in samples for tag in sample.tags or []} - {""}
+    usual = [name for name in TYPE_ORDER if name in found]
+    return usual + sorted(found - set(usual))
+
+
+def without_tags(samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples as a model meets them at prediction time."""
+    return [replace(sample, tags=None) for sample in samples]
+
+
+def derange(image_ids: Sequence[str], seed: int = SHUFFLE_SEED) -> list[int]:
+    """Return for each sample the index of another one whose image id differs.
+
+    A random order, grouped by image id, is rotated by the size of the largest group: no sample
+    then meets its own image, also when samples share images.
+
+    Args:
+        image_ids: one a sample.
+        seed: decides the order.
+
+    Returns:
+        A permutation: every image is used as often as before.
+
+    Raises:
+        DataError: more than half of the samples share one image, so that there is none.
+    """
+    n_samples = len(image_ids)
+    image_id, largest = Counter(image_ids).most_common(1)[0]
+    if 2 * largest > n_samples:
+        raise DataError(
+            f"variant shuffled: {largest} of {n_samples} samples have the image {image_id!r}, so "
+            "they cannot all get another one. Use a split with more images."
+        )
+    order = np.random.default_rng(seed).permutation(n_samples).tolist()
+    first_seen = {
+        name: rank for rank, name in reversed(list(enumerate(image_ids[i] for i in order)))
+    }
+    order.sort(key=lambda index: first_seen[image_ids[index]])
+    donors = [0] * n_samples
+    for rank, index in enumerate(order):
+        donors[index] = order[(rank + largest) % n_samples]
+    return donors
+
+
+class FeatureSource(AbstractContextManager):
+    """The open feature stores of a run, by role.
+
+    Args:
+        paths: role -> store file.
+        variant: `main`, `shuffled` or `blank`.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], variant: str = "main") -> None:
+        self.variant = variant
+        self._stack = ExitStack()
+        self.stores: dict[str, FeatureStore] = {}
+        for role, path in sorted(paths.items()):
+            if not Path(path).is_file():
+                self._stack.close()
+                raise MissingFileError(
+                    f"{path}: no such feature store (role '{role}'). The rule merge_features makes "
+                    "it; `snakemake features` makes all of them."
+                )
+            self.stores[role] = self._stack.enter_context(FeatureStore(path))
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Role -> fingerprint of its store."""
+        return {role: store.fingerprint for role, store in self.stores.items()}
+
+    def check_fingerprints(self, expected: Mapping[str, str]) -> None:
+        """Check that the stores are of the kind that a run was trained on.
+
+        Raises:
+            StoreError: a fingerprint differs.
+        """
+        for role, fingerprint in self.fingerprints.items():
+            if fingerprint != expected.get(role):
+                raise StoreError(
+                    f"store '{role}': its fingerprint is {fingerprint}, but the run was trained on "
+                    f"{expected.get(role)}. Extract the features with the same spec, or train "
+                    "anew on these."
+                )
+
+    def join(self, samples: Sequence[Sample]) -> "ExampleDataset":
+        """Return the examples of one split; features are read when an example is asked for.
+
+        Raises:
+            StoreError: an image (or sample) id is not in a store.
+        """
+        keys = list(samples)
+        if self.variant == "shuffled" and self.stores:
+            donors = derange([sample.image_id for sample in samples])
+            keys = [samples[index] for index in donors]
+        for role, store in self.stores.items():
+            present = set(store.ids)
+            for key in keys:
+                if _key(store, key) not in present:
+                    raise StoreError(
+                        f"store '{role}': no {store.id_kind} {_key(store, key)!r} (sample "
+                        f"{key.id}) among its {len(store)}. It was made from other samples: run "
+                        "the rules prepare_dataset and merge_features again."
+                    )
+        return ExampleDataset(samples, keys, self)
+
+    def lookup(self, key: Sample) -> dict[str, StoredItem]:
+        """Return role -> item of one sample's image."""
+        if self.variant == "blank":
+            return {role: blank_item(store) for role, store in self.stores.items()}
+        return {role: store.item(_key(store, key)) for role, store in self.stores.items()}
+
+
+def _key(store: FeatureStore, sample: Sample) -> str:
+    return sample.id if store.id_kind == "sample" else sample.image_id
+
+
+def blank_item(store: FeatureStore) -> StoredItem:
+    """Return an item without rows that has the columns of the store."""
+    outputs = store.outputs
+    return StoredItem(
+        status=STATUS["no_images"],
+        reason="variant blank",
+        features=np.zeros((0, outputs.feature_dim), outputs.feature_dtype)
+        if outputs.feature_dim
+        else None,
+        text=() if outputs.text else None,
+        boxes=np.zeros((0, 4), np.float32) if outputs.boxes else None,
+        scores=np.zeros(0, np.float32) if outputs.scores else None,
+        labels=np.zeros(0, np.int32) if outputs.labels else None,
+    )
+
+
+class ExampleDataset(Dataset):
+    """The examples of one split, in the order of its samples.
+
+    Args:
+        samples: what the model is to tag.
+        keys: the sample whose image stands for each of them; the same unless shuffled.
+        source: the open stores.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], keys: Sequence[Sample], source: FeatureSource
+    ) -> None:
+        self.samples = [
+            replace(sample, image_id=key.image_id)
+            for sample, key in zip(samples, keys, strict=True)
+        ]
+        self._keys = list(keys)
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Example:
+        return Example(self.samples[index], self._source.lookup(self._keys[index]))
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[index] for index in range(len(self)))
+
+
+def length_of(sample: Sample) -> int:
+    """Return a cheap estimate of the number of subwords: one a word and one each 4 characters."""
+    return sum(1 + len(token) // 4 for token in sample.tokens)
+
+
+def train_batches(
+    samples: Sequence[Sample], batch_size: int, rng: np.random.Generator, *, buckets: bool
+) -> list[list[int]]:
+    """Return the batches of one epoch, as indices; each sample occurs once.
+
+    Args:
+        samples: of the training split.
+        batch_size: the last batch may be smaller.
+        rng: decides the order, and nothing else does.
+        buckets: sort by length inside chunks of 50 batches, then shuffle the batches.
+    """
+    order = rng.permutation(len(samples)).tolist()
+    if not buckets:
+        return _cut(order, batch_size)
+    lengths = [length_of(sample) for sample in samples]
+    batches = []
+    for chunk in _cut(order, batch_size * BATCHES_PER_CHUNK):
+        batches += _cut(sorted(chunk, key=lengths.__getitem__), batch_size)
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def eval_batches(samples: Sequence[Sample], batch_size: int) -> list[list[int]]:
+    """Return batches of similar length, long ones first (memory trouble then shows at once)."""
+    lengths = [length_of(sample) for sample in samples]
+    return _cut(sorted(range(len(samples)), key=lambda i: (-lengths[i], i)), batch_size)
+
+
+def share(batches: list[list[int]], rank: int, world: int) -> list[list[int]]:
+    """Return one process's batches of an epoch, equally many for every process.
+
+    The first batches are repeated to fill up, as distributed samplers do.
+    """
+    missing = -len(batches) % world
+    return [*batches, *islice(cycle(batches), missing)][rank::world]
+
+
+def _cut(items: list[int], size: int) -> list[list[int]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,105 @@
+"""A finished run on a tagged split: metrics.json and the predictions of every view."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from extract.atomic import write_json
+from extract.manifest import Sample
+from extract.options import options_from
+from extract.registry import load_module
+from train.accelerator import create_accelerator, seed_all, used_resources
+from train.checkpoint import RunInfo, load_run
+from train.config import check_roles
+from train.data import FeatureSource, read_tagged, without_tags
+from train.inference import Tags, predict_tags
+from train.metrics import ALL, mentions, score_slices
+from train.predictions import predictions_name, write_predictions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """What one `evaluate` is asked to do."""
+
+    run: Path
+    """Folder of a finished run."""
+    samples: Path
+    """Tagged samples, e.g. test.jsonl."""
+    out: Path
+    train_samples: Path | None = None
+    """Training samples, to tell seen from unseen mentions."""
+    stores: dict[str, Path] = field(default_factory=dict)
+    """Role -> feature store."""
+    device: str = "auto"
+    workers: int = 0
+
+
+def evaluate(job: EvaluateJob) -> dict[str, Any]:
+    """Tag a split with a run, in every view, and score it.
+
+    Returns:
+        What the last log line says: F1 by view, number of samples, seconds.
+
+    Raises:
+        MnerError: missing or unfitting inputs.
+    """
+    started = time.monotonic()
+    model, info = load_run(job.run)
+    options = options_from(load_module("train.models", info.system).Options, info.options, "run")
+    check_roles(info.system, model.required_features(options), job.stores)
+    samples = read_tagged(job.samples)
+    known = mentions(read_tagged(job.train_samples)) if job.train_samples else None
+    accelerator = create_accelerator(job.device, info.recipe.precision)
+    seed_all(info.seed)
+    model.to(accelerator.device)
+    with FeatureSource(job.stores, info.variant) as source:
+        source.check_fingerprints(info.fingerprints)
+        tags = predict_tags(
+            model,
+            source.join(without_tags(samples)),
+            batch_size=info.recipe.eval_batch_size,
+            accelerator=accelerator,
+            workers=job.workers,
+        )
+    metrics = describe(info, samples, tags, known)
+    if accelerator.is_main_process:
+        for view, predicted in tags.items():
+            path = job.out / predictions_name(view, model.views)
+            write_predictions(path, samples, predicted)
+        write_json(job.out / "metrics.json", metrics)
+    return {
+        "run": info.run,
+        "seed": info.seed,
+        "f1": {view: slices[ALL]["f1"] for view, slices in metrics["views"].items()},
+        "n_samples": len(samples),
+        "seconds": round(time.monotonic() - started, 1),
+        **used_resources(accelerator),
+    }
+
+
+def describe(
+    info: RunInfo, samples: Sequence[Sample], tags: dict[str, Tags], known: set | None
+) -> dict[str, Any]:
+    """Return the content of metrics.json.
+
+    Args:
+        info: of the run.
+        samples: with gold tags.
+        tags: view -> predictions, the headline view first.
+        known: see `train.metrics.score`.
+    """
+    return {
+        "dataset": info.dataset,
+        "run": info.run,
+        "system": info.system,
+        "variant": info.variant,
+        "seed": info.seed,
+        "n_samples": len(samples),
+        "headline_view": next(iter(tags)),
+        "views": {view: score_slices(samples, pred, known) for view, pred in tags.items()},
+    }

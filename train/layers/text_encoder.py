@@ -1,0 +1,286 @@
+"""A pretrained transformer over words: pieces in, one vector a word out (its first piece's).
+
+Words are tokenised one by one and remembered, so a corpus is tokenised once, not once an epoch.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from extract.errors import ConfigError, MissingFileError
+from train.layers.windows import cut_windows
+
+MAX_SUBWORDS = 512
+# Tensors of a checkpoint that a bare encoder has no use for: heads of the pretraining tasks.
+_HEADS = ("pooler.", "cls.", "lm_head.", "classifier.", "qa_outputs.", "vocab_")
+
+
+class Marker(Enum):
+    """What may stand among words without being one, so that no tweet can spell it."""
+
+    SEP = "separator"
+
+
+SEP = Marker.SEP
+Word = str | Marker
+
+
+class TextEncoder(nn.Module):
+    """Encode sentences given as words with a BERT, RoBERTa, XLM-R or MiniLM checkpoint.
+
+    Args:
+        folder: checkpoint folder in the transformers format (config, fast tokenizer, weights).
+        pretrained: True loads the weights, False builds the network from config.json alone.
+        empty_word: what stands for a word without pieces (U+FE0F and the like): the vector of the
+            `unk` piece, or a `zero` vector.
+        max_subwords: longest input with both special pieces; longer sentences are read in
+            overlapping windows. Never more than the network has positions for.
+
+    Raises:
+        MissingFileError: no such folder, or it holds no config or tokenizer.
+        ConfigError: weights or special pieces are missing, or an option is not legal.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        pretrained: bool,
+        empty_word: str = "unk",
+        max_subwords: int = MAX_SUBWORDS,
+    ) -> None:
+        super().__init__()
+        if empty_word not in ("unk", "zero"):
+            raise ConfigError(f"empty_word: expected 'unk' or 'zero', got {empty_word!r}")
+        self.tokenizer = _load_tokenizer(folder)
+        self.model = _load_model(folder, pretrained=pretrained)
+        self.dim: int = self.model.config.hidden_size
+        self.empty_word = empty_word
+        self.max_subwords = min(max_subwords, _positions(self.model))
+        if self.max_subwords < 4:
+            raise ConfigError(f"max_subwords: expected at least 4, got {self.max_subwords}")
+        first_choice = {
+            "begin": ("cls_token_id", "bos_token_id"),
+            "end": ("sep_token_id", "eos_token_id"),
+            "separator": ("eos_token_id", "sep_token_id"),
+            "unknown": ("unk_token_id",),
+            "padding": ("pad_token_id",),
+        }
+        self.specials = {
+            name: _special_id(self.tokenizer, choices, folder)
+            for name, choices in first_choice.items()
+        }
+        self._pieces: dict[str, tuple[int, ...]] = {}
+
+    def pieces(self, words: Sequence[Word]) -> list[tuple[int, ...]]:
+        """Return the piece ids of each word; an empty tuple only when `empty_word` is `zero`."""
+        self._learn([word for word in words if word not in self._pieces and word is not SEP])
+        separator = (self.specials["separator"],)
+        return [separator if word is SEP else self._pieces[word] for word in words]
+
+    def count_subwords(self, words: Sequence[Word]) -> int:
+        """Return how many pieces the words take, without the begin and end pieces."""
+        return sum(map(len, self.pieces(words)))
+
+    def tokenize(
+        self, sentences: Sequence[Sequence[Word]], n_words: Sequence[int] | None = None
+    ) -> dict[str, Tensor]:
+        """Turn sentences into the arguments of `forward`.
+
+        Args:
+            sentences: words and markers of each sentence.
+            n_words: how many leading words of each sentence need a vector (default: all); what
+                follows is only read by attention.
+
+        Returns:
+            `input_ids` and `attention_mask`, shape (R, T), int64, R windows (one a sentence unless
+            it is long); `first_subword`, shape (B, W), int64: where in the R*T states the first
+            piece of each word stands, -1 for padding and for a word without pieces.
+        """
+        counts = [len(words) for words in sentences] if n_words is None else n_words
+        self._learn(
+            dict.fromkeys(
+                word
+                for words in sentences
+                for word in words
+                if word is not SEP and word not in self._pieces
+            )
+        )
+        rows: list[list[int]] = []
+        places: list[list[tuple[int, int]]] = []  # (row, column) of each word's first piece
+        for words, count in zip(sentences, counts, strict=True):
+            places.append(self._lay_out(self.pieces(words), count, rows))
+        width = max(map(len, rows))
+        padding = self.specials["padding"]
+        input_ids = torch.tensor([row + [padding] * (width - len(row)) for row in rows])
+        lengths = torch.tensor([len(row) for row in rows])
+        first = torch.full((len(sentences), max(counts)), -1)
+        for b, place in enumerate(places):
+            flat = [-1 if row < 0 else row * width + column for row, column in place]
+            first[b, : len(flat)] = torch.tensor(flat, dtype=torch.long)
+        return {
+            "input_ids": input_ids,
+            "attention_mask": (torch.arange(width)[None] < lengths[:, None]).long(),
+            "first_subword": first,
+        }
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, first_subword: Tensor) -> Tensor:
+        """Encode what `tokenize` returned.
+
+        Returns:
+            Shape (B, W, H), H = `dim`; zero at padding and, with `empty_word="zero"`, at words
+            without pieces.
+        """
+        # Token type ids are not passed: the whole sequence is segment 0.
+        states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        flat = states.flatten(0, 1)  # shape: (R * T, H)
+        words = flat[first_subword.clamp(min=0)]  # shape: (B, W, H)
+        return words * (first_subword >= 0).unsqueeze(2)
+
+    def save_assets(self, folder: Path) -> None:
+        """Write config.json and the tokenizer, from which `pretrained=False` rebuilds this."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.config.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def _learn(self, words: Sequence[str] | dict[str, None]) -> None:
+        """Tokenise words that were not met before."""
+        if not words:
+            return
+        encoded = self.tokenizer(
+            [[word] for word in words],
+            is_split_into_words=True,
+            add_special_tokens=False,
+            split_special_tokens=True,  # a tweet that spells "</s>" or "[SEP]" has no such piece
+            truncation=False,
+            padding=False,
+            return_attention_mask=False,
+        )
+        unknown = self.specials["unknown"]
+        empty = (unknown,) if self.empty_word == "unk" else ()
+        # XLM-R's Unigram vocabulary lists "</s>" among the ordinary pieces.
+        special = set(self.tokenizer.all_special_ids)
+        for word, ids in zip(words, encoded["input_ids"], strict=True):
+            self._pieces[word] = tuple(unknown if i in special else i for i in ids) or empty
+
+    def _lay_out(
+        self, pieces: Sequence[tuple[int, ...]], n_words: int, rows: list[list[int]]
+    ) -> list[tuple[int, int]]:
+        """Append a sentence's windows to `rows`; return (row, column) of each word's first piece.
+
+        A word without pieces gets (-1, -1).
+        """
+        begin, end = self.specials["begin"], self.specials["end"]
+        content = [piece for word in pieces for piece in word]
+        windows = cut_windows(len(content), self.max_subwords - 2)
+        base = len(rows)
+        rows.extend([begin, *content[w.start : w.stop], end] for w in windows)
+        places, position, current = [], 0, 0
+        for word in pieces[:n_words]:
+            while position >= windows[current].kept_stop and current + 1 < len(windows):
+                current += 1
+            column = 1 + position - windows[current].start
+            places.append((base + current, column) if word else (-1, -1))
+            position += len(word)
+        return places
+
+
+def _load_tokenizer(folder: Path):
+    """Load the fast tokenizer of a local folder, made fit for words given one by one."""
+    if not (folder / "config.json").is_file():
+        raise MissingFileError(f"{folder}: no text encoder (config.json) in this folder.")
+    load = AutoTokenizer.from_pretrained
+    try:
+        tokenizer = load(folder, local_files_only=True)
+        if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
+            # Without it a byte-level tokenizer reads every word as the tail of the one before.
+            tokenizer = load(folder, local_files_only=True, add_prefix_space=True)
+    except (OSError, ValueError) as error:
+        raise MissingFileError(f"{folder}: no usable tokenizer: {error}") from error
+    if not tokenizer.is_fast:
+        raise ConfigError(f"{folder}: its tokenizer has no fast version (tokenizer.json).")
+    return tokenizer
+
+
+def _is_byte_level(tokenizer) -> bool:
+    """Say whether words are split by the byte-level rule of GPT-2 and RoBERTa."""
+    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
+
+
+def _special_id(tokenizer, choices: Sequence[str], folder: Path) -> int:
+    """Return the first special id that the tokenizer has."""
+    for choice in choices:
+        if (found := getattr(tokenizer, choice, None)) is not None:
+            return found
+    raise ConfigError(f"{folder}: its tokenizer has none of {', '.join(choices)}.")
+
+
+def _load_model(folder: Path, *, pretrained: bool) -> nn.Module:
+    """Return the bare encoder in float32, without pooler where the family allows it."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config.name_or_path = ""  # it is saved with the assets, where a path has no place
+    network = MODEL_MAPPING[type(config)]
+    parameters = inspect.signature(network.__init__).parameters
+    options = {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}
+    if not pretrained:
+        return AutoModel.from_config(config, dtype=torch.float32, **options)
+    try:
+        with _quiet_loading():
+            model, report = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, with the others
+                **options,
+            )
+    except OSError as error:
+        raise MissingFileError(f"{folder}: no usable weights: {error}") from error
+    unknown = [
+        key
+        for key in report["unexpected_keys"]
+        if not key.startswith(_HEADS) and not key.endswith("position_ids")
+    ]
+    problems = {
+        "missing": sorted(report["missing_keys"]),
+        "of another shape": sorted(map(str, report["mismatched_keys"])),
+        "unknown": sorted(unknown),
+    }
+    if any(problems.values()):
+        found = "; ".join(f"{kind}: {', '.join(k[:5])}" for kind, k in problems.items() if k)
+        raise ConfigError(f"{folder}: these are not the weights of its config.json. {found}")
+    return model
+
+
+def _positions(model: nn.Module) -> int:
+    """Return the longest input that the position embeddings allow."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    if not isinstance(table, nn.Embedding):  # relative positions: no limit of their own
+        return MAX_SUBWORDS
+    # RoBERTa numbers positions from its padding id + 1.
+    used = 0 if table.padding_idx is None else table.padding_idx + 1
+    return table.num_embeddings - used
+
+
+@contextlib.contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Silence transformers' bar and report: what they say is checked from the loading info."""
+    verbosity = transformers_logging.get_verbosity()
+    bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()

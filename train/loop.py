@@ -1,0 +1,373 @@
+"""Training: epochs, selection on valid, resume. It opens train.jsonl and valid.jsonl, no more.
+
+Every random draw is decided by (seed, epoch), so a run that was killed and resumed ends with the
+same bytes as one that was not (on the CPU, with the same number of threads).
+"""
+
+import json
+import logging
+import math
+import shutil
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extract import provenance
+from extract.atomic import atomic_path, write_json, write_text
+from extract.errors import ConfigError, DataError, MnerError, near_match
+from extract.logs import Progress as ProgressLine
+from extract.options import options_from
+from extract.registry import load_module
+from extract.spec import digest
+from train import checkpoint
+from train.accelerator import create_accelerator, seed_all, used_resources
+from train.config import RunSpec, check_roles
+from train.data import (
+    FeatureSource,
+    entity_types,
+    read_split,
+    share,
+    train_batches,
+    without_tags,
+)
+from train.inference import iter_batches, predict_tags
+from train.metrics import micro_counts
+from train.models.base import ModelOutput, TaggingModel, count_parameters
+from train.optim import build_optimizer, current_rates, rate_factor, set_rates
+from train.resume import Progress, StateFolder
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raise it when the loop gives other weights from the same spec."""
+
+EPOCH_0 = 0  # key of the seed for initial weights; the epochs count from 1
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """What one `fit` is asked to do."""
+
+    spec: RunSpec
+    samples_dir: Path
+    """Folder with train.jsonl and valid.jsonl."""
+    out: Path
+    seed: int
+    dataset: str = ""
+    """Dataset id, for tables; decides nothing."""
+    stores: dict[str, Path] = field(default_factory=dict)
+    """Role -> feature store."""
+    encoder: Path | None = None
+    """Folder of the pretrained text encoder."""
+    device: str = "auto"
+    workers: int = 0
+    """Processes that read features ahead."""
+    checkpoint_every: int = 1
+    """Epochs between full states; more means less writing and more to redo after a kill."""
+
+
+def fit(job: FitJob) -> dict[str, Any]:
+    """Train one system with one seed and write its run folder.
+
+    Returns:
+        What the last log line says: best epoch, valid F1 by view, epochs, seconds.
+
+    Raises:
+        MnerError: a wrong spec, missing or unfitting inputs, or a loss that is not finite.
+    """
+    started = time.monotonic()
+    module = load_module("train.models", job.spec.system)
+    options = options_from(module.Options, job.spec.options, f"{job.spec.run}.options")
+    check_roles(job.spec.system, module.Model.required_features(options), job.stores)
+    _check_view(job.spec, module.Model)
+    with FeatureSource(job.stores, job.spec.variant) as source:
+        trainer = Trainer(job, module.Model, options, source)
+        trainer.run()
+    return trainer.finish(started)
+
+
+class Trainer:
+    """One training from its first to its last epoch.
+
+    Args:
+        job: what to do.
+        model_class: the system.
+        options: its checked options.
+        source: open stores of the roles that it needs.
+    """
+
+    def __init__(
+        self, job: FitJob, model_class: type[TaggingModel], options: Any, source: FeatureSource
+    ) -> None:
+        self.job, self.recipe = job, job.spec.recipe
+        self.options, self.source = options, source
+        self.accelerator = create_accelerator(job.device, self.recipe.precision)
+        train = read_split(job.samples_dir, "train")
+        valid = read_split(job.samples_dir, "valid")
+        self.entity_types = entity_types(train)
+        if not self.entity_types:
+            raise DataError(f"{job.samples_dir / 'train.jsonl'}: no entity in the training split.")
+        self.valid_gold = [sample.tags for sample in valid]
+        self.train_set, self.valid_set = source.join(train), source.join(without_tags(valid))
+        self.vocabulary = model_class.build_vocabulary(options, train, self.entity_types)
+        self.identity = self._identity(model_class)
+        self.state = StateFolder(job.out / "state", digest(self.identity))
+        self.progress = self.state.read()
+        self.resumed_from = self.progress.epoch
+        self.model, self.optimizer = self._prepare(model_class)
+        self.epoch_seconds: list[float] = []
+
+    @property
+    def bare_model(self) -> TaggingModel:
+        """The model without accelerate's wrapper for several processes."""
+        return self.accelerator.unwrap_model(self.model)
+
+    def _identity(self, model_class: type[TaggingModel]) -> dict[str, Any]:
+        """Return everything that decides the weights."""
+        samples = self.job.samples_dir
+        return {
+            "loop_version": VERSION,
+            "model_version": model_class.VERSION,
+            "spec": checkpoint.resolved(self.job.spec),
+            "seed": self.job.seed,
+            "samples_sha256": {
+                split: checkpoint.file_sha256(samples / f"{split}.jsonl")
+                for split in ("train", "valid")
+            },
+            "stores": self.source.fingerprints,
+            "encoder_sha256": checkpoint.encoder_sha256(self.job.encoder),
+            "torch": torch.__version__,
+            "processes": self.accelerator.num_processes,
+        }
+
+    def _prepare(self, model_class: type[TaggingModel]) -> tuple[Any, Any]:
+        """Return model and optimizer on the device, new or as the last whole epoch left them."""
+        seed_all(self.job.seed, EPOCH_0)
+        model = model_class(self.options, self.vocabulary, self.job.encoder, True)
+        if not self.progress.epoch:
+            model.fit_statistics(iter(self.train_set))
+        model.to(self.accelerator.device)
+        prepared = self.accelerator.prepare(model, build_optimizer(model, self.recipe))
+        if self.progress.epoch:
+            self.state.load(self.accelerator, self.progress)
+            logger.info("resumed after epoch %d", self.progress.epoch)
+        return prepared
+
+    def run(self) -> None:
+        """Train what is left of the epochs, or until patience runs out."""
+        spec = self.job.spec
+        logger.info(
+            "fit %s: system %s, variant %s, seed %d, device %s, %s, %d train and %d valid samples",
+            *(spec.run, spec.system, spec.variant, self.job.seed, self.accelerator.device),
+            *(self.recipe.precision, len(self.train_set), len(self.valid_set)),
+        )
+        logger.info("versions %s", json.dumps(provenance.package_versions()))
+        while self.progress.epoch < self.recipe.epochs and not self._is_out_of_patience():
+            self._run_epoch(self.progress.epoch + 1)
+
+    def _run_epoch(self, epoch: int) -> None:
+        """Train and validate one epoch, keep what has to be kept, log one line."""
+        started = time.monotonic()
+        line = {"epoch": epoch, **self._train_epoch(epoch)}
+        line["valid_f1"] = self._valid_f1()
+        line["score"] = selection_score(line["valid_f1"], self.recipe.selection_view)
+        line["is_best"] = self._is_better(line["score"])
+        if self.accelerator.is_main_process and line["is_best"]:
+            self.state.save_best(self.bare_model, epoch)
+        best = epoch if line["is_best"] else self.progress.best_epoch
+        self.progress = Progress(epoch, best, [*self.progress.history, line])
+        if self.accelerator.is_main_process:
+            write_history(self.job.out / "metrics.jsonl", self.progress.history)
+        if epoch % max(1, self.job.checkpoint_every) == 0 and epoch < self.recipe.epochs:
+            self.state.save(self.accelerator, self.progress)
+        self.epoch_seconds.append(round(time.monotonic() - started, 2))
+        shown = ", ".join(f"{view} {f1:.2f}" for view, f1 in line["valid_f1"].items())
+        logger.info(
+            "epoch %d/%d: loss %.4f, valid F1 %s%s, %.1f s",
+            *(epoch, self.recipe.epochs, line["loss"], shown),
+            *(" (kept)" if line["is_best"] else "", self.epoch_seconds[-1]),
+        )
+
+    def _train_epoch(self, epoch: int) -> dict[str, Any]:
+        """Run all updates of one epoch; return mean loss, its parts, and the last rates."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        seed_all(self.job.seed, epoch, rank)
+        rng = np.random.default_rng([self.job.seed, epoch])
+        batches = train_batches(
+            self.train_set.samples, self.recipe.batch_size, rng, buckets=self.recipe.length_buckets
+        )
+        mine = share(batches, rank, world)
+        step = self.recipe.accumulation
+        groups = [mine[start : start + step] for start in range(0, len(mine), step)]
+        loader = iter_batches(
+            self.train_set, mine, self.bare_model.collate, self.accelerator.device, self.job.workers
+        )
+        self.model.train()
+        sums = LossSums()
+        line = ProgressLine(f"epoch {epoch}", len(mine), unit="batches")
+        for index, group in enumerate(groups):
+            update = (epoch - 1) * len(groups) + index
+            factor = rate_factor(update, self.recipe.epochs * len(groups), self.recipe)
+            set_rates(self.optimizer, factor)
+            for position, indices in enumerate(group):
+                self._backward(next(loader), group, position == len(group) - 1, sums, len(indices))
+            self._update()
+            line.update(len(group))
+        return {**sums.means(epoch), "lr": current_rates(self.optimizer)}
+
+    def _backward(
+        self, batch: dict[str, Any], group: list, is_last: bool, sums: "LossSums", size: int
+    ) -> None:
+        """Add one batch's gradients, averaged over the batches of its group."""
+        with nullcontext() if is_last else self.accelerator.no_sync(self.model):
+            output = self.model(batch)
+            if output.loss is None:
+                raise DataError(f"{self.job.spec.system} gave no loss on a tagged batch.")
+            self.accelerator.backward(output.loss / len(group))
+        sums.add(output, size)
+
+    def _update(self) -> None:
+        """Make one step with the gathered gradients."""
+        if self.recipe.clip:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _valid_f1(self) -> dict[str, float]:
+        """Return view -> entity F1 on valid, percent."""
+        tags = predict_tags(
+            self.bare_model,
+            self.valid_set,
+            batch_size=self.recipe.eval_batch_size,
+            accelerator=self.accelerator,
+            workers=self.job.workers,
+        )
+        return {view: micro_counts(self.valid_gold, tags[view]).f1 for view in tags}
+
+    def _is_better(self, score: float) -> bool:
+        """True when this epoch's weights replace the kept ones."""
+        if self.recipe.selection == "last" or not self.progress.best_epoch:
+            return True
+        best = self.progress.history[self.progress.best_epoch - 1]["score"]
+        return score > best or (score == best and self.recipe.ties == "last")
+
+    def _is_out_of_patience(self) -> bool:
+        """True when valid F1 has not risen for `patience` epochs; a tie is no rise."""
+        patience = self.recipe.patience
+        if not patience or not self.progress.history:
+            return False
+        scores = [line["score"] for line in self.progress.history]
+        return len(scores) - 1 - scores.index(max(scores)) >= patience
+
+    def finish(self, started: float) -> dict[str, Any]:
+        """Write the run folder from the best epoch, delete the state, return the summary."""
+        out, best = self.job.out, self.progress.history[self.progress.best_epoch - 1]
+        summary = {
+            "run": self.job.spec.run,
+            "seed": self.job.seed,
+            "best_epoch": best["epoch"],
+            "valid_f1": best["valid_f1"],
+            "epochs_run": self.progress.epoch,
+            "seconds": round(time.monotonic() - started, 1),
+            **used_resources(self.accelerator),
+        }
+        if best["score"] == 0:
+            logger.warning("no entity of valid was ever found: look at loss and learning rates")
+        if self.accelerator.is_main_process:
+            self._write_run(out, best)
+            times = {"epoch_seconds": self.epoch_seconds, "resumed_from": self.resumed_from}
+            write_json(out / "fit.run.json", {**summary, **times})
+            self.state.clear()
+        self.accelerator.wait_for_everyone()
+        return summary
+
+    def _write_run(self, out: Path, best: dict[str, Any]) -> None:
+        """Write assets, run.json, metrics.jsonl and, last, the weights."""
+        assets = out / checkpoint.ASSETS
+        shutil.rmtree(assets, ignore_errors=True)
+        assets.mkdir(parents=True)
+        self.bare_model.save_assets(assets)
+        checkpoint.write_run_info(out, self._run_info(best))
+        write_history(out / "metrics.jsonl", self.progress.history)
+        with atomic_path(out / checkpoint.WEIGHTS) as tmp:
+            shutil.copyfile(self.state.best_weights(best["epoch"]), tmp)
+
+    def _run_info(self, best: dict[str, Any]) -> checkpoint.RunInfo:
+        spec = self.job.spec
+        return checkpoint.RunInfo(
+            run=spec.run,
+            dataset=self.job.dataset,
+            system=spec.system,
+            variant=spec.variant,
+            seed=self.job.seed,
+            options=asdict(self.options),
+            recipe=self.recipe,
+            entity_types=self.entity_types,
+            vocabulary=self.vocabulary,
+            features=spec.features,
+            fingerprints=self.source.fingerprints,
+            samples_sha256=self.identity["samples_sha256"],
+            encoder_sha256=self.identity["encoder_sha256"],
+            n_parameters=count_parameters(self.bare_model),
+            best_epoch=best["epoch"],
+            epochs_run=self.progress.epoch,
+            valid_f1=best["valid_f1"],
+            model_version=self.identity["model_version"],
+            code=provenance.code_version(),
+            packages=provenance.package_versions(),
+        )
+
+
+class LossSums:
+    """Running sums of loss and parts on the device: nothing is read back before the epoch ends."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, output: ModelOutput, size: int) -> None:
+        """Add one batch of `size` samples."""
+        self._count += size
+        for name, value in {**output.parts, "loss": output.loss}.items():
+            addend = value.detach().float() * size
+            self._sums[name] = self._sums[name] + addend if name in self._sums else addend
+
+    def means(self, epoch: int) -> dict[str, Any]:
+        """Return means over samples.
+
+        Raises:
+            MnerError: the loss is not finite; training on would be useless.
+        """
+        means = {name: value.item() / self._count for name, value in self._sums.items()}
+        loss = means.pop("loss")
+        if not math.isfinite(loss):
+            raise MnerError(
+                f"epoch {epoch}: the loss is {loss}. Lower recipe.lr, set recipe.clip (e.g. 5.0), "
+                "or use precision fp32."
+            )
+        return {"loss": loss, "parts": means}
+
+
+def selection_score(valid_f1: dict[str, float], view: str) -> float:
+    """Return the F1 that selects the epoch: of one view, or the mean over all."""
+    return sum(valid_f1.values()) / len(valid_f1) if view == "mean" else valid_f1[view]
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """Write metrics.jsonl, one line an epoch."""
+    write_text(path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in history))
+
+
+def _check_view(spec: RunSpec, model_class: type[TaggingModel]) -> None:
+    view, known = spec.recipe.selection_view, ("mean", *model_class.views)
+    if view not in known:
+        raise ConfigError(
+            f"{spec.run}.recipe.selection_view: {spec.system} has no view '{view}'; known: "
+            f"{', '.join(known)}.{near_match(view, known)}"
+        )

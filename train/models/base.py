@@ -1,0 +1,106 @@
+"""What every tagging system offers to the loop: examples in, loss and tags out.
+
+One system = one file in this folder with a frozen dataclass `Options` and a class `Model`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from extract.manifest import Sample
+from extract.store import StoredItem
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample with what the feature stores hold for its image, by role."""
+
+    sample: Sample
+    features: dict[str, StoredItem]
+    """Role -> item; an item that is not ok has zero rows, never a stand-in."""
+
+
+@dataclass
+class ModelOutput:
+    """Result of one forward pass.
+
+    Attributes:
+        loss: scalar, mean over sentences; None when the batch has no gold tags.
+        emissions: shape (B, W, K), float32, of the headline view.
+        mask: shape (B, W), bool, true on real tokens, a prefix of each row.
+        parts: named scalars that add up to the loss, for the log.
+    """
+
+    loss: Tensor | None
+    emissions: Tensor
+    mask: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+class TaggingModel(nn.Module, ABC):
+    """Base of all systems.
+
+    Args of every subclass's constructor:
+        options: the system's frozen `Options`.
+        vocabulary: what `build_vocabulary` returned (JSON-able; travels in the checkpoint).
+        encoder: folder of a transformers checkpoint, or None for systems without one.
+        pretrained: True loads the encoder's weights, False builds it from its config only
+            (a trained checkpoint brings the weights).
+    """
+
+    VERSION: ClassVar[int] = 1
+    views: ClassVar[tuple[str, ...]] = ("main",)
+    """Ways to decode one batch; the first is the headline."""
+
+    @classmethod
+    @abstractmethod
+    def required_features(cls, options: Any) -> dict[str, str]:
+        """Return role -> what the store of that role must hold, in words."""
+
+    @classmethod
+    def build_vocabulary(
+        cls, options: Any, samples: Sequence[Sample], entity_types: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return everything the model must remember of the training text (JSON-able)."""
+        return {"entity_types": list(entity_types)}
+
+    def fit_statistics(self, examples: Iterable[Example]) -> None:  # noqa: B027
+        """See the training examples once before training (channel means and the like)."""
+
+    @abstractmethod
+    def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Return one batch: tensors and plain lists, everything `forward` and `decode` need."""
+
+    @abstractmethod
+    def forward(self, batch: dict[str, Any]) -> ModelOutput:
+        """Return loss (when the batch has gold tags) and emissions."""
+
+    @abstractmethod
+    def decode(self, batch: dict[str, Any], view: str) -> list[list[str]]:
+        """Return BIO tags, one list a sample, one tag for each of its tokens (never fewer)."""
+
+    @abstractmethod
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return group name -> parameters; the recipe gives each name its learning rate.
+
+        Names in use: `encoder` (pretrained text), `vision` (pretrained image), `head`, `crf`.
+        """
+
+    def save_assets(self, folder: Path) -> None:  # noqa: B027
+        """Write what the constructor needs besides weights (encoder config, tokenizer)."""
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of scalar parameters, trainable or not."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def length_mask(lengths: Sequence[int], width: int | None = None) -> Tensor:
+    """Return a bool prefix mask. # shape: (B, W)"""
+    sizes = torch.as_tensor(list(lengths))
+    return torch.arange(int(sizes.max()) if width is None else width)[None, :] < sizes[:, None]

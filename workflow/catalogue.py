@@ -1,0 +1,184 @@
+"""The config as the rules see it: what is selected, what it reads, where it goes.
+
+Nothing heavy is imported: every `snakemake` call evaluates this, a dry run too.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from extract.errors import ConfigError, near_match
+from extract.registry import available
+from extract.spec import canonical, define, definition_fingerprint, load_plugin
+
+READS = ("phrases", "boxes")
+ENTRY_KINDS = ("datasets", "weights", "phrases", "feature_sets", "models")
+
+
+def check_keys(config: Mapping[str, Any], schema: Mapping[str, Any], where: str = "config") -> None:
+    """Refuse unknown keys with the nearest legal one, before the schema's own longer message.
+
+    Raises:
+        ConfigError: a key that the schema does not know.
+    """
+    known = schema.get("properties", {})
+    entries = schema.get("additionalProperties")
+    for key, value in config.items():
+        if key in known:
+            below = known[key]
+        elif isinstance(entries, Mapping):
+            below = entries
+        elif entries is False:
+            raise ConfigError(
+                f"{where}: unknown key '{key}'.{near_match(key, known)} "
+                f"Known: {', '.join(known)}. workflow/config/default.yaml explains each."
+            )
+        else:
+            continue
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            check_keys(value, below, f"{where}.{key}")
+
+
+class Catalogue:
+    """The validated config with names resolved.
+
+    Raises (on construction):
+        ConfigError: `run:` or an entry names something that is not in the catalogue.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.run = config["run"]
+        self._definitions: dict[str, dict[str, Any]] = {}
+        for kind in ("datasets", "feature_sets", "models"):
+            for name in self.run[kind]:
+                self.entry(kind, name, f"run.{kind}")
+        for name, entry in config["datasets"].items():
+            if entry["reader"] not in available("extract.datasets"):
+                known = available("extract.datasets")
+                raise ConfigError(
+                    f"datasets.{name}.reader: no reader '{entry['reader']}'; known: "
+                    f"{', '.join(known)}.{near_match(entry['reader'], known)}"
+                )
+        self._check_runs_differ()
+        self._check_images()
+
+    def entry(self, kind: str, name: str, where: str) -> dict[str, Any]:
+        """Return one catalogue entry.
+
+        Raises:
+            ConfigError: there is none; the message gives the near match.
+        """
+        entries = self.config[kind]
+        if name not in entries:
+            raise ConfigError(
+                f"{where}: no '{name}' in `{kind}:`.{near_match(name, entries)} "
+                f"Known: {', '.join(entries)}."
+            )
+        return entries[name]
+
+    def definition(self, name: str) -> dict[str, Any]:
+        """Return the resolved definition of a feature set or a phrase set."""
+        if name not in self._definitions:
+            kind = "phrases" if name in self.config["phrases"] else "feature_sets"
+            entry = self.entry(kind, name, kind)
+            reads = {
+                role: definition_fingerprint(self.definition(entry[role]))
+                for role in READS
+                if entry.get(role)
+            }
+            self._definitions[name] = define(name, entry, self.config["weights"], reads)
+        return self._definitions[name]
+
+    def fingerprint(self, name: str) -> str:
+        """Return the fingerprint of a definition: what Snakemake compares to rerun jobs."""
+        return definition_fingerprint(self.definition(name))
+
+    def definition_json(self, name: str) -> str:
+        """Return a definition as canonical JSON."""
+        return canonical(self.definition(name))
+
+    @cached_property
+    def grounders(self) -> tuple[str, ...]:
+        """Feature sets that ground phrases."""
+        grounding = available("extract.grounding")
+        sets = self.config["feature_sets"].items()
+        return tuple(name for name, entry in sets if entry["extractor"] in grounding)
+
+    @cached_property
+    def extractions(self) -> tuple[str, ...]:
+        """Feature sets that do not ground phrases."""
+        return tuple(n for n in self.config["feature_sets"] if n not in self.grounders)
+
+    @cached_property
+    def feature_sets(self) -> tuple[str, ...]:
+        """Everything to compute: what `run:` names, what its models use, and what these read."""
+        names = list(self.run["feature_sets"])
+        for model in self.run["models"]:
+            names += self.model_features(model).values()
+        closure: dict[str, None] = {}
+        while names:
+            name = names.pop(0)
+            boxes = self.entry("feature_sets", name, "run.feature_sets").get("boxes")
+            names += [boxes] if boxes else []
+            closure[name] = None
+        return tuple(closure)
+
+    @cached_property
+    def phrase_sets(self) -> tuple[str, ...]:
+        """Phrase sets that the selected grounders read."""
+        sets = self.config["feature_sets"]
+        read = [sets[name].get("phrases") for name in self.feature_sets]
+        return tuple(dict.fromkeys(name for name in read if name))
+
+    def model_features(self, model: str) -> dict[str, str]:
+        """Return role -> feature set of a model entry."""
+        features = self.config["models"][model].get("features") or {}
+        for role, name in features.items():
+            self.entry("feature_sets", name, f"models.{model}.features.{role}")
+        return dict(features)
+
+    def weights_input(self, names: Iterable[str]) -> list[str]:
+        """Return the files and folders that rules of ours make for these weights entries."""
+        made = ("trained", "random")
+        entries = self.config["weights"]
+        return [f"results/weights/{n}" for n in names if any(key in entries[n] for key in made)]
+
+    def _check_runs_differ(self) -> None:
+        """Two selected runs of one system and variant could not be told apart in the summary."""
+        seen: dict[tuple[str, str], str] = {}
+        for name in self.run["models"]:
+            model = self.config["models"][name]
+            key = (model["system"], model["variant"])
+            if key in seen:
+                raise ConfigError(
+                    f"run.models: '{seen[key]}' and '{name}' are both {key[0]}/{key[1]}, one row of "
+                    "the summary. Select one of them, or run them in two folders (--directory)."
+                )
+            seen[key] = name
+
+    def _check_images(self) -> None:
+        """An image extractor asked of a corpus without images is a mistake."""
+        for dataset in self.run["datasets"]:
+            if self.config["datasets"][dataset].get("images"):
+                continue
+            for name in self.feature_sets:
+                extractor = self.config["feature_sets"][name]["extractor"]
+                _, module = load_plugin(extractor)
+                if module.Extractor.needs != {"captions"}:
+                    raise ConfigError(
+                        f"feature_sets.{name}: {extractor} reads images, but datasets.{dataset} has "
+                        "none (`images: null`). Give it an image folder or select other features."
+                    )
+
+
+def existing(path: str, remedy: str) -> str:
+    """Return `path` if it is there.
+
+    Raises:
+        ConfigError: naming the path and what to do.
+    """
+    if not Path(path).exists():
+        raise ConfigError(f"{path}: no such file or folder. {remedy}")
+    return path

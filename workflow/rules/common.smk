@@ -1,0 +1,102 @@
+"""Helpers of all rules: config checks, offline environment, paths, the last word on errors."""
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+sys.path.insert(0, workflow.basedir)
+
+from extract.errors import MnerError
+from extract.spec import canonical, load_plugin
+from extract.weights import resolve_weights
+from workflow.catalogue import Catalogue, check_keys, existing
+
+SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+
+try:
+    check_keys(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+    validate(config, str(SCHEMA))
+    CATALOGUE = Catalogue(config)
+except MnerError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN = config["run"]
+SPLITS = ("train", "valid", "test")
+ERRORS = Path(".snakemake/mner_errors.txt").absolute()
+
+# Commands find the packages from any environment, stay offline, and say their errors last.
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "WANDB_MODE": "disabled",
+    "MNER_ERROR_FILE": str(ERRORS),
+    "PYTHONPATH": os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])),
+}
+if not workflow.deployment_settings.deployment_method:
+    # Plain `snakemake` works without activating its environment.
+    search = [os.path.dirname(sys.executable), os.environ.get("PATH", "")]
+    ENVIRONMENT["PATH"] = os.pathsep.join(search)
+exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items())
+shell.prefix(f"set -euo pipefail; export {exports}; ".replace("{", "{{").replace("}", "}}"))
+
+
+scattergather:
+    images=config["shards"],
+
+
+wildcard_constraints:
+    dataset="|".join(config["datasets"]),
+    phrases="|".join(config["phrases"]),
+    grounder="|".join(CATALOGUE.grounders) or "none",
+    features="|".join(config["feature_sets"]),
+    run="|".join(config["models"]),
+    split="|".join(SPLITS),
+    seed=r"\d+",
+
+
+def dataset_entry(wildcards):
+    return config["datasets"][wildcards.dataset]
+
+
+def checked(path, remedy):
+    """Return an input path, or stop with what is missing and how to get it."""
+    try:
+        return existing(path, remedy)
+    except MnerError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def flag(name, value):
+    """Return `--name 'value'` (or several values), or nothing when there is none."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return f"--{name} " + " ".join(shlex.quote(str(v)) for v in values) if value else ""
+
+
+def runtime(kind, name, key):
+    """A knob that decides no value."""
+    return config[kind][name]["runtime"][key]
+
+
+def start_errors():
+    """Forget the errors of an earlier run."""
+    ERRORS.unlink(missing_ok=True)
+
+
+def show_errors():
+    """Make the commands' own messages the last thing on the screen."""
+    if ERRORS.exists():
+        sys.stderr.write("\n" + ERRORS.read_text(encoding="utf-8"))
+
+
+def gpu_resources(wildcards):
+    """One GPU a job where the config says cuda; Snakemake's --resources gpu=N limits them."""
+    return 1 if config["device"] == "cuda" else 0

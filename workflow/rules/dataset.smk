@@ -1,0 +1,83 @@
+"""Corpus -> samples and image manifest.
+
+Reads:  the folder of each dataset (`data/...`; the bundled sample is drawn here).
+Writes: results/{dataset}/samples/{split}.jsonl, images.tsv, stats.json
+"""
+
+
+rule dataset:
+    """Target: every selected dataset is read and its images are checked."""
+    input:
+        expand("results/{dataset}/stats.json", dataset=RUN["datasets"]),
+
+
+rule generate_sample:
+    """Draw the bundled sample corpus: `python -m extract sample`."""
+    output:
+        text=expand("data/sample/{split}.txt", split=SPLITS),
+        captions="data/sample/captions.txt",
+        annotations="data/sample/annotations.jsonl",
+        evidence="data/sample/evidence.tsv",
+        images=directory("data/sample/images"),
+    log:
+        "logs/generate_sample.log",
+    benchmark:
+        "benchmarks/generate_sample.tsv"
+    conda:
+        "../../envs/text.yaml"
+    threads: workflow.cores
+    params:
+        seed=config["sample"]["seed"],
+        tweets=config["sample"]["tweets"],
+        out=subpath(output.captions, parent=True),
+    shell:
+        "python -m extract sample "
+        "--seed {params.seed} "
+        "--tweets {params.tweets} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"
+
+
+rule prepare_dataset:
+    """Read text and images: `python -m extract dataset`."""
+    input:
+        corpus_inputs,
+    output:
+        samples=expand("results/{{dataset}}/samples/{split}.jsonl", split=SPLITS),
+        images="results/{dataset}/images.tsv",
+        stats=report(
+            "results/{dataset}/stats.json",
+            caption="../report/stats.rst",
+            category="Corpora",
+            labels={"dataset": "{dataset}", "content": "counts"},
+        ),
+    log:
+        "logs/{dataset}/prepare_dataset.log",
+    benchmark:
+        "benchmarks/{dataset}/prepare_dataset.tsv"
+    conda:
+        "../../envs/text.yaml"
+    threads: workflow.cores
+    params:
+        reader=lambda wildcards: dataset_entry(wildcards)["reader"],
+        root=lambda wildcards: dataset_entry(wildcards)["root"],
+        images=lambda wildcards: flag("images", dataset_entry(wildcards).get("images")),
+        evidence=lambda wildcards: flag("evidence", dataset_entry(wildcards).get("evidence")),
+        text=lambda wildcards: json.dumps(dataset_entry(wildcards)["text"], sort_keys=True),
+        max_bad=lambda wildcards: dataset_entry(wildcards)["max_bad_images"],
+        check=lambda wildcards: (
+            "--check-counts" if dataset_entry(wildcards)["check_counts"] else ""
+        ),
+        out="results/{dataset}",
+    shell:
+        "python -m extract dataset "
+        "--reader {params.reader:q} "
+        "--root {params.root:q} "
+        "{params.images} "
+        "{params.evidence} "
+        "--text {params.text:q} "
+        "--max-bad-images {params.max_bad} "
+        "{params.check} "
+        "--workers {threads} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"

@@ -1,0 +1,125 @@
+"""Images -> feature stores: shards, merge, verification.
+
+Reads:  results/specs/{features}.json, results/{dataset}/images.tsv, phrases, caption list, boxes
+Writes: results/{dataset}/features/{features}.h5, results/{dataset}/qc/{features}.json
+"""
+
+
+rule features:
+    """Target: every selected feature set, merged."""
+    input:
+        expand(
+            "results/{dataset}/features/{features}.h5",
+            dataset=RUN["datasets"],
+            features=CATALOGUE.feature_sets,
+        ),
+
+
+rule captions:
+    """Target: caption stores, generated or imported."""
+    input:
+        expand(
+            "results/{dataset}/features/{features}.h5",
+            dataset=RUN["datasets"],
+            features=of_kind("caption", "caption_list"),
+        ),
+
+
+rule ocr:
+    """Target: OCR stores."""
+    input:
+        expand(
+            "results/{dataset}/features/{features}.h5",
+            dataset=RUN["datasets"],
+            features=of_kind("ocr"),
+        ),
+
+
+rule verify:
+    """Target: every selected feature set passes verification."""
+    input:
+        expand(
+            "results/{dataset}/qc/{features}.json",
+            dataset=RUN["datasets"],
+            features=CATALOGUE.feature_sets,
+        ),
+
+
+rule extract_features:
+    """Compute one shard of a feature set: `python -m extract features`."""
+    input:
+        unpack(feature_inputs),
+        spec="results/specs/{features}.json",
+        images="results/{dataset}/images.tsv",
+    output:
+        temp("results/{dataset}/shards/{features}.{scatteritem}.h5"),
+    log:
+        "logs/{dataset}/extract_features.{features}.{scatteritem}.log",
+    benchmark:
+        "benchmarks/{dataset}/extract_features.{features}.{scatteritem}.tsv"
+    conda:
+        "../../envs/vision.yaml"
+    threads: 1
+    resources:
+        gpu=gpu_resources,
+        device=config["device"],
+        batch_size=lambda wildcards: runtime("feature_sets", wildcards.features, "batch_size"),
+        mem=lambda wildcards: runtime("feature_sets", wildcards.features, "mem"),
+    params:
+        fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.features),
+        flags=feature_flags,
+        reuse="results/{dataset}/features/{features}.h5",
+    shell:
+        "python -m extract features "
+        "--spec {input.spec:q} "
+        "--images {input.images:q} "
+        "{params.flags} "
+        "--shard {wildcards.scatteritem} "
+        "--reuse {params.reuse:q} "
+        "--device {resources.device} "
+        "--batch-size {resources.batch_size} "
+        "--threads {threads} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule merge_features:
+    """Join the shards: `python -m extract merge`."""
+    input:
+        shards=gather.images("results/{{dataset}}/shards/{{features}}.{scatteritem}.h5"),
+        images="results/{dataset}/images.tsv",
+    output:
+        ensure("results/{dataset}/features/{features}.h5", non_empty=True),
+    log:
+        "logs/{dataset}/merge_features.{features}.log",
+    conda:
+        "../../envs/vision.yaml"
+    shell:
+        "python -m extract merge "
+        "--shards {input.shards:q} "
+        "--images {input.images:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule verify_features:
+    """Check format, checksums and ids: `python -m extract verify`."""
+    input:
+        store="results/{dataset}/features/{features}.h5",
+        images="results/{dataset}/images.tsv",
+    output:
+        report(
+            "results/{dataset}/qc/{features}.json",
+            caption="../report/qc.rst",
+            category="Features",
+            labels={"dataset": "{dataset}", "feature set": "{features}"},
+        ),
+    log:
+        "logs/{dataset}/verify_features.{features}.log",
+    conda:
+        "../../envs/vision.yaml"
+    shell:
+        "python -m extract verify {input.store:q} "
+        "--images {input.images:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"

@@ -1,0 +1,113 @@
+"""Input and parameter functions of the rules: catalogue entries -> files and flags."""
+
+
+def of_kind(*extractors):
+    """Selected feature sets made by one of these extractors."""
+    sets = config["feature_sets"]
+    return [name for name in CATALOGUE.feature_sets if sets[name]["extractor"] in extractors]
+
+
+def weights_files(entries):
+    """Files of weights entries: made by a rule (rerun when remade), or given (checked)."""
+    given = [entry for entry in entries if "path" in entry]
+    for entry in given:
+        try:
+            resolve_weights(entry, entry["name"])
+        except MnerError as error:
+            raise WorkflowError(str(error)) from None
+    made = CATALOGUE.weights_input(entry["name"] for entry in entries)
+    return made + [ancient(entry["path"]) for entry in given]
+
+
+def corpus_file(entry, dataset, key):
+    """A file of the corpus that the config names; the bundled sample's are made by a rule."""
+    path = entry[key]
+    if not path:
+        raise WorkflowError(f"datasets.{dataset}.{key} is not set, but a feature set reads it.")
+    drawn = path.startswith("data/sample/")
+    return path if drawn else ancient(checked(path, f"datasets.{dataset}.{key} names it."))
+
+
+def corpus_inputs(wildcards):
+    """The corpus files of a dataset; a missing one is named with where to get it."""
+    entry = dataset_entry(wildcards)
+    places = [entry["root"]] + [entry.get(key) for key in ("images", "evidence")]
+    if entry["root"] == "data/sample":
+        return [*rules.generate_sample.output]
+    remedy = "data/README.md says how to obtain each corpus and where its files go."
+    return [ancient(checked(place, remedy)) for place in places if place]
+
+
+def phrase_weights(wildcards):
+    """The tagger's model, where the backend has one."""
+    return weights_files(CATALOGUE.definition(wildcards.phrases)["weights"].values())
+
+
+def phrase_model(wildcards):
+    """`--weights path` for a backend that loads a model."""
+    entries = CATALOGUE.definition(wildcards.phrases)["weights"].values()
+    return " ".join(flag("weights", resolve_weights(e, e["name"])) for e in entries)
+
+
+def made(kind):
+    """Wildcard pattern of the weights entries that a rule makes."""
+    return "|".join(n for n, entry in config["weights"].items() if kind in entry) or "none"
+
+
+def spec_weights(wildcards):
+    """Weights of a feature set: made by a rule, or already there."""
+    return weights_files(CATALOGUE.definition(wildcards.features)["weights"].values())
+
+
+def feature_inputs(wildcards):
+    """What a feature set reads besides images: phrases, boxes, lists of the corpus."""
+    entry, dataset = config["feature_sets"][wildcards.features], dataset_entry(wildcards)
+    folder = f"results/{wildcards.dataset}"
+    inputs = {}
+    if entry["boxes"]:
+        inputs["boxes"] = f"{folder}/features/{entry['boxes']}.h5"
+    if entry["phrases"]:
+        inputs["phrases"] = f"{folder}/phrases/{entry['phrases']}.jsonl"
+        inputs["samples"] = [f"{folder}/samples/{split}.jsonl" for split in SPLITS]
+    needs = load_plugin(entry["extractor"])[1].Extractor.needs
+    for key in sorted({"captions", "annotations"} & needs):
+        inputs[key] = corpus_file(dataset, wildcards.dataset, key)
+    return inputs
+
+
+def feature_flags(wildcards, input):
+    """The optional inputs of an extractor as flags."""
+    names = ("boxes", "phrases", "samples", "captions", "annotations")
+    return " ".join(flag(name, input.get(name)) for name in names if input.get(name))
+
+
+def run_definition(name):
+    """The run spec of a model entry, as canonical JSON; runtime knobs are not in it."""
+    entry = config["models"][name]
+    encoder = entry["encoder"]
+    if encoder:
+        encoder = {
+            "name": encoder,
+            **CATALOGUE.entry("weights", encoder, f"models.{name}.encoder"),
+        }
+    keys = ("system", "variant", "options", "recipe", "features")
+    return canonical({"run": name, "encoder": encoder, **{key: entry[key] for key in keys}})
+
+
+def run_weights(wildcards):
+    """The text encoder, where it is a path or made by a rule."""
+    encoder = config["models"][wildcards.run]["encoder"]
+    return weights_files([{"name": encoder, **config["weights"][encoder]}] if encoder else [])
+
+
+def run_stores(wildcards):
+    """The feature stores that a run reads."""
+    names = CATALOGUE.model_features(wildcards.run).values()
+    return [f"results/{wildcards.dataset}/features/{name}.h5" for name in names]
+
+
+def store_flags(wildcards):
+    """`--store role=path` for each role."""
+    roles = CATALOGUE.model_features(wildcards.run).items()
+    stores = [f"{role}=results/{wildcards.dataset}/features/{name}.h5" for role, name in roles]
+    return " ".join(f"--store '{store}'" for store in stores)

@@ -1,0 +1,110 @@
+"""Feature stores -> trained systems -> predictions and scores.
+
+Reads:  results/{dataset}/samples/, features/{features}.h5, text encoder weights
+Writes: results/specs/runs/{run}.json, results/{dataset}/runs/{run}/seed{seed}/
+        model.safetensors, run.json, metrics.jsonl (fit); metrics.json, predictions.conll (evaluate)
+"""
+
+
+rule train:
+    """Target: every selected model is trained and scored."""
+    input:
+        expand(
+            "results/{dataset}/runs/{run}/seed{seed}/metrics.json",
+            dataset=RUN["datasets"],
+            run=RUN["models"],
+            seed=RUN["seeds"],
+        ),
+
+
+rule write_run_spec:
+    """Check options and recipe of a run before anything is computed: `python -m train spec`."""
+    input:
+        run_weights,
+    output:
+        "results/specs/runs/{run}.json",
+    log:
+        "logs/specs/runs.{run}.log",
+    priority: 100
+    conda:
+        "../../envs/train.yaml"
+    params:
+        definition=lambda wildcards: run_definition(wildcards.run),
+    shell:
+        "python -m train spec "
+        "--definition {params.definition:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule fit:
+    """Train on train, select on valid; test is not read: `python -m train fit`."""
+    input:
+        run_stores,
+        spec="results/specs/runs/{run}.json",
+        train="results/{dataset}/samples/train.jsonl",
+        valid="results/{dataset}/samples/valid.jsonl",
+    output:
+        model="results/{dataset}/runs/{run}/seed{seed}/model.safetensors",
+        run="results/{dataset}/runs/{run}/seed{seed}/run.json",
+        log="results/{dataset}/runs/{run}/seed{seed}/metrics.jsonl",
+    log:
+        "logs/{dataset}/fit.{run}.seed{seed}.log",
+    benchmark:
+        "benchmarks/{dataset}/fit.{run}.seed{seed}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: lambda wildcards: runtime("models", wildcards.run, "threads")
+    resources:
+        gpu=gpu_resources,
+        device=config["device"],
+        mem=lambda wildcards: runtime("models", wildcards.run, "mem"),
+    params:
+        definition=lambda wildcards: run_definition(wildcards.run),
+        stores=store_flags,
+        samples=subpath(input.train, parent=True),
+        out=subpath(output.model, parent=True),
+    shell:
+        "python -m train fit "
+        "--spec {input.spec:q} "
+        "--dataset {wildcards.dataset:q} "
+        "--samples-dir {params.samples:q} "
+        "{params.stores} "
+        "--seed {wildcards.seed} "
+        "--device {resources.device} "
+        "--threads {threads} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"
+
+
+rule evaluate:
+    """Score the frozen checkpoint on test, once: `python -m train evaluate`."""
+    input:
+        run_stores,
+        model="results/{dataset}/runs/{run}/seed{seed}/model.safetensors",
+        train="results/{dataset}/samples/train.jsonl",
+        test="results/{dataset}/samples/test.jsonl",
+    output:
+        metrics="results/{dataset}/runs/{run}/seed{seed}/metrics.json",
+        predictions="results/{dataset}/runs/{run}/seed{seed}/predictions.conll",
+    log:
+        "logs/{dataset}/evaluate.{run}.seed{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: lambda wildcards: runtime("models", wildcards.run, "threads")
+    resources:
+        gpu=gpu_resources,
+        device=config["device"],
+    params:
+        stores=store_flags,
+        out=subpath(output.metrics, parent=True),
+    shell:
+        "python -m train evaluate "
+        "--run {params.out:q} "
+        "--samples {input.test:q} "
+        "--train-samples {input.train:q} "
+        "{params.stores} "
+        "--device {resources.device} "
+        "--threads {threads} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"

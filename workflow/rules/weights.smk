@@ -1,0 +1,67 @@
+"""Weights made here, and the spec of each feature set.
+
+Reads:  the config, checkpoints on this machine
+Writes: results/weights/{weights}/, results/specs/{features}.json
+"""
+
+
+rule make_random_weights:
+    """Write random weights, where the config asks for them: `python -m extract weights`."""
+    output:
+        directory("results/weights/{weights}"),
+    log:
+        "logs/weights/{weights}.log",
+    wildcard_constraints:
+        weights=made("random"),
+    conda:
+        "../../envs/vision.yaml"
+    params:
+        entry=lambda wildcards: json.dumps(config["weights"][wildcards.weights], sort_keys=True),
+    shell:
+        "python -m extract weights "
+        "--entry {params.entry:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule train_sample_vision:
+    """Train the sample's vision tower on other drawings: `python -m extract sample-vision`."""
+    output:
+        directory("results/weights/{weights}"),
+    log:
+        "logs/weights/{weights}.log",
+    benchmark:
+        "benchmarks/weights.{weights}.tsv"
+    wildcard_constraints:
+        weights=made("trained"),
+    conda:
+        "../../envs/vision.yaml"
+    threads: workflow.cores
+    params:
+        seed=lambda wildcards: config["weights"][wildcards.weights]["trained"]["seed"],
+        images=lambda wildcards: config["weights"][wildcards.weights]["trained"]["images"],
+    shell:
+        "python -m extract sample-vision "
+        "--seed {params.seed} "
+        "--images {params.images} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule write_spec:
+    """Resolve options and weights of a feature set: `python -m extract spec`."""
+    input:
+        spec_weights,
+    output:
+        "results/specs/{features}.json",
+    log:
+        "logs/specs/{features}.log",
+    conda:
+        "../../envs/vision.yaml"
+    params:
+        definition=lambda wildcards: CATALOGUE.definition_json(wildcards.features),
+    shell:
+        "python -m extract spec "
+        "--definition {params.definition:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
