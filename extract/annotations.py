@@ -119,6 +119,8 @@ def _number(text: str | None, where: str) -> float:
 
 def _box(xyxy: Sequence[float], name: str, where: str) -> Box:
     """Return a box whose corners are finite and in order."""
+    if not isinstance(name, str):
+        raise DataError(f"{where}: a name must be a string, got {name!r}")
     if len(xyxy) != 4 or not all(
         isinstance(value, int | float) and math.isfinite(value) for value in xyxy
     ):

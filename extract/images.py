@@ -21,7 +21,7 @@ from extract.errors import DataError, MnerError
 MAX_PIXELS = 50_000_000
 
 # Only these decoders are tried: Pillow would also hand EPS files to an external program.
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000")
 
 FilterName = Literal["bicubic", "bilinear"]
 Rounding = Literal["floor", "half_even"]

@@ -31,7 +31,8 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     # accelerate keeps one state a process; a second run in it may use another precision.
     AcceleratorState._reset_state(reset_partial_state=True)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Not use_deterministic_algorithms(): it imports the compiler, which costs seconds a process.
+    torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False
     mixed = {"fp32": "no", "bf16": "bf16"}[precision]
     return Accelerator(mixed_precision=mixed, cpu=device == "cpu")

@@ -84,6 +84,8 @@ class RunSpec:
     recipe: Recipe = field(default_factory=Recipe)
     features: dict[str, str] = field(default_factory=dict)
     """Role -> feature-set id; the files themselves are given on the command line."""
+    encoder: dict[str, Any] | None = None
+    """Weights entry of the text encoder with its `name`; None for systems without one."""
 
 
 def read_run_spec(path: Path) -> RunSpec:

@@ -5,7 +5,6 @@ The three variants differ here and nowhere else, so a system cannot treat them d
 `blank` nothing (status 4, zero rows).
 """
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -18,11 +17,10 @@ from torch.utils.data import Dataset
 
 from extract.errors import DataError, MissingFileError, StoreError
 from extract.manifest import STATUS, Sample, read_samples
+from extract.spec import digest
 from extract.store import FeatureStore, StoredItem
 from train.models.base import Example
 from train.tags import split_tag
-
-logger = logging.getLogger(__name__)
 
 TYPE_ORDER = ("PER", "LOC", "ORG", "MISC")
 """The customary order; other types follow alphabetically."""
@@ -127,6 +125,9 @@ class FeatureSource(AbstractContextManager):
                     "it; `snakemake features` makes all of them."
                 )
             self.stores[role] = self._stack.enter_context(FeatureStore(path))
+        self._blank = {
+            role: blank_item(store) for role, store in self.stores.items() if variant == "blank"
+        }
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
@@ -135,6 +136,11 @@ class FeatureSource(AbstractContextManager):
     def fingerprints(self) -> dict[str, str]:
         """Role -> fingerprint of its store."""
         return {role: store.fingerprint for role, store in self.stores.items()}
+
+    @property
+    def input_digests(self) -> dict[str, str]:
+        """Role -> digest of the ids and input checksums of its store."""
+        return {role: digest(store.input_sha256()) for role, store in self.stores.items()}
 
     def check_fingerprints(self, expected: Mapping[str, str]) -> None:
         """Check that the stores are of the kind that a run was trained on.
@@ -174,7 +180,7 @@ class FeatureSource(AbstractContextManager):
     def lookup(self, key: Sample) -> dict[str, StoredItem]:
         """Return role -> item of one sample's image."""
         if self.variant == "blank":
-            return {role: blank_item(store) for role, store in self.stores.items()}
+            return dict(self._blank)
         return {role: store.item(_key(store, key)) for role, store in self.stores.items()}
 
 

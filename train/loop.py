@@ -89,7 +89,7 @@ def fit(job: FitJob) -> dict[str, Any]:
     with FeatureSource(job.stores, job.spec.variant) as source:
         trainer = Trainer(job, module.Model, options, source)
         trainer.run()
-    return trainer.finish(started)
+        return trainer.finish(started)
 
 
 class Trainer:
@@ -141,6 +141,7 @@ class Trainer:
                 for split in ("train", "valid")
             },
             "stores": self.source.fingerprints,
+            "store_inputs": self.source.input_digests,
             "encoder_sha256": checkpoint.encoder_sha256(self.job.encoder),
             "torch": torch.__version__,
             "processes": self.accelerator.num_processes,

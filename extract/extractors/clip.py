@@ -124,15 +124,13 @@ class Extractor(base.Extractor):
 
         # The classes fill in what a config.json leaves to their defaults.
         if config["model_type"] == "clip":
-            full = CLIPConfig.from_dict(dict(config))
-            vision, projection_dim = full.vision_config, full.projection_dim
+            vision = CLIPConfig.from_dict(dict(config)).vision_config
         else:
             vision = CLIPVisionConfig.from_dict(dict(config))
-            projection_dim = vision.projection_dim
-        is_grid = self.options.output == "grid"
+        feature_dim = vision.hidden_size if self.options.output == "grid" else vision.projection_dim
         self._check_option("image_size", vision.image_size, path)
         self._check_option("patch_size", vision.patch_size, path)
-        self._check_option("feature_dim", vision.hidden_size if is_grid else projection_dim, path)
+        self._check_option("feature_dim", feature_dim, path)
 
     def _check_preprocessing(self, path: Path) -> None:
         """Compare mean and std with the checkpoint's own, where it states them."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import check_loading_info, find_checkpoint
+from extract.checkpoints import find_checkpoint, load_pretrained
 from extract.errors import DataError, MissingToolError, ShapeError
 from extract.extractors.base import Extractor as BaseExtractor
 from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
@@ -125,6 +125,8 @@ class Extractor(BaseExtractor):
                     phrases[int(index)].text, tuple(xyxy), float(score), phrases[int(index)].start
                 )
                 for *xyxy, score, index in boxes.tolist()
+                # A box in the padding around the image is empty once clipped.
+                if xyxy[0] < xyxy[2] and xyxy[1] < xyxy[3]
             ]
         )
         kept: list[GroundedRow] = []
@@ -157,7 +159,7 @@ class Extractor(BaseExtractor):
             found = non_max_suppression(
                 predictions, self.options.threshold, self.options.iou, max_det=_MAX_DETECTIONS
             )[0]
-        found[:, :4] = scale_boxes(pixels.shape[2:], found[:, :4], (image.height, image.width))
+            found[:, :4] = scale_boxes(pixels.shape[2:], found[:, :4], (image.height, image.width))
         return found.float().cpu().numpy()
 
     def _letterbox(self, image: Image.Image) -> "torch.Tensor":
@@ -184,16 +186,15 @@ class TextEncoder:
 
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, info = CLIPTextModelWithProjection.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            model = load_pretrained(
+                CLIPTextModelWithProjection, folder, may_be_unused=_VISION_TENSORS
             )
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{folder}: not a CLIP text checkpoint with tokenizer and safetensors weights "
+                f"{folder}: not a CLIP text checkpoint with its tokenizer "
                 f"({str(error).splitlines()[0]})"
             ) from error
-        check_loading_info(info, folder, may_be_unused=_VISION_TENSORS)
-        self._model = model.eval().to(device)
+        self._model = model.to(device)
         self._max_tokens = model.config.max_position_embeddings
         self._cache: dict[str, torch.Tensor] = {}
         self._device = device
@@ -254,7 +255,8 @@ def load_detector(path: Path, device: str) -> Any:
         raise DataError(
             f"{path}: holds a {type(model).__name__}, expected a YOLO-World model (WorldModel)."
         )
-    return model.float().eval().to(device)
+    # As ultralytics' own predictor does: batch norms are folded into the convolutions.
+    return model.float().eval().fuse(verbose=False).to(device)
 
 
 def _prepare_environment() -> None:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from extract.sample import kinds_groups, kinds_neutral, kinds_people, kinds_places, kinds_things
 from extract.sample.captions import SIGN
-from extract.sample.pen import INK, LIGHT, Colour, Pen
+from extract.sample.pen import Colour, Pen
 from extract.sample.picture import BACKGROUNDS, PicturePlan, Placed
 
 SCALE = 2
@@ -23,13 +23,16 @@ DRAWERS = {
 }
 
 _SMALLEST_TEXT_PX = 14
+_BLACK, _WHITE = (24, 24, 28), (250, 249, 243)
 _GAP = "  "
 """Between two written words: with one space OCR joins some of them."""
 
 
 def draw_picture(plan: PicturePlan) -> Image.Image:
     """Return the upright RGB image of a plan; equal plans give equal pixels."""
-    canvas = Image.new("RGB", (plan.width * SCALE, plan.height * SCALE), BACKGROUNDS[plan.background])
+    canvas = Image.new(
+        "RGB", (plan.width * SCALE, plan.height * SCALE), BACKGROUNDS[plan.background]
+    )
     rng = random.Random(plan.seed)
     _draw_pattern(canvas, plan, rng)
     surface = ImageDraw.Draw(canvas)
@@ -44,6 +47,8 @@ def draw_picture(plan: PicturePlan) -> Image.Image:
 def _draw_object(surface: ImageDraw.ImageDraw, placed: Placed) -> None:
     box = [SCALE * edge for edge in placed.box]
     rng = random.Random(placed.seed)
+    if placed.panel is not None:
+        surface.rounded_rectangle(box, radius=(box[2] - box[0]) / 8, fill=placed.panel)
     pen = Pen(surface, box, palette=placed.palette, rng=rng, is_flipped=placed.is_flipped)
     DRAWERS[placed.kind](pen)
 
@@ -83,8 +88,8 @@ def _draw_sign(surface: ImageDraw.ImageDraw, placed: Placed, lines: tuple[str, .
     """Draw a board with dark writing; a frame around it would make OCR take it for a picture."""
     x0, y0, x1, y1 = (SCALE * edge for edge in placed.box)
     rng = random.Random(placed.seed)
-    writing = INK if rng.random() < 0.5 else _mixed(placed.palette.main, INK, 0.5)
-    paper = LIGHT if rng.random() < 0.5 else _mixed(placed.palette.pale, LIGHT, 0.75)
+    writing = _mixed(placed.palette.ink, _BLACK, rng.uniform(0.2, 1))
+    paper = _mixed(placed.palette.main, _WHITE, rng.uniform(0.85, 1))
     surface.rounded_rectangle((x0, y0, x1 - 1, y1 - 1), radius=6 * SCALE, fill=paper)
     margin = 9 * SCALE
     room = (x1 - x0 - 2 * margin, y1 - y0 - 2 * margin)

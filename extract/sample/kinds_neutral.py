@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from extract.sample.pen import INK, LIGHT, Pen, arc
+from extract.sample.pen import Pen, arc
 
 
 def draw_tree(pen: Pen) -> None:
@@ -31,7 +31,7 @@ def draw_balloon(pen: Pen) -> None:
     pen.line([(0.5, 0.7), (sway, 0.8), (0.56, 0.9), (0.5, 0.99)], width=0.025)
     pen.poly([(0.5, 0.64), (0.43, 0.74), (0.57, 0.74)], pen.second)
     pen.oval((0.5, 0.35), (0.34, 0.34), pen.main)
-    pen.oval((0.38, 0.24), (0.09, 0.07), LIGHT, is_outlined=False)
+    pen.oval((0.38, 0.24), (0.09, 0.07), pen.light, is_outlined=False)
 
 
 def draw_cup(pen: Pen) -> None:
@@ -42,7 +42,7 @@ def draw_cup(pen: Pen) -> None:
     pen.oval((0.45, 0.38), (0.29, 0.06), pen.pale)
     pen.oval((0.46, 0.91), (0.42, 0.07), pen.pale)
     for x in (0.34, 0.52):
-        pen.line([(x, 0.26), (x + 0.05, 0.18), (x, pen.wobble(0.06))], LIGHT, width=0.03)
+        pen.line([(x, 0.26), (x + 0.05, 0.18), (x, pen.wobble(0.06))], pen.light, width=0.03)
 
 
 def draw_chair(pen: Pen) -> None:
@@ -79,8 +79,8 @@ def draw_fish(pen: Pen) -> None:
     pen.poly([(0.3, 0.34), (0.5, pen.wobble(0.12)), (0.62, 0.36)], pen.second)
     pen.oval((0.4, 0.5), (0.38, 0.26), pen.main)
     pen.line(arc((0.2, 0.5), (0.14, 0.24), (-60, 60)), width=0.022)
-    pen.oval((0.18, 0.44), (0.06, 0.06), LIGHT)
-    pen.dot((0.17, 0.44), 0.028, INK)
+    pen.oval((0.18, 0.44), (0.06, 0.06), pen.light)
+    pen.dot((0.17, 0.44), 0.028, pen.ink)
     pen.poly([(0.44, 0.54), (0.62, 0.6), (0.46, 0.68)], pen.pale)
 
 

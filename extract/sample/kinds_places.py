@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from extract.sample.pen import INK, LIGHT, Pen, Point, arc
+from extract.sample.pen import Pen, Point, arc
 
 
 def draw_skyline(pen: Pen) -> None:
@@ -18,7 +18,7 @@ def draw_skyline(pen: Pen) -> None:
         y = top + 0.05
         while y < 0.88:
             for x in (left + 0.035, left + 0.095):
-                lit = LIGHT if pen.rng.random() < 0.7 else INK
+                lit = pen.light if pen.rng.random() < 0.7 else pen.ink
                 pen.rect((x, y), (x + 0.04, y + 0.05), lit, is_outlined=False)
             y += 0.11
 
@@ -28,7 +28,7 @@ def draw_mountain(pen: Pen) -> None:
     peak = pen.wobble(0.4, 0.06)
     _sun(pen, (0.82, 0.17), 0.13)
     pen.poly([(0.4, 0.86), (0.76, 0.34), (1.0, 0.86)], pen.second)
-    pen.poly([(0.76, 0.34), (0.68, 0.46), (0.75, 0.44), (0.79, 0.5), (0.82, 0.46)], LIGHT)
+    pen.poly([(0.76, 0.34), (0.68, 0.46), (0.75, 0.44), (0.79, 0.5), (0.82, 0.46)], pen.light)
     pen.poly([(0.0, 0.86), (peak, 0.08), (0.78, 0.86)], pen.main)
     pen.poly(
         [
@@ -39,9 +39,11 @@ def draw_mountain(pen: Pen) -> None:
             (peak + 0.05, 0.3),
             (peak + 0.12, 0.33),
         ],
-        LIGHT,
+        pen.light,
     )
-    pen.poly([(0.0, 0.84), *arc((0.5, 0.86), (0.5, 0.06), (180, 360)), (1.0, 1.0), (0, 1)], pen.pale)
+    pen.poly(
+        [(0.0, 0.84), *arc((0.5, 0.86), (0.5, 0.06), (180, 360)), (1.0, 1.0), (0, 1)], pen.pale
+    )
 
 
 def draw_bridge(pen: Pen) -> None:
@@ -79,17 +81,17 @@ def draw_island(pen: Pen) -> None:
 
 def draw_lighthouse(pen: Pen) -> None:
     """Draw a striped lighthouse on a rock, its lamp on."""
-    pen.poly([(0.42, 0.18), (0.0, pen.wobble(0.06)), (0.0, 0.34)], LIGHT, is_outlined=False)
-    pen.poly([(0.58, 0.18), (1.0, pen.wobble(0.06)), (1.0, 0.34)], LIGHT, is_outlined=False)
+    pen.poly([(0.42, 0.18), (0.0, pen.wobble(0.06)), (0.0, 0.34)], pen.light, is_outlined=False)
+    pen.poly([(0.58, 0.18), (1.0, pen.wobble(0.06)), (1.0, 0.34)], pen.light, is_outlined=False)
     pen.rect((0.0, 0.88), (1.0, 1.0), pen.second)
     pen.poly([(0.1, 0.92), (0.22, 0.8), (0.5, 0.76), (0.8, 0.82), (0.92, 0.92)], pen.pale)
     for step in range(5):
         top, low = 0.28 + 0.11 * step, 0.39 + 0.11 * step
         wide, wider = 0.11 + 0.018 * step, 0.128 + 0.018 * step
         corners = [(0.5 - wide, top), (0.5 + wide, top), (0.5 + wider, low), (0.5 - wider, low)]
-        pen.poly(corners, pen.main if step % 2 == 0 else LIGHT)
-    pen.rect((0.36, 0.24), (0.64, 0.29), INK)
-    pen.rect((0.42, 0.12), (0.58, 0.24), LIGHT)
+        pen.poly(corners, pen.main if step % 2 == 0 else pen.light)
+    pen.rect((0.36, 0.24), (0.64, 0.29), pen.ink)
+    pen.rect((0.42, 0.12), (0.58, 0.24), pen.light)
     pen.poly([(0.38, 0.13), (0.5, 0.01), (0.62, 0.13)], pen.main)
     _waves(pen, 0.95)
 
@@ -100,10 +102,10 @@ def draw_road(pen: Pen) -> None:
     pen.poly([(0.0, 0.42), (0.22, 0.2), (0.46, 0.42)], pen.second)
     pen.poly([(0.3, 0.42), (0.52, 0.28), (0.72, 0.42)], pen.second)
     pen.rect((0.0, 0.42), (1.0, 1.0), pen.main)
-    pen.poly([(0.47, 0.42), (0.53, 0.42), (0.9, 1.0), (0.1, 1.0)], (92, 92, 98))
+    pen.poly([(0.47, 0.42), (0.53, 0.42), (0.74, 1.0), (0.26, 1.0)], pen.ink)
     for top, low, wide in ((0.48, 0.54, 0.012), (0.6, 0.7, 0.022), (0.78, 0.93, 0.035)):
         corners = [(0.5 - 0.7 * wide, top), (0.5 + 0.7 * wide, top), (0.5 + wide, low)]
-        pen.poly([*corners, (0.5 - wide, low)], LIGHT, is_outlined=False)
+        pen.poly([*corners, (0.5 - wide, low)], pen.light, is_outlined=False)
     for x, y in ((0.14, 0.62), (0.88, 0.6)):
         pen.line([(x, y), (x, y + 0.14)], width=0.03)
         pen.oval((x, y - 0.03), (0.07, 0.09), pen.pale)
@@ -116,7 +118,7 @@ def _sun(pen: Pen, centre: Point, radius: float) -> None:
 def _waves(pen: Pen, y: float) -> None:
     """Draw one row of small waves."""
     for x in (0.1, 0.36, 0.62, 0.88):
-        pen.line(arc((x, y), (0.08, 0.035), (200, 340), 8), LIGHT, width=0.018)
+        pen.line(arc((x, y), (0.08, 0.035), (200, 340), 8), pen.light, width=0.018)
 
 
 DRAWERS: dict[str, Callable[[Pen], None]] = {

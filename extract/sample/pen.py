@@ -10,9 +10,6 @@ from PIL import ImageDraw
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-INK: Colour = (34, 32, 40)
-LIGHT: Colour = (250, 249, 243)
-
 
 @dataclass(frozen=True)
 class Palette:
@@ -21,6 +18,9 @@ class Palette:
     main: Colour
     second: Colour
     pale: Colour
+    light: Colour
+    ink: Colour
+    """Of outlines, eyes, strings and wheels."""
 
 
 class Pen:
@@ -49,6 +49,7 @@ class Pen:
         self._is_flipped = is_flipped
         self._outline_px = max(1, round(0.014 * min(self._width, self._height)))
         self.main, self.second, self.pale = palette.main, palette.second, palette.pale
+        self.light, self.ink = palette.light, palette.ink
         self.rng = rng
 
     def poly(self, points: Sequence[Point], fill: Colour, *, is_outlined: bool = True) -> None:
@@ -57,7 +58,7 @@ class Pen:
         self._surface.polygon(corners, fill=fill)
         if is_outlined:
             loop = [*corners, corners[0], corners[1]]
-            self._surface.line(loop, fill=INK, width=self._outline_px, joint="curve")
+            self._surface.line(loop, fill=self.ink, width=self._outline_px, joint="curve")
 
     def rect(
         self, corner: Point, opposite: Point, fill: Colour, *, is_outlined: bool = True
@@ -78,8 +79,11 @@ class Pen:
         """Fill an ellipse, or the segment of it between two angles (clockwise from the right)."""
         self.poly(arc(centre, radii, degrees), fill, is_outlined=is_outlined)
 
-    def line(self, points: Sequence[Point], fill: Colour = INK, *, width: float = 0.02) -> None:
+    def line(
+        self, points: Sequence[Point], fill: Colour | None = None, *, width: float = 0.02
+    ) -> None:
         """Draw a path with round ends; `width` is a fraction of the smaller side."""
+        fill = fill or self.ink
         corners = [self._at(point) for point in points]
         width_px = max(1, round(width * min(self._width, self._height)))
         self._surface.line(corners, fill=fill, width=width_px, joint="curve")
@@ -89,12 +93,12 @@ class Pen:
 
     def limb(self, points: Sequence[Point], fill: Colour, *, width: float = 0.08) -> None:
         """Draw a thick path with an outline: an arm, a leg, a handle."""
-        self.line(points, INK, width=width + 0.03)
+        self.line(points, self.ink, width=width + 0.03)
         self.line(points, fill, width=width)
 
-    def dot(self, centre: Point, radius: float = 0.02, fill: Colour = INK) -> None:
+    def dot(self, centre: Point, radius: float = 0.02, fill: Colour | None = None) -> None:
         """Draw a small disc without outline."""
-        self.oval(centre, (radius, radius), fill, is_outlined=False)
+        self.oval(centre, (radius, radius), fill or self.ink, is_outlined=False)
 
     def star(self, centre: Point, radius: float, fill: Colour) -> None:
         """Draw a five-pointed star."""

@@ -6,7 +6,7 @@ nothing here looks at the kind of an object except to store it.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from extract.sample.captions import NEUTRAL_KINDS, SIGN
 from extract.sample.pen import Colour, Palette
@@ -40,11 +40,21 @@ _STRONG: tuple[Colour, ...] = (
 )
 _PALE: tuple[Colour, ...] = (
     (246, 212, 178),
-    (224, 176, 132),
-    (172, 118, 82),
-    (240, 232, 196),
-    (212, 222, 228),
-    (222, 206, 236),
+    (226, 178, 134),
+    (250, 248, 240),
+    (250, 228, 120),
+    (160, 214, 236),
+    (216, 196, 240),
+    (176, 224, 176),
+    (248, 190, 204),
+)
+_INKS: tuple[Colour, ...] = (
+    (34, 32, 40),
+    (110, 30, 34),
+    (24, 44, 112),
+    (18, 88, 58),
+    (98, 36, 104),
+    (98, 66, 28),
 )
 _MARGIN_PX = 6
 
@@ -58,6 +68,8 @@ class Placed:
     palette: Palette
     is_flipped: bool
     seed: int
+    panel: Colour | None = None
+    """A coloured card behind the object, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,11 @@ def plan_picture(
     name = rng.choice(tuple(BACKGROUNDS))
     shade = tuple(_clip(level + rng.choice((-1, 1)) * rng.randint(9, 16)) for level in _base(name))
     boxes = _main_boxes(rng, (width, height), kinds)
-    mains = [_place(rng, kind, box) for kind, box in zip(kinds, boxes, strict=True)]
+    # Cards behind some objects: what shows through a thin object is not always the background.
+    mains = [
+        replace(_place(rng, kind, box), panel=_panel(rng, name))
+        for kind, box in zip(kinds, boxes, strict=True)
+    ]
     clutter: list[Placed] = []
     for _ in range(rng.randint(1, 5)):
         box = _free_box(rng, (width, height), [other.box for other in (*mains, *clutter)])
@@ -117,13 +133,20 @@ def _base(name: str) -> Colour:
     return BACKGROUNDS[name]
 
 
+def _panel(rng: random.Random, background: str) -> Colour | None:
+    others = [colour for name, colour in BACKGROUNDS.items() if name != background]
+    return rng.choice(others) if rng.random() < 0.6 else None
+
+
 def _clip(level: int) -> int:
     return max(0, min(255, level))
 
 
 def _place(rng: random.Random, kind: str, box: Box) -> Placed:
-    main, second = rng.sample(_STRONG, 2)
-    palette = Palette(main=main, second=second, pale=rng.choice(_PALE))
+    # Any colour in any role: were one role always pale, a histogram would know the kind.
+    fills = [*rng.sample(_STRONG, 2), *rng.sample(_PALE, 2)]
+    rng.shuffle(fills)
+    palette = Palette(*fills, ink=rng.choice(_INKS))
     return Placed(kind, box, palette, is_flipped=rng.random() < 0.5, seed=rng.getrandbits(32))
 
 
@@ -135,7 +158,9 @@ def _main_boxes(rng: random.Random, size: tuple[int, int], kinds: Sequence[str])
     share = width / len(kinds)
     boxes = []
     for index in range(len(kinds)):
-        side = min(width, height) * rng.uniform(*((0.46, 0.66) if len(kinds) == 1 else (0.37, 0.44)))
+        side = min(width, height) * rng.uniform(
+            *((0.46, 0.66) if len(kinds) == 1 else (0.37, 0.44))
+        )
         wide, high = side * rng.uniform(0.9, 1.0), side * rng.uniform(0.9, 1.0)
         left = share * index + rng.uniform(_MARGIN_PX, share - wide - 1)
         boxes.append(_box(left, rng.uniform(_MARGIN_PX, height - high - _MARGIN_PX), wide, high))

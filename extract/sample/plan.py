@@ -180,7 +180,9 @@ class _SplitWriter:
         if self._rng.random() < 0.3:
             tokens.append(self._rng.choice(HASHTAGS))
         if self._rng.random() < 0.35:
-            letters = self._rng.choices("abcdefghijkmnopqrstuvwxyzABCDEFGHKLMNPQRSTUVWXYZ23456789", k=8)
+            letters = self._rng.choices(
+                "abcdefghijkmnopqrstuvwxyzABCDEFGHKLMNPQRSTUVWXYZ23456789", k=8
+            )
             tokens.append(f"http://t.co/{''.join(letters)}")
         return tokens
 
@@ -231,8 +233,7 @@ class _SplitWriter:
         if slot.evidence == "words" and self._rng.random() < 0.5:
             return ()
         return tuple(
-            (surface, placed.box)
-            for surface, placed in zip(surfaces, picture.mains, strict=True)
+            (surface, placed.box) for surface, placed in zip(surfaces, picture.mains, strict=True)
         )
 
 

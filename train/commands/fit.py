@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True, help="decides every random draw")
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--dataset", default="", help="dataset id, kept in run.json and tables")
-    parser.add_argument("--encoder", type=Path, help="folder of the pretrained text encoder")
+    parser.add_argument("--encoder", type=Path, help="folder of the text encoder (default: the run spec's)")
     add_runtime_arguments(parser)
     parser.add_argument(
         "--checkpoint-every",
@@ -58,19 +58,24 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train and log the summary as one JSON object."""
+    from extract.weights import resolve_weights
     from train.accelerator import set_threads
     from train.config import parse_stores, read_run_spec
     from train.loop import FitJob, fit
 
     set_threads(args.threads)
+    spec = read_run_spec(args.spec)
+    encoder = args.encoder
+    if encoder is None and spec.encoder:
+        encoder = resolve_weights(spec.encoder, spec.encoder["name"])
     job = FitJob(
-        spec=read_run_spec(args.spec),
+        spec=spec,
         samples_dir=args.samples_dir,
         out=args.out,
         seed=args.seed,
         dataset=args.dataset,
         stores=parse_stores(args.store),
-        encoder=args.encoder,
+        encoder=encoder,
         device=args.device,
         workers=args.workers,
         checkpoint_every=args.checkpoint_every,

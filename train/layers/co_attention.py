@@ -22,11 +22,16 @@ class MergedAttention(nn.Module):
         width: of queries, keys and projections.
         merge: `concat` or `add`.
 
+    Raises:
+        ValueError: another merge.
+
     Source: Zhang et al. 2018, eqs. of word-guided and image-guided attention; models/acn.md,
     sec. 3.4 and 3.5.
     """
 
     def __init__(self, width: int, merge: str) -> None:
+        if merge not in MERGES:
+            raise ValueError(f"merge must be one of {MERGES}, got {merge!r}")
         super().__init__()
         self.merge = merge
         self.query = nn.Linear(width, width)

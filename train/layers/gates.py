@@ -49,12 +49,14 @@ class FiltrationGate(nn.Module):
             code: the gate sees the mixture alone and there is no tanh).
 
     Raises:
-        ValueError: `vector` with an odd width.
+        ValueError: another kind, or `vector` with an odd width.
 
     Source: Zhang et al. 2018, filtration gate; models/acn.md, sec. 3.7.
     """
 
     def __init__(self, width: int, tags: int, kind: str) -> None:
+        if kind not in FILTRATIONS:
+            raise ValueError(f"kind must be one of {FILTRATIONS}, got {kind!r}")
         super().__init__()
         self.kind = kind
         if kind == "fused-only":

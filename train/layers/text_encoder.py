@@ -77,6 +77,8 @@ class TextEncoder(nn.Module):
             name: _special_id(self.tokenizer, choices, folder)
             for name, choices in first_choice.items()
         }
+        # No word may be read as one of these: XLM-R's Unigram model would find "</s>" in a tweet.
+        self._never = frozenset(self.tokenizer.all_special_ids)
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     def pieces(self, words: Sequence[Word]) -> list[tuple[int, ...]]:
@@ -165,10 +167,8 @@ class TextEncoder(nn.Module):
         )
         unknown = self.specials["unknown"]
         empty = (unknown,) if self.empty_word == "unk" else ()
-        # XLM-R's Unigram vocabulary lists "</s>" among the ordinary pieces.
-        special = set(self.tokenizer.all_special_ids)
         for word, ids in zip(words, encoded["input_ids"], strict=True):
-            self._pieces[word] = tuple(unknown if i in special else i for i in ids) or empty
+            self._pieces[word] = tuple(unknown if i in self._never else i for i in ids) or empty
 
     def _lay_out(
         self, pieces: Sequence[tuple[int, ...]], n_words: int, rows: list[list[int]]

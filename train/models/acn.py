@@ -2,29 +2,29 @@
 
 Zhang, Fu, Liu and Huang 2018, Adaptive Co-attention Network for Named Entity Recognition in Tweets,
 AAAI 32(1). The default is the published model with its reading and masking errors repaired;
-`Options.upstream()` is the public PyTorch re-implementation, error by error. "Q5" and the like in
-the options are the entries of its list of quirks (docs: models/acn.md, sec. 6).
+`Options.upstream()` is the public PyTorch re-implementation, error by error. Sections and Q numbers
+are those of the ACN specification (`models/acn.md`; Q = its list of upstream's quirks, sec. 6).
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from extract.errors import ConfigError, DataError, near_match
+from extract.errors import DataError
 from extract.manifest import Sample
 from train.batches import grid_tensors, image_grid, tag_tensor
 from train.layers.bio import without_orphans
 from train.layers.char_cnn import CharCNN
-from train.layers.co_attention import MERGES, MergedAttention
+from train.layers.co_attention import MergedAttention
 from train.layers.crf import LinearChainCRF
-from train.layers.gates import FILTRATIONS, FiltrationGate, GatedFusion
+from train.layers.gates import FiltrationGate, GatedFusion
 from train.layers.standardize import ChannelStandardizer
 from train.layers.symbol_table import SymbolTable
 from train.models.base import Example, ModelOutput, TaggingModel, length_mask
@@ -36,14 +36,6 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 ROLE = "grid"
-
-_CHOICES = {
-    "attention_merge": MERGES,
-    "filtration": FILTRATIONS,
-    "char_text": ("raw", "normalized"),
-    "number_test": ("full", "prefix"),
-    "unknown_words": ("unk", "hash"),
-}
 
 
 @dataclass(frozen=True)
@@ -74,10 +66,10 @@ class Options:
     """Dropout on [word ; characters]; not published (sec. 4)."""
     state_dropout: float = 0.0
     """Dropout on the BiLSTM states; not published (sec. 4)."""
-    attention_merge: str = "concat"
+    attention_merge: Literal["concat", "add"] = "concat"
     """`concat`, published, where all words share one attention; or `add`, the evident intention,
     NOT the published model (Q1)."""
-    filtration: str = "scalar"
+    filtration: Literal["scalar", "vector", "fused-only"] = "scalar"
     """`scalar` (upstream), `vector` (literal reading) or `fused-only` (authors' code) (Q3)."""
     mask_text_attention: bool = True
     """Keep the textual attention off padding (Q6)."""
@@ -87,10 +79,10 @@ class Options:
     """Pool characters over what the word alone would produce (Q7)."""
     zero_pad_rows: bool = True
     """Start the `[pad]` rows of both tables at zero; they never train (Q8)."""
-    char_text: str = "raw"
+    char_text: Literal["raw", "normalized"] = "raw"
     """What the character encoder reads: the `raw` token, or its `normalized` form without
     capitals, `#` and `@` (Q10)."""
-    number_test: str = "full"
+    number_test: Literal["full", "prefix"] = "full"
     """A number is a whole token (`full`) or any token that starts like one (`prefix`) (Q11)."""
     word_vectors: str | None = None
     """Text file, a word and `word_dim` numbers a line; null trains a random table (sec. 2.4)."""
@@ -98,7 +90,7 @@ class Options:
     """Keep the whole table as it starts, when `word_vectors` is given (sec. 2.4)."""
     max_vector_words: int = 0
     """Read only the first so many words of the file; 0 reads all (sec. 2.3)."""
-    unknown_words: str = "unk"
+    unknown_words: Literal["unk", "hash"] = "unk"
     """A word not in the vocabulary uses the row of `[unk]`, or (`hash`) a fixed random vector of
     its own spelling (Q13)."""
     singleton_unk: float = 0.0
@@ -119,26 +111,21 @@ class Options:
     """Pad every batch to both caps instead of its own longest sample (sec. 2.5)."""
 
     def __post_init__(self) -> None:
-        """Check every value.
+        """Check the ranges.
 
         Raises:
-            ConfigError: a value is not legal.
+            ValueError: a value is out of range.
         """
-        object.__setattr__(self, "filter_widths", tuple(self.filter_widths))
-        for name, legal in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in legal:
-                raise ConfigError(
-                    f"acn: {name} is {value!r}, expected one of {', '.join(legal)}."
-                    f"{near_match(str(value), legal)}"
-                )
         for name in ("char_dropout", "input_dropout", "state_dropout", "singleton_unk"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"acn: {name} is {getattr(self, name)}, expected 0 to 1")
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in ("max_tokens", "max_chars", "regions", "lstm_hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if min(self.filter_widths, default=0) < 1:
-            raise ConfigError(f"acn: filter_widths is {self.filter_widths}, expected 1 or more")
+            raise ValueError(f"filter_widths must be 1 or more, got {self.filter_widths}")
         if not self.masked_char_max and self.max_chars < max(self.filter_widths):
-            raise ConfigError("acn: max_chars is below the widest filter of the unmasked maximum")
+            raise ValueError("without masked_char_max, max_chars must hold the widest filter")
 
     @classmethod
     def upstream(cls, **changes: Any) -> Self:
@@ -215,7 +202,23 @@ class Model(TaggingModel):
         )
         self._grid_shape = (options.regions, options.image_dim)
         self._cut: set[str] = set()
+        self._build_reader(options)
+        if options.word_vectors is not None:
+            self._fill_words(pretrained)
         width = 2 * options.lstm_hidden
+        self.project_image = nn.Linear(options.image_dim, width)
+        self.visual_attention = MergedAttention(width, options.attention_merge)
+        self.textual_attention = MergedAttention(width, options.attention_merge)
+        self.fusion = GatedFusion(width)
+        self.filtration = FiltrationGate(width, len(self.tags), options.filtration)
+        self.crf = LinearChainCRF(len(self.tags))
+        self.standardize = (
+            ChannelStandardizer(options.image_dim) if options.standardize_grid else None
+        )
+
+    def _build_reader(self, options: Options) -> None:
+        """Make everything up to the BiLSTM."""
+        vocabulary = self.vocabulary
         self.char_cnn = CharCNN(
             len(vocabulary["chars"]),
             char_dim=options.char_dim,
@@ -234,8 +237,6 @@ class Model(TaggingModel):
             singletons=vocabulary["singletons"],
             singleton_unk=options.singleton_unk,
         )
-        if options.word_vectors is not None:
-            self._fill_words(pretrained)
         self.input_dropout = nn.Dropout(options.input_dropout)
         self.lstm = nn.LSTM(
             options.word_dim + options.char_output,
@@ -244,15 +245,6 @@ class Model(TaggingModel):
             bidirectional=True,
         )
         self.state_dropout = nn.Dropout(options.state_dropout)
-        self.project_image = nn.Linear(options.image_dim, width)
-        self.visual_attention = MergedAttention(width, options.attention_merge)
-        self.textual_attention = MergedAttention(width, options.attention_merge)
-        self.fusion = GatedFusion(width)
-        self.filtration = FiltrationGate(width, len(self.tags), options.filtration)
-        self.crf = LinearChainCRF(len(self.tags))
-        self.standardize = (
-            ChannelStandardizer(options.image_dim) if options.standardize_grid else None
-        )
 
     def _fill_words(self, pretrained: bool) -> None:
         """Put in the word vectors and freeze the table, if the options say so."""
@@ -281,11 +273,13 @@ class Model(TaggingModel):
         return {"entity_types": list(entity_types), **tables}
 
     def fit_statistics(self, examples: Iterable[Example]) -> None:
-        """Fit the channel statistics on the training images, each once (`standardize_grid`)."""
-        if self.standardize is None:
-            return
-        images = {e.sample.image_id: e for e in examples if e.features[ROLE].is_ok}
-        self.standardize.fit(image_grid(e, ROLE, self._grid_shape) for e in images.values())
+        """Fit the channel statistics on the training images (`standardize_grid` only).
+
+        Each sample counts once, so that shuffling images between samples changes nothing here.
+        """
+        if self.standardize is not None:
+            with_image = (example for example in examples if example.features[ROLE].is_ok)
+            self.standardize.fit(image_grid(e, ROLE, self._grid_shape) for e in with_image)
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
         """Return ids, masks, the image grid and, when all samples are tagged, the tag ids.

@@ -1,5 +1,6 @@
 """Helpers of all rules: config checks, offline environment, paths, the last word on errors."""
 
+import atexit
 import json
 import os
 import shlex
@@ -92,9 +93,9 @@ def start_errors():
 
 
 def show_errors():
-    """Make the commands' own messages the last thing on the screen."""
+    """Make the commands' own messages the last thing on the screen, after Snakemake's."""
     if ERRORS.exists():
-        sys.stderr.write("\n" + ERRORS.read_text(encoding="utf-8"))
+        atexit.register(sys.stderr.write, "\n" + ERRORS.read_text(encoding="utf-8"))
 
 
 def gpu_resources(wildcards):

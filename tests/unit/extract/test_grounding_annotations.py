@@ -108,6 +108,7 @@ def test_jsonl_boxes_are_taken_as_they_are(tmp_path):
         ('{"image_id": "b", "boxes": [{"name": "x", "xyxy": [1, 2, 3]}]}', "four finite numbers"),
         ('{"image_id": "b", "boxes": [{"name": "x", "xyxy": [3, 2, 1, 4]}]}', "is empty"),
         ('{"image_id": "b", "boxes": [{"name": "x", "xyxy": "abcd"}]}', "four finite numbers"),
+        ('{"image_id": "b", "boxes": [{"name": 7, "xyxy": [0, 0, 1, 1]}]}', "name must be"),
         ("[]", "expected a JSON object"),
     ],
 )
@@ -119,7 +120,7 @@ def test_broken_jsonl_names_file_and_line(tmp_path, second_line, message):
 
 
 def test_annotations_that_are_not_there(tmp_path):
-    with pytest.raises(MissingFileError, match="no \\*.xml files"):
+    with pytest.raises(MissingFileError, match=r"no \*\.xml files"):
         read_annotations(tmp_path)
     with pytest.raises(MissingFileError, match="no such"):
         read_annotations(tmp_path / "gone")

@@ -10,7 +10,10 @@ from torch.nn import functional
 
 from extract.errors import ConfigError, DataError, ShapeError
 from extract.manifest import STATUS, Sample
+from extract.options import options_from
 from extract.store import StoredItem
+from train.layers.co_attention import MergedAttention
+from train.layers.gates import FiltrationGate
 from train.models.acn import Model, Options
 from train.models.base import Example, count_parameters
 from train.words import PAD, UNK
@@ -184,21 +187,18 @@ def test_7_04_each_upstream_switch_lets_padding_in(switch):
     assert max((a - b).abs().max() for a, b in pairs) > 1e-6
 
 
-def test_7_04_upstream_ignores_the_last_character():
+@pytest.mark.parametrize(("upstream", "sees_it"), [(True, False), (False, True)])
+def test_7_04_upstream_ignores_the_last_character(upstream, sees_it):
     """Q7: with 30 characters the 30th has no effect; the repaired maximum sees it."""
-    for upstream, sees_it in ((True, False), (False, True)):
-        model = small_model(upstream=upstream, max_chars=30)
-        ids = torch.randint(2, len(model.vocabulary["chars"]), (1, 1, 30))
-        other = ids.clone()
-        other[..., -1] = 2 + (ids[..., -1] - 1) % (len(model.vocabulary["chars"]) - 2)
-        lengths = torch.tensor([[30]])
-        # A large weight makes any influence of the last position visible in the maximum.
-        with torch.no_grad():
-            model.char_cnn.table.weight[other[0, 0, -1]] *= 50
-            model.char_cnn.table.weight[ids[0, 0, -1]] *= -50
-        a, b = model.char_cnn(ids, lengths), model.char_cnn(other, lengths)
-        ids_used_elsewhere = (other[0, 0, -1] == ids[0, 0, :-1]).any()
-        assert ids_used_elsewhere or bool(((a - b).abs().max() > 1e-9) == sees_it)
+    model = small_model(upstream=upstream, max_chars=30)
+    with torch.no_grad():  # large and opposite, so that either wins or loses the maximum
+        model.char_cnn.table.weight[3] = 5
+        model.char_cnn.table.weight[4] = -5
+    one = torch.full((1, 1, 30), 2)
+    other = one.clone()
+    one[..., -1], other[..., -1] = 3, 4
+    vectors = [model.char_cnn(ids, torch.tensor([[30]])) for ids in (one, other)]
+    assert bool((vectors[0] - vectors[1]).abs().max() > 1e-9) is sees_it
 
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
@@ -365,8 +365,7 @@ def test_grid_of_another_shape_is_refused():
 def test_standardize_grid():
     model = small_model(standardize_grid=True)
     group = examples(5, 6, 7)
-    doubled = [*group, group[0], example(9, 4, ok=False)]  # one image twice, one not there
-    model.fit_statistics(doubled)
+    model.fit_statistics(iter([*group, example(9, 4, ok=False)]))
     rows = np.concatenate([e.features["grid"].features.astype(np.float64) for e in group])
     got = model.standardize(torch.from_numpy(rows))
     assert got.mean(dim=0).abs().max() < 1e-6
@@ -385,17 +384,33 @@ def test_standardize_grid_leaves_a_constant_channel_finite():
 # Options
 
 
-def test_options_refuse_illegal_values():
-    with pytest.raises(ConfigError, match="Did you mean 'concat'"):
-        Options(attention_merge="concatenate")
-    with pytest.raises(ConfigError, match="char_dropout is 25"):
-        Options(char_dropout=25)
-    with pytest.raises(ConfigError, match="filter_widths"):
-        Options(filter_widths=[])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attention_merge": "concatenate"}, "Did you mean 'concat'"),
+        ({"char_dropout": 25}, "char_dropout must be between 0 and 1"),
+        ({"filter_widths": []}, "filter_widths must be 1 or more"),
+        ({"masked_char_max": False, "max_chars": 3}, "must hold the widest filter"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1"),
+    ],
+)
+def test_options_refuse_illegal_values(options, message):
+    with pytest.raises(ConfigError, match=message):
+        options_from(Options, options, "models.acn.options")
 
 
 def test_options_come_from_json():
-    assert Options(filter_widths=[2, 3]).filter_widths == (2, 3)
+    options = options_from(Options, {"filter_widths": [2, 3], "word_vectors": None}, "here")
+    assert options.filter_widths == (2, 3)
+
+
+def test_layers_refuse_unknown_kinds():
+    with pytest.raises(ValueError, match="merge must be one of"):
+        MergedAttention(4, "multiply")
+    with pytest.raises(ValueError, match="kind must be one of"):
+        FiltrationGate(4, 3, "none")
+    with pytest.raises(ValueError, match="even width"):
+        FiltrationGate(5, 3, "vector")
 
 
 def test_cut_tokens_are_outside(caplog):

@@ -1,0 +1,61 @@
+# `make demo` and `make test` are the two commands; both set up everything and can be repeated.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.8
+SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
+
+.PHONY: help demo test test-unit lint lock clean tesseract
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
+
+demo: .venv/demo.stamp tesseract  ## run the bundled sample end to end and print the result table
+	$(SNAKEMAKE) --cores all
+	@$(MAKE) --no-print-directory results/report.html
+	@$(BIN)/python -m train table --summary results/summary.tsv --intervals results/intervals.tsv
+	@echo "report: $(CURDIR)/results/report.html"
+
+results/report.html: results/summary.tsv
+	@$(SNAKEMAKE) --cores 1 --report $@ > logs/report.log 2>&1 || { cat logs/report.log; exit 1; }
+	@touch $@
+
+test: .venv/test.stamp tesseract  ## lint and run all tests but the slow ones
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --durations 15 tests
+
+test-unit: .venv/test.stamp tesseract  ## the unit tests alone
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal tests/unit
+
+lint: .venv/test.stamp  ## style of Python and rules, and Snakemake's own lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/snakemake --lint
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed, '$(PYTHON)' is older. Run: make PYTHON=python3.11 ..."; exit 2; }
+	@$(PYTHON) -m venv .venv || \
+	  { echo "error: '$(PYTHON) -m venv' failed. On Debian run: apt-get install python3-venv"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/%.stamp: envs/%.lock | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	@touch $@
+
+tesseract:
+	@envs/ensure_tesseract.sh
+
+lock: | $(UV)  ## pin every dependency anew from pyproject.toml
+	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --extra text --extra vision --extra ocr --extra train --extra workflow \
+	  --extra sample --extra yolo --extra dev --output-file envs/test.lock
+	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --extra text --extra vision --extra ocr --extra train --extra workflow \
+	  --extra sample --constraint envs/test.lock --output-file envs/demo.lock
+
+clean:  ## remove what runs made (not the environment)
+	rm -rf results logs benchmarks .snakemake data/sample

@@ -1,0 +1,38 @@
+"""`spec`: check a run's system, options and recipe, and write them resolved."""
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "Check the options and the recipe of a run and write its spec."
+EXAMPLE = (
+    "python -m train spec --out results/specs/runs/text_crf.json "
+    """--definition '{"run": "text_crf", "system": "text_crf", "recipe": {"epochs": 6}}'"""
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `spec`."""
+    parser.add_argument("--definition", required=True, help="run spec as JSON, defaults left out")
+    parser.add_argument("--out", type=Path, required=True, help="run spec to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the run spec with every default filled in."""
+    from extract.atomic import write_json
+    from extract.errors import ConfigError
+    from extract.options import options_from
+    from extract.registry import load_module
+    from train.checkpoint import resolved
+    from train.config import RunSpec, check_roles
+
+    try:
+        definition = json.loads(args.definition)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--definition: not JSON ({error.msg})") from error
+    where = f"models.{definition.get('run', '?')}"
+    spec = options_from(RunSpec, definition, where)
+    module = load_module("train.models", spec.system)
+    options = options_from(module.Options, spec.options, f"{where}.options")
+    check_roles(f"{where}.features: {spec.system}", module.Model.required_features(options), spec.features)
+    write_json(args.out, resolved(spec))
