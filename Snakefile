@@ -34,7 +34,7 @@ rule all:
     input:
         rules.verify.input,
         rules.dictionaries.input,
-        rules.report.input,
+        rules.report.input if RUN["models"] else [],
 
 
 onstart:

@@ -2,18 +2,18 @@
 
 import argparse
 import importlib
-import logging
+import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import Any
 
-from extract.errors import MnerError
+from extract.errors import ConfigError, MnerError
 from extract.logs import configure_logging, set_offline
 from extract.registry import available
 
 USER_ERROR = 2
-
-logger = logging.getLogger(__name__)
 
 
 def build_parser(package: str) -> argparse.ArgumentParser:
@@ -29,11 +29,28 @@ def build_parser(package: str) -> argparse.ArgumentParser:
             help=module.HELP,
             description=module.HELP,
             epilog=f"example: {module.EXAMPLE}",
+            # Leaves the example on one line, to be copied.
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+        # Also after the command; without a default, which would undo a --debug before it.
+        command.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def json_value(text: str, where: str) -> Any:
+    """Parse the JSON of a command-line value.
+
+    Raises:
+        ConfigError: it is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: not JSON ({error}): {text:.60}") from error
 
 
 def report_error(message: str) -> None:
@@ -54,7 +71,7 @@ def main(package: str, argv: Sequence[str] | None = None) -> int:
         return args.run(args) or 0
     except (MnerError, OSError) as error:
         if args.debug:
-            raise
+            traceback.print_exc()
         if isinstance(error, OSError) and not isinstance(error, MnerError):
             place = f"{error.filename}: " if error.filename else ""
             error = MnerError(f"{place}{error.strerror or error}")

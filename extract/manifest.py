@@ -1,6 +1,7 @@
 """The two tables that every stage shares: `samples/{split}.jsonl` and `images.tsv`."""
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from extract.errors import DataError, MissingFileError
 
 SPLITS = ("train", "valid", "test")
 
-# Item status of the HDF5 format 1.0 (see extract/store.py), by name.
+# Item status of the HDF5 format 1.0 (see extract/store/), by name.
 STATUS = {"ok": 0, "missing": 1, "unreadable": 2, "nothing_found": 3, "no_images": 4}
 STATUS_NAMES = {code: name for name, code in STATUS.items()}
 
@@ -37,7 +38,7 @@ class ImageRow:
     path: str
     """As the corpus gives it, relative to the working directory; empty when missing."""
     sha256: str
-    """Of the file's bytes; empty when missing or when the corpus has no images."""
+    """Of the file's bytes; empty unless the status is ok."""
     height: int
     width: int
     """Pixels of the upright image (after EXIF orientation); 0 when unreadable."""
@@ -70,14 +71,16 @@ def iter_jsonl(path: Path) -> Iterator[tuple[int, dict]]:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Run the rule or command that makes it.")
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                record = json.loads(line)
+                record = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
             except json.JSONDecodeError as error:
                 raise DataError(f"{path}:{number}: not a JSON object ({error.msg})") from error
             if not isinstance(record, dict):
-                raise DataError(f"{path}:{number}: expected a JSON object, got {line[:40]!r}")
+                raise DataError(f"{path}:{number}: expected a JSON object, got {record!r:.40}")
             yield number, record
 
 
@@ -92,7 +95,8 @@ def read_samples(path: Path) -> list[Sample]:
         try:
             sample = Sample(**record)
         except TypeError as error:
-            raise DataError(f"{path}:{number}: {error}") from error
+            message = str(error).removeprefix("Sample.__init__() ")
+            raise DataError(f"{path}:{number}: {message}") from error
         if sample.tags is not None and len(sample.tags) != len(sample.tokens):
             raise DataError(
                 f"{path}:{number}: {len(sample.tokens)} tokens but {len(sample.tags)} tags"
@@ -121,25 +125,34 @@ def read_images(path: Path) -> list[ImageRow]:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with the `dataset` command or rule.")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, delimiter="\t")
-        header = tuple(next(reader, ()))
-        if header != IMAGE_COLUMNS:
-            raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got {header}")
-        rows, seen = [], set()
-        for number, fields in enumerate(reader, start=2):
-            if len(fields) != len(IMAGE_COLUMNS):
-                raise DataError(
-                    f"{path}:{number}: expected {len(IMAGE_COLUMNS)} fields, got {len(fields)}"
-                )
-            record = dict(zip(IMAGE_COLUMNS, fields, strict=True))
-            row = ImageRow(
-                **{**record, "height": int(record["height"]), "width": int(record["width"])}
-            )
-            if row.status not in STATUS:
-                raise DataError(f"{path}:{number}: unknown status {row.status!r}")
-            if row.image_id in seen:
-                raise DataError(f"{path}:{number}: image id {row.image_id!r} occurs twice")
-            seen.add(row.image_id)
-            rows.append(row)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error}); is this images.tsv?") from error
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t")
+    header = tuple(next(reader, ()))
+    if header != IMAGE_COLUMNS:
+        raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got {header}")
+    rows, seen = [], set()
+    for fields in reader:
+        row = _image_row(fields, f"{path}:{reader.line_num}")
+        if row.image_id in seen:
+            raise DataError(f"{path}:{reader.line_num}: image id {row.image_id!r} occurs twice")
+        seen.add(row.image_id)
+        rows.append(row)
     return rows
+
+
+def _image_row(fields: list[str], where: str) -> ImageRow:
+    if len(fields) != len(IMAGE_COLUMNS):
+        raise DataError(f"{where}: expected {len(IMAGE_COLUMNS)} fields, got {len(fields)}")
+    record = dict(zip(IMAGE_COLUMNS, fields, strict=True))
+    sizes = {}
+    for name in ("height", "width"):
+        if not record[name].isdecimal():
+            raise DataError(f"{where}: {name} should be a whole number, got {record[name]!r}")
+        sizes[name] = int(record[name])
+    if record["status"] not in STATUS:
+        known = ", ".join(STATUS)
+        raise DataError(f"{where}: unknown status {record['status']!r}; known: {known}")
+    return ImageRow(**{**record, **sizes})

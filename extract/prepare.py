@@ -1,7 +1,7 @@
 """Raw corpus -> samples, image manifest and counts: the first stage of every run."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -44,26 +44,32 @@ def prepare_dataset(
     module = load_module("extract.datasets", reader)
     corpus = {split: list(module.iter_samples(root, split, settings)) for split in splits}
     if evidence is not None:
-        kinds = read_evidence(evidence)
-        for split, samples in corpus.items():
-            corpus[split] = [replace(s, evidence=kinds.get(s.image_id)) for s in samples]
+        corpus = join_evidence(corpus, read_evidence(evidence))
     images = list_images(corpus.values(), image_folder, workers)
     by_id = {row.image_id: row for row in images}
     stats = {split: describe_split(samples, by_id) for split, samples in corpus.items()}
     compare_counts(stats, module.EXPECTED, reader, strict=check_counts)
+    # The list of bad images is the only thing that a refused corpus leaves behind.
+    bad = [row for row in images if row.status in ("missing", "unreadable")]
+    write_images(out / "bad_images.tsv", bad)
+    refuse_too_many_bad(bad, len(images), max_bad_images, out / "bad_images.tsv")
     for split, samples in corpus.items():
         write_samples(out / "samples" / f"{split}.jsonl", samples)
     write_images(out / "images.tsv", images)
     write_json(out / "stats.json", stats)
-    bad = [row for row in images if row.status in ("missing", "unreadable")]
-    write_images(out / "bad_images.tsv", bad)
-    refuse_too_many_bad(bad, len(images), max_bad_images, out / "bad_images.tsv")
     for split, counts in stats.items():
         logger.info("%s: %s", split, counts)
 
 
 def read_evidence(path: Path) -> dict[str, str]:
-    """Read `image_id<TAB>evidence` lines."""
+    """Read `image_id<TAB>evidence` lines.
+
+    Raises:
+        DataError: a line breaks the format.
+        MissingFileError: no such file.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Check `evidence` of the dataset.")
     kinds = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         image_id, gap, kind = line.partition("\t")
@@ -71,6 +77,19 @@ def read_evidence(path: Path) -> dict[str, str]:
             raise DataError(f"{path}:{number}: expected 'image_id<TAB>evidence', got {line[:40]!r}")
         kinds[image_id] = kind
     return kinds
+
+
+def join_evidence(
+    corpus: Mapping[str, Sequence[Sample]], kinds: Mapping[str, str]
+) -> dict[str, list[Sample]]:
+    """Return the corpus with the evidence kind of each sample's image, where it is listed."""
+    joined = {
+        split: [replace(sample, evidence=kinds.get(sample.image_id)) for sample in samples]
+        for split, samples in corpus.items()
+    }
+    found = sum(s.evidence is not None for samples in joined.values() for s in samples)
+    logger.info("evidence: known of %d samples", found)
+    return joined
 
 
 def list_images(
@@ -102,14 +121,16 @@ def list_images(
 def index_files(folder: Path) -> dict[str, Path]:
     """Return name -> path for every file, under its whole name and without its image suffix.
 
-    Image ids come with or without extension, and an id may itself contain dots.
+    Image ids come with or without extension, and an id may itself contain dots. Where two files
+    differ in the suffix alone, the first by name stands for the id without suffix. An id is only
+    looked up here, never joined to a path, so none leads out of the folder.
     """
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     index: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in files:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             index.setdefault(path.stem, path)
-    index.update({path.name: path for path in sorted(folder.iterdir())})
-    return index
+    return index | {path.name: path for path in files}
 
 
 def probe_row(image_id: str, files: dict[str, Path]) -> ImageRow:

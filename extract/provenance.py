@@ -2,39 +2,43 @@
 
 import platform
 import subprocess
-import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# Import name -> distribution, of the packages that can change a value.
-_PACKAGES = {
-    "accelerate": "accelerate",
-    "h5py": "h5py",
-    "nltk": "nltk",
-    "numpy": "numpy",
-    "PIL": "pillow",
-    "pytesseract": "pytesseract",
-    "spacy": "spacy",
-    "textblob": "textblob",
-    "torch": "torch",
-    "torchcrf": "pytorch-crf",
-    "torchvision": "torchvision",
-    "transformers": "transformers",
-    "ultralytics": "ultralytics",
-}
+# Distributions that can change a value.
+_PACKAGES = (
+    "accelerate",
+    "h5py",
+    "nltk",
+    "numpy",
+    "pillow",
+    "pytesseract",
+    "pytorch-crf",
+    "spacy",
+    "textblob",
+    "torch",
+    "torchvision",
+    "transformers",
+    "ultralytics",
+)
 
 
 @cache
 def code_version() -> dict[str, Any]:
-    """Return the project's version, git commit and whether the tree had changes."""
+    """Return the project's version, git commit and whether the tree had changes.
+
+    Commit and changes are None where the code is not in a git checkout of its own.
+    """
     root = Path(__file__).resolve().parent.parent
     try:
         released = version("mner-pipeline")
     except PackageNotFoundError:
         released = None
     try:
+        # An installed copy may lie inside another project's checkout.
+        _git(root, "ls-files", "--error-unmatch", "extract/provenance.py")
         commit = _git(root, "rev-parse", "HEAD")
         dirty = bool(_git(root, "status", "--porcelain", "--", "extract", "train"))
     except (OSError, subprocess.CalledProcessError):
@@ -50,10 +54,15 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Return Python's version and those of the loaded packages that can change a value."""
-    loaded = {
-        distribution: version(distribution)
-        for module, distribution in sorted(_PACKAGES.items())
-        if module in sys.modules
-    }
-    return {"python": platform.python_version(), **loaded}
+    """Return Python's version and those of the installed packages that can change a value.
+
+    Not only of the loaded ones: a job that continues or copies rows loads fewer, and must still
+    write the same bytes.
+    """
+    found = {"python": platform.python_version()}
+    for distribution in _PACKAGES:
+        try:
+            found[distribution] = version(distribution)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -2,26 +2,37 @@
 
 import json
 import logging
+import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from extract.errors import ConfigError
-from extract.extractors.base import Box, Extractor, Item, ItemFeatures, Outputs, Phrase
-from extract.images import UnreadableImage, load_image
+from extract.errors import ConfigError, DataError, StoreError
+from extract.extractors.base import (
+    Box,
+    Extractor,
+    Item,
+    ItemFeatures,
+    Outputs,
+    Phrase,
+    nothing_found,
+)
+from extract.images import UnreadableImage, file_sha256, load_image
 from extract.logs import Progress
 from extract.manifest import STATUS, ImageRow
 from extract.options import options_from
 from extract.provenance import code_version, package_versions
 from extract.spec import FeatureSpec, digest, load_plugin
-from extract.store import FeatureStore, FeatureWriter, Header
+from extract.store import FeatureStore, FeatureWriter, Header, StoredItem
+from extract.store.format import as_stored
 from extract.weights import resolve_weights
 
 logger = logging.getLogger(__name__)
@@ -29,11 +40,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Inputs:
-    """What items carry besides their image, by image id; empty where the extractor reads none."""
+    """What items carry besides their image, by image id; None where it was not given."""
 
-    phrases: Mapping[str, tuple[Phrase, ...]] = field(default_factory=dict)
-    captions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    annotations: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
+    phrases: Mapping[str, tuple[Phrase, ...]] | None = None
+    captions: Mapping[str, tuple[str, ...]] | None = None
+    annotations: Mapping[str, tuple[Box, ...]] | None = None
     boxes: FeatureStore | None = None
 
 
@@ -44,6 +55,15 @@ class Runtime:
     device: str = "auto"
     batch_size: int = 16
     workers: int = 2
+    threads: int = 0
+    """Compute threads; 0 leaves the libraries' default."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 1 or self.threads < 0:
+            raise ConfigError(
+                "batch size and workers must be at least 1 and threads at least 0, got "
+                f"{self.batch_size}, {self.workers} and {self.threads}"
+            )
 
 
 def select_shard(rows: Sequence[Any], shard: str) -> list[Any]:
@@ -53,7 +73,7 @@ def select_shard(rows: Sequence[Any], shard: str) -> list[Any]:
         ConfigError: not of the form `3-of-8` with 1 <= k <= n.
     """
     k, _, n = shard.partition("-of-")
-    if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+    if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
         raise ConfigError(f"--shard: expected k-of-n such as 3-of-8, got '{shard}'")
     bounds = np.linspace(0, len(rows), int(n) + 1).round().astype(int)
     return list(rows[bounds[int(k) - 1] : bounds[int(k)]])
@@ -100,29 +120,26 @@ def run_extraction(
     """
     runtime = runtime or Runtime()
     extractor, outputs = make_extractor(spec)
+    _refuse_missing_inputs(spec, extractor, images, inputs)
     rows = select_shard(images, shard)
-    _refuse_corpus_without_images(spec, extractor, rows)
-    items = [_describe_inputs(extractor, row, inputs) for row in rows]
     header = Header(
         fingerprint=spec.fingerprint,
         outputs=outputs,
         ids=tuple(row.image_id for row in rows),
-        input_sha256=tuple(digest(item) for item in items),
+        input_sha256=tuple(digest(_describe_inputs(extractor, row, inputs)) for row in rows),
         image_size=np.array([(row.height, row.width) for row in rows], np.int32).reshape(-1, 2),
     )
+    job = _Job(spec, extractor, outputs, rows, inputs, header, runtime, reuse)
     writer = FeatureWriter(out.with_name(out.name + ".partial"), header)
+    first, started = writer.n_done, time.monotonic()
     if writer.note:
         logger.warning("%s %s: this shard starts again", writer.path, writer.note)
     logger.info(
         "%s shard %s: %s VERSION %d, fingerprint %.12s, %d items, %d already done",
-        spec.name, shard, spec.extractor, spec.version, spec.fingerprint, len(rows), writer.n_done,
+        spec.name, shard, spec.extractor, spec.version, spec.fingerprint, len(rows), first,
     )  # fmt: skip
-    started = time.monotonic()
-    job = _Job(spec, extractor, outputs, rows, inputs, header, runtime, reuse)
-    progress = Progress(f"{spec.name} shard {shard}", len(rows), done=writer.n_done)
-    counts: dict[str, int] = dict.fromkeys(STATUS, 0)
+    progress = Progress(f"{spec.name} shard {shard}", len(rows), done=first)
     try:
-        first = writer.n_done
         for results in job.results(first):
             writer.append(results)
             progress.update(len(results))
@@ -153,9 +170,11 @@ class _Job:
         self.spec, self.extractor, self.outputs, self.rows = spec, extractor, outputs, rows
         self.inputs, self.runtime = inputs, runtime
         self.copied = 0
+        """Rows taken from the earlier file."""
         self.device = ""
+        """Where the weights are; empty before they are loaded."""
         self._batch_size = runtime.batch_size
-        self._old = _reusable(reuse, header)
+        self._old = _unchanged_items(reuse, header)
 
     def results(self, first: int) -> Iterator[list[ItemFeatures]]:
         """Yield the results of each batch from item `first` on."""
@@ -169,26 +188,17 @@ class _Job:
                 if number + 2 < len(batches):
                     ahead.append(pool.map(self._prepare, batches[number + 2]))
                 yield self._finish(prepared)
+                self.copied += sum(row.image_id in self._old for row in batches[number])
 
     def _prepare(self, row: ImageRow) -> Item | ItemFeatures:
         """Return an item to extract, or the result when none has to be computed."""
-        old = self._old(row.image_id)
-        if old is not None:
-            self.copied += 1
-            return old
-        needs = self.extractor.needs
-        if row.status != "ok" and needs != {"captions"}:
-            return self._bad(row.status, row.reason or row.status)
-        image = None
-        if "image" in needs:
-            try:
-                image = load_image(Path(row.path))
-            except UnreadableImage as error:
-                return self._bad("unreadable", str(error))
+        if row.image_id in self._old:
+            return _copy(self._old[row.image_id].item(row.image_id))
+        if row.status != "ok" and _reads_images(self.extractor):
+            empty = nothing_found(row.reason or row.status, self.outputs)
+            return replace(empty, status=STATUS[row.status])
+        image = _load_listed(row) if "image" in self.extractor.needs else None
         return make_item(self.extractor, row.image_id, self.inputs, image)
-
-    def _bad(self, status: str, reason: str) -> ItemFeatures:
-        return _empty(self.outputs, status, reason)
 
     def _finish(self, prepared: Sequence[Item | ItemFeatures]) -> list[ItemFeatures]:
         todo = [item for item in prepared if isinstance(item, Item)]
@@ -202,7 +212,8 @@ class _Job:
         while len(results) < len(items):
             batch = items[len(results) : len(results) + self._batch_size]
             try:
-                results += self.extractor.extract(batch)
+                found = self.extractor.extract(batch)
+                results += [result for _, result in zip(batch, found, strict=True)]
             except RuntimeError as error:
                 if type(error).__name__ != "OutOfMemoryError" or len(batch) == 1:
                     raise
@@ -220,80 +231,103 @@ class _Job:
             if "random" in entry:
                 logger.warning("%s: RANDOM weights for role %s (asked for)", self.spec.name, role)
         paths = {role: resolve_weights(entry, entry["name"]) for role, entry in entries.items()}
+        threads = self.runtime.threads
+        if threads:
+            # Read by torch when it is imported; set below where it already was.
+            os.environ["OMP_NUM_THREADS"] = str(threads)
         self.extractor.load(paths, self.device)
+        if threads and "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
+
+
+def _load_listed(row: ImageRow) -> Image.Image:
+    """Decode an image that the manifest says is readable.
+
+    Raises:
+        DataError: it is no longer the file that the manifest lists.
+    """
+    path = Path(row.path)
+    try:
+        if file_sha256(path) == row.sha256:
+            return load_image(path)
+        change = "other bytes"
+    except (OSError, UnreadableImage) as error:
+        change = str(error)
+    raise DataError(
+        f"{path}: image '{row.image_id}' changed since images.tsv was made ({change}). "
+        "Run the `dataset` command or rule again."
+    )
 
 
 def make_item(extractor: Extractor, image_id: str, inputs: Inputs, image: Any = None) -> Item:
     """Return the item of one image with exactly what the extractor needs."""
     needs = extractor.needs
-    boxes = None
-    if "boxes" in needs and inputs.boxes is not None:
-        boxes = inputs.boxes.item(image_id).boxes
-    return Item(
-        image_id=image_id,
-        image=image,
-        phrases=tuple(inputs.phrases.get(image_id, ())) if "phrases" in needs else (),
-        boxes=boxes,
-        captions=tuple(inputs.captions.get(image_id, ())) if "captions" in needs else (),
-        annotations=tuple(inputs.annotations.get(image_id, ())) if "annotations" in needs else (),
-    )
+    listed = {
+        name: tuple(getattr(inputs, name).get(image_id, ()))
+        for name in ("phrases", "captions", "annotations")
+        if name in needs
+    }
+    boxes = inputs.boxes.item(image_id).boxes if "boxes" in needs else None
+    return Item(image_id=image_id, image=image, boxes=boxes, **listed)
 
 
 def _describe_inputs(extractor: Extractor, row: ImageRow, inputs: Inputs) -> list[Any]:
     """Return, JSON-able, all that the rows of one image depend on."""
     item = make_item(extractor, row.image_id, inputs)
     # The image counts for its status even where only its phrases or boxes are read.
-    parts: list[Any] = [] if extractor.needs == {"captions"} else [row.sha256, row.status]
-    if extractor.needs == {"captions"}:
-        parts.append(row.image_id)
+    reads_images = _reads_images(extractor)
+    parts: list[Any] = [row.sha256, row.status, row.reason] if reads_images else [row.image_id]
     parts += [[p.text, p.start, p.end] for p in item.phrases]
     parts += list(item.captions)
     parts += [[b.text, list(b.xyxy), repr(b.score)] for b in item.annotations]
     return parts + ([item.boxes.tolist()] if item.boxes is not None else [])
 
 
-def _refuse_corpus_without_images(
-    spec: FeatureSpec, extractor: Extractor, rows: Sequence[ImageRow]
+def _reads_images(extractor: Extractor) -> bool:
+    """True for all but extractors of the corpus's own texts."""
+    return extractor.needs != {"captions"}
+
+
+def _refuse_missing_inputs(
+    spec: FeatureSpec, extractor: Extractor, images: Sequence[ImageRow], inputs: Inputs
 ) -> None:
-    needs_image = extractor.needs != {"captions"}
-    if needs_image and rows and all(row.status == "no_images" for row in rows):
+    for name in sorted(extractor.needs - {"image"}):
+        if getattr(inputs, name) is None:
+            raise ConfigError(f"{spec.name}: {spec.extractor} reads {name}; give it --{name}.")
+    no_images = images and all(row.status == "no_images" for row in images)
+    if no_images and _reads_images(extractor):
         raise ConfigError(
-            f"{spec.name}: {spec.extractor} reads images, but the corpus has none (`images: null`). "
-            "Leave it out of `run.feature_sets` or give the corpus its image folder."
+            f"{spec.name}: {spec.extractor} reads images, but the corpus has none "
+            "(`images: null`). Leave it out of `run.feature_sets` or give the corpus its folder."
         )
 
 
-def _empty(outputs: Outputs, status: str, reason: str) -> ItemFeatures:
-    from dataclasses import replace
-
-    from extract.extractors.base import nothing_found
-
-    return replace(nothing_found(reason, outputs), status=STATUS[status])
-
-
-def _reusable(path: Path | None, header: Header) -> Callable[[str], ItemFeatures | None]:
-    """Return a look-up of unchanged rows in an earlier merged file."""
+def _unchanged_items(path: Path | None, header: Header) -> dict[str, FeatureStore]:
+    """Return the ids whose rows in an earlier merged file are still right, and that file."""
     if path is None or not path.is_file():
-        return lambda image_id: None
+        return {}
     store = FeatureStore(path)
-    if store.fingerprint != header.fingerprint:
+    try:
+        same = store.fingerprint == header.fingerprint
+        same = same and store.outputs == as_stored(header.outputs)
+    except StoreError as error:
+        logger.warning("nothing is reused: %s", error)
+        return {}
+    if not same:
         logger.info("%s is of another spec: nothing is reused", path)
-        return lambda image_id: None
-    old = store.input_sha256()
-    new = dict(zip(header.ids, header.input_sha256, strict=True))
+        return {}
+    old, new = store.input_sha256(), zip(header.ids, header.input_sha256, strict=True)
+    return {image_id: store for image_id, checksum in new if old.get(image_id) == checksum}
 
-    def look_up(image_id: str) -> ItemFeatures | None:
-        if old.get(image_id) != new[image_id]:
-            return None
-        item = store.item(image_id)
-        return ItemFeatures(
-            item.features, item.text, item.boxes, item.scores, item.labels, item.status, item.reason
-        )
 
-    return look_up
+def _copy(item: StoredItem) -> ItemFeatures:
+    return ItemFeatures(
+        item.features, item.text, item.boxes, item.scores, item.labels, item.status, item.reason
+    )
 
 
 def _provenance(spec: FeatureSpec, extractor: Extractor) -> dict[str, Any]:
+    """Only what the inputs determine: an interrupted or reusing run writes the same."""
     tools = extractor.tool_versions() if hasattr(extractor, "tool_versions") else {}
     return {
         "code": code_version(),
@@ -304,16 +338,16 @@ def _provenance(spec: FeatureSpec, extractor: Extractor) -> dict[str, Any]:
 
 
 def _log_summary(
-    spec: FeatureSpec, shard: str, counts: dict[str, int], computed: int, seconds: float, job: _Job
+    spec: FeatureSpec, shard: str, counts: dict[str, int], done: int, seconds: float, job: _Job
 ) -> None:
     summary = {
         "features": spec.name,
         "shard": shard,
         "status": counts,
-        "computed": computed - job.copied,
+        "computed": done - job.copied,
         "copied": job.copied,
         "seconds": round(seconds, 1),
-        "items_per_s": round(computed / seconds, 1) if seconds else None,
+        "items_per_s": round(done / seconds, 1) if seconds else None,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     if job.device == "cuda":

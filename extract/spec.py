@@ -64,36 +64,78 @@ def define(
     Raises:
         ConfigError: an unknown extractor, option, role or weights entry.
     """
-    plugin = definition["extractor"]
-    _, module = load_plugin(plugin)
-    options = options_from(module.Options, definition.get("options") or {}, f"{name}.options")
     chosen = dict(definition.get("weights") or {})
-    roles = (module.Extractor if hasattr(module, "Extractor") else module.Backend).roles
-    if set(chosen) != set(roles):
-        raise ConfigError(
-            f"{name}.weights: {plugin} needs the roles {sorted(roles) or 'none'}, "
-            f"got {sorted(chosen) or 'none'}"
-        )
     for role, entry in chosen.items():
         if entry not in weights:
             raise ConfigError(
                 f"{name}.weights.{role}: no weights entry '{entry}'."
                 f"{near_match(entry, weights)} Add it to `weights:` in the config."
             )
-    return {
-        "name": name,
-        "extractor": plugin,
-        "version": module.VERSION,
-        "options": json.loads(json.dumps(dataclasses.asdict(options))),
-        "weights": {role: {"name": entry, **weights[entry]} for role, entry in chosen.items()},
-        "reads": dict(reads),
-    }
+    entries = {role: {"name": entry, **weights[entry]} for role, entry in chosen.items()}
+    return fill_defaults(
+        {
+            "name": name,
+            "extractor": definition["extractor"],
+            "options": definition.get("options"),
+            "weights": entries,
+            "reads": dict(reads),
+        }
+    )
+
+
+def fill_defaults(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a definition with its VERSION and every default option, checked.
+
+    Args:
+        definition: `{name, extractor}` and where wanted `version` (which must be the code's),
+            `options`, `weights` (role -> entry with its `name`) and `reads`.
+
+    Raises:
+        ConfigError: an unknown key, extractor, option or role, or another VERSION.
+    """
+    given = options_from(_Definition, definition, "definition")
+    _, module = load_plugin(given.extractor)
+    if given.version not in (None, module.VERSION):
+        raise ConfigError(
+            f"{given.name}: {given.extractor} is at VERSION {module.VERSION}, the definition is "
+            f"for {given.version}"
+        )
+    options = options_from(module.Options, given.options or {}, f"{given.name}.options")
+    roles = (module.Extractor if hasattr(module, "Extractor") else module.Backend).roles
+    if set(given.weights) != set(roles):
+        raise ConfigError(
+            f"{given.name}.weights: {given.extractor} needs the roles {sorted(roles) or 'none'}, "
+            f"got {sorted(given.weights) or 'none'}"
+        )
+    filled = dataclasses.asdict(dataclasses.replace(given, version=module.VERSION))
+    return {**filled, "options": json.loads(json.dumps(dataclasses.asdict(options)))}
+
+
+@dataclass(frozen=True)
+class _Definition:
+    name: str
+    extractor: str
+    version: int | None = None
+    options: dict[str, Any] | None = None
+    weights: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    reads: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def definition_fingerprint(definition: Mapping[str, Any]) -> str:
-    """Return the fingerprint of a definition; its name and the places of its weights do not count."""
+    """Return the fingerprint of a definition, which decides what Snakemake reruns.
+
+    Its name does not count, nor do the name and the way to fetch its weights. Where a weights entry
+    states its sha256 the place does not count either; otherwise the place is all that is known.
+    """
     identity = {key: definition[key] for key in ("extractor", "version", "options", "reads")}
-    return digest({**identity, "weights": definition["weights"]})
+    weights = {role: _identity(entry) for role, entry in definition["weights"].items()}
+    return digest({**identity, "weights": weights})
+
+
+def _identity(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if entry.get("sha256"):
+        return {"sha256": str(entry["sha256"]).lower()}
+    return {key: value for key, value in entry.items() if key not in ("name", "fetch", "sha256")}
 
 
 @dataclass(frozen=True)
@@ -135,27 +177,39 @@ class FeatureSpec:
 def complete_spec(definition: Mapping[str, Any]) -> FeatureSpec:
     """Open the weights, check or compute their sha256, and return the spec.
 
+    Args:
+        definition: as `fill_defaults` takes it; what is left out is the default.
+
     Raises:
         MissingFileError: a weights file is absent.
-        ConfigError: a checksum differs from the config's.
+        ConfigError: the definition is not legal, or a checksum differs from the config's.
     """
-    from extract.weights import check_weights, resolve_weights, weights_sha256
+    from extract.weights import check_weights, resolve_weights
 
-    weights = {}
-    for role, entry in definition["weights"].items():
-        path = resolve_weights(entry, entry["name"])
-        check_weights(entry, path)
-        weights[role] = {**entry, "sha256": weights_sha256(path)}
-    return FeatureSpec(**{**definition, "weights": weights})
+    filled, weights = fill_defaults(definition), {}
+    for role, entry in filled["weights"].items():
+        named = {"name": role, **entry}
+        path = resolve_weights(named, named["name"])
+        weights[role] = {**named, "sha256": check_weights(named, path)}
+    return FeatureSpec(**{**filled, "weights": weights})
 
 
 def read_spec(path: Path) -> FeatureSpec:
-    """Read a spec file that `write_spec` wrote."""
+    """Read a spec file that the command `spec` wrote.
+
+    Raises:
+        MissingFileError: no such file.
+        DataError: it is no spec, or was changed in what decides the values.
+    """
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such spec. Make it with `python -m extract spec`.")
-    record = json.loads(Path(path).read_text(encoding="utf-8"))
-    fingerprint = record.pop("fingerprint", None)
-    spec = FeatureSpec(**record)
-    if spec.fingerprint != fingerprint:
+    try:
+        record = json.loads(Path(path).read_bytes())
+        fingerprint = record.pop("fingerprint", None)
+        spec = FeatureSpec(**record)
+        found = spec.fingerprint
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise DataError(f"{path}: is not a spec ({error}). Write it again.") from error
+    if found != fingerprint:
         raise DataError(f"{path}: was edited by hand (fingerprint differs). Write it again.")
     return spec

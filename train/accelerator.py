@@ -35,7 +35,10 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False
     mixed = {"fp32": "no", "bf16": "bf16"}[precision]
-    return Accelerator(mixed_precision=mixed, cpu=device == "cpu")
+    accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu")
+    if not accelerator.is_main_process:
+        logging.getLogger().setLevel(logging.WARNING)  # the first process speaks for all
+    return accelerator
 
 
 def seed_all(*key: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from extract import provenance
@@ -220,7 +221,8 @@ class Trainer:
                 self._backward(next(loader), group, position == len(group) - 1, sums, len(indices))
             self._update()
             line.update(len(group))
-        return {**sums.means(epoch), "lr": current_rates(self.optimizer)}
+        means = sums.means(epoch, self.accelerator)
+        return {**means, "lr": current_rates(self.optimizer)}
 
     def _backward(
         self, batch: dict[str, Any], group: list, is_last: bool, sums: "LossSums", size: int
@@ -339,13 +341,16 @@ class LossSums:
             addend = value.detach().float() * size
             self._sums[name] = self._sums[name] + addend if name in self._sums else addend
 
-    def means(self, epoch: int) -> dict[str, Any]:
-        """Return means over samples.
+    def means(self, epoch: int, accelerator: Accelerator) -> dict[str, Any]:
+        """Return means over the samples of all processes.
 
         Raises:
             MnerError: the loss is not finite; training on would be useless.
         """
-        means = {name: value.item() / self._count for name, value in self._sums.items()}
+        means = {
+            name: accelerator.reduce(value / self._count, "mean").item()
+            for name, value in self._sums.items()
+        }
         loss = means.pop("loss")
         if not math.isfinite(loss):
             raise MnerError(

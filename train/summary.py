@@ -86,7 +86,8 @@ def read_results(paths: Sequence[Path], dataset: str = "") -> dict[Group, list[S
         dataset: id for files that name none.
 
     Returns:
-        Groups in the order of the files, variants of a system together; seeds ascending.
+        Groups in the order of the files, the baseline first and variants of a system together;
+        seeds ascending.
 
     Raises:
         MissingFileError: no such file.
@@ -145,10 +146,11 @@ def _tell_apart(results: list[SeedResult]) -> list[SeedResult]:
 
 
 def _ordered(groups: Iterable[Group]) -> list[Group]:
-    """Return groups by dataset and system in order of appearance, then by variant."""
+    """Return groups by dataset and system in order of appearance, the baseline before others."""
     groups = list(groups)
     datasets = list(dict.fromkeys(group[0] for group in groups))
     systems = list(dict.fromkeys(group[1] for group in groups))
+    systems.sort(key=lambda system: system != BASELINE)
     return sorted(
         groups,
         key=lambda g: (datasets.index(g[0]), systems.index(g[1]), VARIANT_ORDER.index(g[2])),
@@ -242,22 +244,23 @@ def _counts_of(
 
 
 def write_table(path: Path, row_type: type, rows: Sequence[Any]) -> None:
-    """Write dataclass rows as TSV: floats with 2 decimals (p with 4), an empty cell for None."""
+    """Write dataclass rows as TSV, in the order given."""
     columns = [column.name for column in fields(row_type)]
     with atomic_path(path) as tmp, tmp.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(columns)
         for row in rows:
             record = asdict(row)
-            writer.writerow([_cell(name, record[name]) for name in columns])
+            writer.writerow([shown(name, record[name]) for name in columns])
 
 
-def _cell(name: str, value: Any) -> Any:
+def shown(name: str, value: Any) -> str:
+    """Return a cell's text: floats with 2 decimals (p with 4), nothing for None."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.4f}" if name == "p" else f"{value:.2f}"
-    return value
+    return str(value)
 
 
 def read_table(path: Path, row_type: type) -> list[Any]:

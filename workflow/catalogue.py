@@ -40,6 +40,26 @@ def check_keys(config: Mapping[str, Any], schema: Mapping[str, Any], where: str 
             check_keys(value, below, f"{where}.{key}")
 
 
+def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Check names, then values, each with one line that says where and what.
+
+    Raises:
+        ConfigError: the config is not what the schema says.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    check_keys(config, schema)
+    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    if error is None:
+        return
+    where = ".".join(["config", *map(str, error.absolute_path)])
+    meaning = error.schema.get("description", "")
+    raise ConfigError(
+        f"{where}: {error.message}. {meaning} workflow/config/default.yaml explains each key."
+    )
+
+
 class Catalogue:
     """The validated config with names resolved.
 
@@ -55,14 +75,12 @@ class Catalogue:
             for name in self.run[kind]:
                 self.entry(kind, name, f"run.{kind}")
         for name, entry in config["datasets"].items():
-            if entry["reader"] not in available("extract.datasets"):
-                known = available("extract.datasets")
-                raise ConfigError(
-                    f"datasets.{name}.reader: no reader '{entry['reader']}'; known: "
-                    f"{', '.join(known)}.{near_match(entry['reader'], known)}"
-                )
+            check_plugin("extract.datasets", entry["reader"], f"datasets.{name}.reader")
+        self._check_models()
         self._check_runs_differ()
         self._check_images()
+        for name in (*self.feature_sets, *self.phrase_sets):
+            self.definition(name)
 
     def entry(self, kind: str, name: str, where: str) -> dict[str, Any]:
         """Return one catalogue entry.
@@ -88,7 +106,11 @@ class Catalogue:
                 for role in READS
                 if entry.get(role)
             }
-            self._definitions[name] = define(name, entry, self.config["weights"], reads)
+            try:
+                self._definitions[name] = define(name, entry, self.config["weights"], reads)
+            except ConfigError as error:
+                place = f"{kind}." if str(error).startswith(name) else f"{kind}.{name}: "
+                raise ConfigError(f"{place}{error}") from None
         return self._definitions[name]
 
     def fingerprint(self, name: str) -> str:
@@ -145,6 +167,14 @@ class Catalogue:
         entries = self.config["weights"]
         return [f"results/weights/{n}" for n in names if any(key in entries[n] for key in made)]
 
+    def _check_models(self) -> None:
+        """System and encoder of every selected model exist; its options are checked by a rule."""
+        for name in self.run["models"]:
+            model = self.config["models"][name]
+            check_plugin("train.models", model["system"], f"models.{name}.system")
+            if model["encoder"]:
+                self.entry("weights", model["encoder"], f"models.{name}.encoder")
+
     def _check_runs_differ(self) -> None:
         """Two selected runs of one system and variant could not be told apart in the summary."""
         seen: dict[tuple[str, str], str] = {}
@@ -153,8 +183,8 @@ class Catalogue:
             key = (model["system"], model["variant"])
             if key in seen:
                 raise ConfigError(
-                    f"run.models: '{seen[key]}' and '{name}' are both {key[0]}/{key[1]}, one row of "
-                    "the summary. Select one of them, or run them in two folders (--directory)."
+                    f"run.models: '{seen[key]}' and '{name}' are both {key[0]}/{key[1]}, one row "
+                    "of the summary. Select one of them, or run them in two folders (--directory)."
                 )
             seen[key] = name
 
@@ -168,9 +198,24 @@ class Catalogue:
                 _, module = load_plugin(extractor)
                 if module.Extractor.needs != {"captions"}:
                     raise ConfigError(
-                        f"feature_sets.{name}: {extractor} reads images, but datasets.{dataset} has "
-                        "none (`images: null`). Give it an image folder or select other features."
+                        f"feature_sets.{name}: {extractor} reads images, but datasets.{dataset} "
+                        "has none (`images: null`). Give it an image folder or select other "
+                        "features."
                     )
+
+
+def check_plugin(package: str, name: str, where: str) -> None:
+    """See that a package has a file of that name.
+
+    Raises:
+        ConfigError: it has none; the message lists the names and the nearest one.
+    """
+    known = available(package)
+    if name not in known:
+        raise ConfigError(
+            f"{where}: no '{name}' in {package.replace('.', '/')}/; known: {', '.join(known)}."
+            f"{near_match(name, known)}"
+        )
 
 
 def existing(path: str, remedy: str) -> str:

@@ -1,7 +1,6 @@
 """`dataset`: raw corpus -> samples, image manifest and counts."""
 
 import argparse
-import json
 from pathlib import Path
 
 HELP = "Read a corpus and its images into samples/*.jsonl, images.tsv and stats.json."
@@ -18,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, help="image folder (leave out: corpus without)")
     parser.add_argument("--evidence", type=Path, help="TSV of image id and evidence kind")
     parser.add_argument("--text", default="{}", help="JSON: labels, entity_types, type_map, files")
-    parser.add_argument("--splits", nargs="+", default=["train", "valid", "test"])
+    parser.add_argument(
+        "--splits", nargs="+", default=["train", "valid", "test"], help="default: all three"
+    )
     parser.add_argument("--max-bad-images", type=float, default=0.05, help="fraction 0-1")
     parser.add_argument("--check-counts", action="store_true", help="fail on another copy")
     parser.add_argument("--workers", type=int, default=2, help="decoding threads")
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare the dataset."""
+    from extract.cli import json_value
     from extract.datasets.base import TextSettings
     from extract.options import options_from
     from extract.prepare import prepare_dataset
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
         args.reader,
         args.root,
         args.out,
-        settings=options_from(TextSettings, json.loads(args.text), "--text"),
+        settings=options_from(TextSettings, json_value(args.text, "--text"), "--text"),
         splits=args.splits,
         image_folder=args.images,
         evidence=args.evidence,

@@ -21,11 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--annotations", type=Path, help="box annotations (folder or .jsonl)")
     parser.add_argument("--captions", type=Path, help="caption list of the corpus")
     parser.add_argument("--boxes", type=Path, help="grounding store whose boxes are read")
-    parser.add_argument("--reuse", type=Path, help="earlier merged file to copy unchanged rows from")
+    parser.add_argument(
+        "--reuse", type=Path, help="earlier merged file to copy unchanged rows from"
+    )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--batch-size", type=int, default=16, help="images a batch")
     parser.add_argument("--workers", type=int, default=2, help="decoding threads")
-    parser.add_argument("--threads", type=int, default=0, help="compute threads (0: library default)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="compute threads (0: library default)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,21 +41,12 @@ def run(args: argparse.Namespace) -> None:
 
     spec = read_spec(args.spec)
     images = read_images(args.images)
-    if args.threads:
-        _limit_threads(args.threads)
     run_extraction(
         spec,
         images,
         args.out,
         read_inputs(args, images),
         shard=args.shard,
-        runtime=Runtime(args.device, args.batch_size, args.workers),
+        runtime=Runtime(args.device, args.batch_size, args.workers, args.threads),
         reuse=args.reuse,
     )
-
-
-def _limit_threads(threads: int) -> None:
-    """Hold numpy and torch to the threads that the scheduler gave."""
-    import os
-
-    os.environ["OMP_NUM_THREADS"] = str(threads)

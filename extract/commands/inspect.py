@@ -2,8 +2,13 @@
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from extract.store import FeatureStore
 
 HELP = "Show what a feature file holds: columns, counts, provenance, or the rows of one id."
 EXAMPLE = "python -m extract inspect results/x/features/ocr.h5 --id 17_06_12483"
@@ -24,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
 
 
-def describe_store(store) -> dict:
+def describe_store(store: "FeatureStore") -> dict[str, Any]:
     """Return columns, counts and provenance of a store."""
     return {
         "items": len(store),
@@ -36,10 +41,10 @@ def describe_store(store) -> dict:
     }
 
 
-def describe_item(store, image_id: str) -> dict:
+def describe_item(store: "FeatureStore", image_id: str) -> dict[str, Any]:
     """Return status and rows of one item; features as shape, range and mean."""
     item = store.item(image_id)
-    shown: dict = {"id": image_id, "status": item.status, "reason": item.reason}
+    shown: dict[str, Any] = {"id": image_id, "status": item.status, "reason": item.reason}
     if item.features is not None:
         values = item.features.astype("float32")
         shown["features"] = {"shape": list(values.shape)}
@@ -49,5 +54,8 @@ def describe_item(store, image_id: str) -> dict:
     for name in ("text", "boxes", "scores", "labels"):
         column = getattr(item, name)
         if column is not None:
-            shown[name] = column if name == "text" else column.tolist()
+            shown[name] = list(column) if name == "text" else column.tolist()
+    if "scores" in shown:
+        # JSON has no NaN, which stands for no score.
+        shown["scores"] = [None if math.isnan(score) else score for score in shown["scores"]]
     return shown

@@ -1,20 +1,21 @@
 """`spec`: resolve one definition and write it with the checksums of its weights."""
 
 import argparse
-import json
 from pathlib import Path
 
 HELP = "Write the resolved spec of a feature set: options, VERSION, weights sha256, fingerprint."
 EXAMPLE = (
     "python -m extract spec --out results/specs/pixels_224.json "
-    """--definition '{"name": "pixels_224", "extractor": "pixels", "version": 1, ...}'"""
+    """--definition '{"name": "pixels_224", "extractor": "pixels"}'"""
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the definition and the output."""
     parser.add_argument(
-        "--definition", required=True, help="JSON as extract.spec.define returns, or @FILE"
+        "--definition",
+        required=True,
+        help="JSON {name, extractor, options, weights: {role: entry}, reads}, or @FILE of it",
     )
     parser.add_argument("--out", type=Path, required=True, help="spec file to write")
 
@@ -24,10 +25,11 @@ def run(args: argparse.Namespace) -> None:
     import dataclasses
 
     from extract.atomic import write_json
+    from extract.cli import json_value
     from extract.spec import complete_spec
 
     text = args.definition
     if text.startswith("@"):
         text = Path(text[1:]).read_text(encoding="utf-8")
-    spec = complete_spec(json.loads(text))
+    spec = complete_spec(json_value(text, "--definition"))
     write_json(args.out, {**dataclasses.asdict(spec), "fingerprint": spec.fingerprint})

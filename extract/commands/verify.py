@@ -1,6 +1,7 @@
 """`verify`: is a feature file whole, and does it fit the manifest?"""
 
 import argparse
+import glob
 import json
 import sys
 from pathlib import Path
@@ -24,8 +25,9 @@ def run(args: argparse.Namespace) -> None:
 
     images = read_images(args.images) if args.images else None
     report = verify_store(args.file, images)
-    leftovers = sorted(path.name for path in args.file.parent.parent.glob("shards/*.partial"))
-    report["stale_partials"] = leftovers
+    # Where the rules put shards; those of this file are all merged, so what is left is stale.
+    shards = args.file.parent.parent.glob(f"shards/{glob.escape(args.file.stem)}.*.partial")
+    report["stale_partials"] = sorted(path.name for path in shards)
     if args.out:
         write_json(args.out, report)
     else:

@@ -1,8 +1,8 @@
 """CoNLL text with `IMGID:` lines, as Twitter-2015, Twitter-2017 and SNAP are distributed.
 
-A sample is `IMGID:<id>`, then one `token<TAB>tag` a line; a blank line, the next `IMGID:` or the end
-of the file closes it. Only tab and space separate columns: a token may be a no-break space (it is,
-once, in Twitter-2015). Image ids are strings: `17_06_12483` and `O_3993` are no numbers.
+A sample is `IMGID:<id>`, then one `token<TAB>tag` a line; a blank line, the next `IMGID:` or the
+end of the file closes it. Only tab and space separate columns: a token may be a no-break space (it
+is, once, in Twitter-2015). Image ids are strings: `17_06_12483` and `O_3993` are no numbers.
 """
 
 import re
@@ -32,7 +32,9 @@ def find_split_file(root: Path, split: str, settings: TextSettings) -> Path:
     Raises:
         MissingFileError: none of the usual names is in `root`.
     """
-    names = (settings.files[split],) if split in settings.files else SPLIT_FILES[split]
+    names = SPLIT_FILES.get(split, (f"{split}.txt",))
+    if split in settings.files:
+        names = (settings.files[split],)
     for name in names:
         if (root / name).is_file():
             return root / name
@@ -46,7 +48,7 @@ def iter_samples(root: Path, split: str, settings: TextSettings) -> Iterator[Sam
     """Yield the samples of a split in file order, with ids `<split>-00000`, `<split>-00001`, ...
 
     Raises:
-        DataError: a line breaks the format; the message names file and line.
+        DataError: a line breaks the format, or there is no sample; the message names file and line.
     """
     path = find_split_file(Path(root), split, settings)
     image_id, header_line, tokens, tags = None, 0, [], []
@@ -82,6 +84,8 @@ def iter_samples(root: Path, split: str, settings: TextSettings) -> Iterator[Sam
             tags.append(tag)
     if image_id is not None:
         yield close_sample()
+    elif not count:
+        raise DataError(f"{path}: holds no sample. Was it downloaded whole?")
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -92,7 +96,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}:{number}: not UTF-8 (byte {data[error.start]:#04x}). Convert the file to UTF-8."
+            f"{path}:{number}: not UTF-8 (byte {data[error.start]:#04x}). Convert it to UTF-8."
         ) from error
     for number, line in enumerate(text.split("\n"), start=1):
         if "\0" in line:

@@ -3,8 +3,7 @@
 from extract.datasets.conll_imgid import SPLIT_FILES, iter_samples
 
 CITATION = (
-    "Zhang et al. 2018, Adaptive Co-attention Network for Named Entity Recognition in "
-    "Tweets, AAAI"
+    "Zhang et al. 2018, Adaptive Co-attention Network for Named Entity Recognition in Tweets, AAAI"
 )
 LICENCE = "No licence is stated; tweets remain their authors'. For research."
 EXPECTED = {

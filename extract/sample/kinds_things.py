@@ -75,8 +75,8 @@ def draw_guitar(pen: Pen) -> None:
 def draw_rocket(pen: Pen) -> None:
     """Draw a rocket with fins, a window and a flame."""
     flame = pen.wobble(0.96, 0.03)
-    pen.poly([(0.38, 0.78), (0.3, 0.9), (0.44, 0.86), (0.5, flame), (0.56, 0.86), (0.7, 0.9),
-              (0.62, 0.78)], pen.pale)  # fmt: skip
+    fire = [(0.38, 0.78), (0.3, 0.9), (0.44, 0.86), (0.5, flame), (0.56, 0.86), (0.7, 0.9)]
+    pen.poly([*fire, (0.62, 0.78)], pen.pale)
     pen.poly([(0.32, 0.42), (0.02, 0.68), (0.04, 0.9), (0.36, 0.76)], pen.second)
     pen.poly([(0.68, 0.42), (0.98, 0.68), (0.96, 0.9), (0.64, 0.76)], pen.second)
     hull = [*arc((0.5, 0.44), (0.23, 0.43), (180, 360)), (0.66, 0.78), (0.34, 0.78)]

@@ -6,7 +6,7 @@ nothing here looks at the kind of an object except to store it.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from extract.sample.captions import NEUTRAL_KINDS, SIGN
 from extract.sample.pen import Colour, Palette
@@ -89,7 +89,7 @@ class PicturePlan:
     """Small neutral objects around them."""
     lines: tuple[str, ...] = ()
     """What is written on the sign, when one of the mains is a sign."""
-    noise: float = field(default=4.0)
+    noise: float = 4.0
     """Standard deviation of the grain, grey levels."""
     seed: int = 0
 
@@ -103,7 +103,9 @@ def plan_picture(
     """
     width, height = rng.randint(224, 288), rng.randint(224, 288)
     name = rng.choice(tuple(BACKGROUNDS))
-    shade = tuple(_clip(level + rng.choice((-1, 1)) * rng.randint(9, 16)) for level in _base(name))
+    shade = tuple(
+        _clip(level + rng.choice((-1, 1)) * rng.randint(9, 16)) for level in BACKGROUNDS[name]
+    )
     boxes = _main_boxes(rng, (width, height), kinds)
     # Cards behind some objects: what shows through a thin object is not always the background.
     mains = [
@@ -129,10 +131,6 @@ def plan_picture(
     )
 
 
-def _base(name: str) -> Colour:
-    return BACKGROUNDS[name]
-
-
 def _panel(rng: random.Random, background: str) -> Colour | None:
     others = [colour for name, colour in BACKGROUNDS.items() if name != background]
     return rng.choice(others) if rng.random() < 0.6 else None
@@ -156,11 +154,10 @@ def _main_boxes(rng: random.Random, size: tuple[int, int], kinds: Sequence[str])
     if SIGN in kinds:
         return _sign_boxes(rng, size, kinds)
     share = width / len(kinds)
+    smallest, largest = (0.46, 0.66) if len(kinds) == 1 else (0.37, 0.44)
     boxes = []
     for index in range(len(kinds)):
-        side = min(width, height) * rng.uniform(
-            *((0.46, 0.66) if len(kinds) == 1 else (0.37, 0.44))
-        )
+        side = min(width, height) * rng.uniform(smallest, largest)
         wide, high = side * rng.uniform(0.9, 1.0), side * rng.uniform(0.9, 1.0)
         left = share * index + rng.uniform(_MARGIN_PX, share - wide - 1)
         boxes.append(_box(left, rng.uniform(_MARGIN_PX, height - high - _MARGIN_PX), wide, high))

@@ -13,7 +13,7 @@ Images that are missing or truncated have neither caption nor annotation.
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from io import BytesIO
@@ -59,12 +59,16 @@ def write_image(folder: Path, plan: TweetPlan) -> None:
     if plan.special == "missing":
         return
     with atomic_path(folder / plan.file_name) as tmp:
-        tmp.write_bytes(encode_image(plan))
+        tmp.write_bytes(encode_image(plan, draw(plan)))
 
 
-def encode_image(plan: TweetPlan) -> bytes:
-    """Return the bytes of a tweet's image file, with what its special case asks for."""
-    image = draw(plan)
+def encode_image(plan: TweetPlan, image: Image.Image) -> bytes:
+    """Return the bytes of a tweet's image file, with what its special case asks for.
+
+    Args:
+        plan: says the file type and the special case.
+        image: what `draw` returned for it.
+    """
     buffer = BytesIO()
     if plan.special == "rgba":
         image.putalpha(Image.radial_gradient("L").resize(image.size).point(lambda v: 255 - v // 4))
@@ -106,5 +110,5 @@ def _annotation(plan: TweetPlan) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-def _lines(lines) -> str:
+def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)

@@ -2,21 +2,23 @@
 
 One file holds one feature set of one dataset: N items (images or samples), M rows, D channels.
 
-- `/ids` MUST be N unique UTF-8 strings in manifest order; the root attribute `id_kind` is `image` or
-  `sample`. An id is data, never a group name.
-- `/status` MUST be N uint8: 0 ok, 1 missing, 2 unreadable, 3 nothing found, 4 corpus without images.
-  `/items/reason` says why in words. An item that is not ok MUST have zero rows; readers get a mask,
-  never a stand-in.
+- `/ids` MUST be N unique UTF-8 strings in manifest order; the root attribute `id_kind` is `image`
+  or `sample`. An id is data, never a group name.
+- `/status` MUST be N uint8: 0 ok, 1 missing, 2 unreadable, 3 nothing found, 4 corpus without
+  images. `/items/reason` says why in words. An item that is not ok MUST have zero rows; readers get
+  a mask, never a stand-in.
 - `/offsets` MUST be N+1 int64, non-decreasing, first 0, last M. Item i owns the rows
   `offsets[i]:offsets[i+1]` of every dataset under `/rows`.
 - `/rows/features` (M, D) float16, float32 or uint8, finite, with the attribute `item_shape` (shape
   of one row before flattening) and, for a grid, `grid` (rows, columns); and/or `/rows/text` (M,)
   UTF-8. MAY: `/rows/boxes` (M, 4) float32 `xyxy`, pixels of the original upright image, x2/y2
-  exclusive; `/rows/scores` (M,) float32, NaN = none; `/rows/labels` (M,) int32 with `/vocab/labels`.
+  exclusive; `/rows/scores` (M,) float32, NaN = none; `/rows/labels` (M,) int32, indices into
+  `/vocab/labels`.
 - `/items/image_size` (N, 2) int32 (height, width); `/items/input_sha256` (N,) what the rows were
   computed from.
-- Every dataset under `/rows` and `/items` MUST carry dimension labels, a `unit` where it has one and
-  in a merged file `sha256`, the checksum of its content.
+- Every dataset under `/rows` and `/items` MUST carry dimension labels and a `unit` where it has
+  one. In a merged file these, the index and `/vocab` MUST carry `sha256`, the checksum of their
+  content.
 - Root attributes MUST be `format`, `format_version`, `id_kind`, `fingerprint` (of the spec),
   `ids_sha256` (ids and input checksums), `n_items` and `complete`, written last. `/provenance` is a
   scalar JSON string.

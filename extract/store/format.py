@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from extract.manifest import STATUS
 
 FORMAT, FORMAT_VERSION = "mner-features", "1.0"
 TEXT = h5py.string_dtype("utf-8")
+ALL_COLUMNS = ("features", "text", "boxes", "scores", "labels")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Header:
     image_size: np.ndarray
     """shape: (N, 2), int32, (height, width) in pixels."""
     id_kind: str = "image"
+
+    def __post_init__(self) -> None:
+        if len(set(self.ids)) != len(self.ids):
+            raise StoreError("an id occurs twice: the ids of a feature file must be unique")
 
     @property
     def ids_sha256(self) -> str:
@@ -81,6 +86,13 @@ def row_columns(outputs: Outputs) -> dict[str, tuple[tuple[int, ...], Any, tuple
     if outputs.labels:
         columns["labels"] = ((), "int32", ("row",), "")
     return columns
+
+
+def as_stored(outputs: Outputs) -> Outputs:
+    """Return the outputs as `read_outputs` finds them in a file."""
+    if not outputs.feature_dim:
+        return replace(outputs, feature_dtype=Outputs.feature_dtype, item_shape=(), grid=None)
+    return replace(outputs, item_shape=outputs.item_shape or (outputs.feature_dim,))
 
 
 def describe(dataset: h5py.Dataset, labels: Sequence[str], unit: str, outputs: Outputs) -> None:
@@ -151,15 +163,18 @@ def open_checked(path: Path, *, need_complete: bool = True) -> h5py.File:
 def read_outputs(file: h5py.File) -> Outputs:
     """Return the columns that an open file declares."""
     rows = file["rows"]
-    features = rows.get("features")
-    grid = features.attrs.get("grid") if features is not None else None
+    of_features = {}
+    if "features" in rows:
+        features = rows["features"]
+        grid = features.attrs.get("grid")
+        of_features = {
+            "feature_dim": features.shape[1],
+            "feature_dtype": str(features.dtype),
+            "item_shape": tuple(int(n) for n in features.attrs["item_shape"]),
+            "grid": None if grid is None else tuple(int(n) for n in grid),
+        }
     return Outputs(
-        feature_dim=features.shape[1] if features is not None else 0,
-        feature_dtype=str(features.dtype) if features is not None else "float16",
-        item_shape=tuple(int(n) for n in features.attrs["item_shape"])
-        if features is not None
-        else (),
-        grid=tuple(int(n) for n in grid) if grid is not None else None,
+        **of_features,
         text="text" in rows,
         boxes="boxes" in rows,
         scores="scores" in rows,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import h5py
@@ -36,8 +37,8 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
         StoreError: fingerprints or columns differ, a shard is incomplete, or ids are not the
             manifest's.
     """
-    files = [open_checked(path) for path in shards]
-    try:
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_checked(path)) for path in shards]
         header = _joint_header(files, shards)
         _check_ids(header.ids, ids, out)
         with atomic_path(out) as tmp, open_file(tmp, "w") as merged:
@@ -55,9 +56,6 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
             merged.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
             merged.flush()
             merged.attrs["complete"] = True
-    finally:
-        for file in files:
-            file.close()
 
 
 def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path]) -> Header:
@@ -86,12 +84,18 @@ def _check_ids(found: Sequence[str], expected: Sequence[str] | None, out: Path) 
     if len(set(found)) != len(found):
         raise StoreError(f"{out}: an id occurs in two shards; were they made with one shard count?")
     if expected is not None and list(found) != list(expected):
-        missing = sorted(set(expected) - set(found))[:3]
-        surplus = sorted(set(found) - set(expected))[:3]
         raise StoreError(
-            f"{out}: the shards hold {len(found)} ids, the manifest {len(expected)}; "
-            f"missing {missing}, surplus {surplus}. Rerun the shards."
+            f"{out}: the shards hold {len(found)} ids, the manifest {len(expected)}: "
+            f"{compare_ids(found, expected)}. Give all shards in order, or rerun them."
         )
+
+
+def compare_ids(found: Sequence[str], expected: Sequence[str]) -> str:
+    """Say how two different lists of ids differ."""
+    missing, surplus = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if not missing and not surplus:
+        return "another order"
+    return f"{len(missing)} missing {missing[:3]}, {len(surplus)} surplus {surplus[:3]}"
 
 
 def _copy_index(files: Sequence[h5py.File], merged: h5py.File) -> None:
@@ -130,13 +134,13 @@ def content_sha256(dataset: h5py.Dataset) -> str:
 
 
 def add_checksums(file: h5py.File) -> None:
-    """Give every dataset of `/rows`, `/items` and the index its checksum."""
+    """Give every dataset of `/rows`, `/items`, `/vocab` and the index its checksum."""
     for dataset in checked_datasets(file):
         dataset.attrs["sha256"] = content_sha256(dataset)
 
 
 def checked_datasets(file: h5py.File) -> list[h5py.Dataset]:
     """Return the datasets that carry a checksum, in a fixed order."""
-    names = ["ids", "status", "offsets"]
-    names += [f"{group}/{name}" for group in ("items", "rows") for name in sorted(file[group])]
-    return [file[name] for name in names]
+    groups = [group for group in ("items", "rows", "vocab") if group in file]
+    names = [f"{group}/{name}" for group in groups for name in sorted(file[group])]
+    return [file[name] for name in ("ids", "status", "offsets", *names)]

@@ -45,12 +45,13 @@ class FeatureStore:
 
     def _handle(self) -> h5py.File:
         if self._file is None or self._pid != os.getpid():
-            self._file = open_checked(self.path)
-            self._pid = os.getpid()
-            self.ids: list[str] = self._file["ids"].asstr()[:].tolist()
+            file = open_checked(self.path)
+            self.ids: list[str] = file["ids"].asstr()[:].tolist()
             self._index = {image_id: i for i, image_id in enumerate(self.ids)}
-            self._offsets = self._file["offsets"][:]
-            self._status = self._file["status"][:]
+            self._offsets = file["offsets"][:]
+            self._status = file["status"][:]
+            # Last, so that another thread never sees an open file without its index.
+            self._file, self._pid = file, os.getpid()
         return self._file
 
     def __getattr__(self, name: str) -> Any:

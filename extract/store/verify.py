@@ -8,9 +8,14 @@ import h5py
 import numpy as np
 
 from extract.errors import StoreError
-from extract.manifest import STATUS, ImageRow
-from extract.store.format import open_checked, read_outputs
-from extract.store.merge import checked_datasets, content_sha256, iter_blocks
+from extract.manifest import STATUS, STATUS_NAMES, ImageRow
+from extract.store.format import Header, open_checked, read_outputs
+from extract.store.merge import checked_datasets, compare_ids, content_sha256, iter_blocks
+
+_REQUIRED = (
+    "ids", "status", "offsets", "rows", "provenance",
+    "items/reason", "items/image_size", "items/input_sha256",
+)  # fmt: skip
 
 
 def verify_store(path: Path, images: Sequence[ImageRow] | None = None) -> dict[str, Any]:
@@ -24,9 +29,7 @@ def verify_store(path: Path, images: Sequence[ImageRow] | None = None) -> dict[s
         StoreError: the file breaks the format; the message lists every finding.
     """
     with open_checked(path) as file:
-        findings = _check_index(file) + _check_rows(file) + _check_sums(file)
-        if images is not None and file.attrs["id_kind"] == "image":
-            findings += _check_manifest(file, images)
+        findings = _find(file, images)
         if findings:
             listed = "".join(f"\n  - {finding}" for finding in findings[:20])
             raise StoreError(
@@ -44,46 +47,34 @@ def verify_store(path: Path, images: Sequence[ImageRow] | None = None) -> dict[s
         }
 
 
-def _list_not_ok(file: h5py.File) -> list[dict[str, str]]:
-    ids, reasons = file["ids"].asstr()[:], file["items/reason"].asstr()[:]
-    names = {code: name for name, code in STATUS.items()}
-    status = file["status"][:]
-    # A corpus without images would list every id: the count says it all.
-    bad = np.flatnonzero((status != STATUS["ok"]) & (status != STATUS["no_images"]))
-    return [{"id": ids[i], "status": names[status[i]], "reason": reasons[i]} for i in bad]
-
-
-def _check_index(file: h5py.File) -> list[str]:
-    ids, status, offsets = file["ids"].asstr()[:], file["status"][:], file["offsets"][:]
-    findings = []
-    if len(set(ids)) != len(ids):
-        findings.append("/ids are not unique")
-    if len(ids) != file.attrs["n_items"] or len(status) != len(ids):
-        findings.append("/ids, /status and n_items differ in length")
-    if len(offsets) != len(ids) + 1 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-        return [*findings, "/offsets are not N+1 non-decreasing values from 0"]
-    if not set(np.unique(status)) <= set(STATUS.values()):
-        findings.append("/status holds an unknown code")
-    has_rows = np.diff(offsets) > 0
-    for i in np.flatnonzero(has_rows != (status == STATUS["ok"]))[:3]:
-        findings.append(f"item '{ids[i]}': status {status[i]} with {np.diff(offsets)[i]} rows")
+def _find(file: h5py.File, images: Sequence[ImageRow] | None) -> list[str]:
+    # Each check relies on the ones before it: values are judged only where the bytes are right.
+    for check in (_check_names, _check_sums, _check_index):
+        findings = check(file)
+        if findings:
+            return findings
+    findings = _check_rows(file)
+    if images is not None and file.attrs["id_kind"] == "image":
+        findings += _check_manifest(file, images)
     return findings
 
 
-def _check_rows(file: h5py.File) -> list[str]:
-    n_rows, findings = int(file["offsets"][-1]), []
-    for name, dataset in file["rows"].items():
-        if len(dataset) != n_rows:
-            findings.append(f"/rows/{name} has {len(dataset)} rows, /offsets say {n_rows}")
-        if "DIMENSION_LABELS" not in dataset.attrs:
-            findings.append(f"/rows/{name} has no dimension labels")
-    if "features" in file["rows"] and file["rows/features"].dtype.kind == "f":
-        for number, block in enumerate(iter_blocks(file["rows/features"])):
-            if not np.isfinite(block).all():
-                findings.append(f"/rows/features is not finite in block {number}")
-    outputs = read_outputs(file)
-    if outputs.feature_dim and int(np.prod(outputs.item_shape)) != outputs.feature_dim:
-        findings.append(f"item_shape {outputs.item_shape} is not {outputs.feature_dim} values")
+def _list_not_ok(file: h5py.File) -> list[dict[str, str]]:
+    ids, reasons = file["ids"].asstr()[:], file["items/reason"].asstr()[:]
+    status = file["status"][:]
+    # A corpus without images would list every id: the count says it all.
+    bad = np.flatnonzero((status != STATUS["ok"]) & (status != STATUS["no_images"]))
+    return [{"id": ids[i], "status": STATUS_NAMES[status[i]], "reason": reasons[i]} for i in bad]
+
+
+def _check_names(file: h5py.File) -> list[str]:
+    findings = [f"/{name} is not there" for name in _REQUIRED if name not in file]
+    for group in ("items", "rows"):
+        for dataset in file.get(group, {}).values():
+            if not all(axis.label for axis in dataset.dims):
+                findings.append(f"{dataset.name} has no dimension labels")
+    if "rows/labels" in file and "vocab/labels" not in file:
+        findings.append("/vocab/labels is not there")
     return findings
 
 
@@ -93,34 +84,82 @@ def _check_sums(file: h5py.File) -> list[str]:
         recorded = dataset.attrs.get("sha256")
         if recorded is None:
             findings.append(f"{dataset.name} has no checksum (is this a shard?)")
-        elif recorded != content_sha256(dataset):
+            continue
+        try:
+            found = content_sha256(dataset)
+        except (OSError, RuntimeError) as error:
+            findings.append(f"{dataset.name} cannot be read ({error})")
+            continue
+        if found != recorded:
             findings.append(f"{dataset.name} does not match its checksum (bytes changed)")
     return findings
 
 
+def _check_index(file: h5py.File) -> list[str]:
+    ids, status, offsets = file["ids"].asstr()[:], file["status"][:], file["offsets"][:]
+    n = len(ids)
+    if file.attrs["n_items"] != n or any(len(d) != n for d in (status, *file["items"].values())):
+        return ["/ids, /status, /items and n_items differ in length"]
+    if len(set(ids)) != n:
+        return ["/ids are not unique"]
+    if len(offsets) != n + 1 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+        return ["/offsets are not N+1 non-decreasing values from 0"]
+    findings = []
+    if not set(np.unique(status)) <= set(STATUS.values()):
+        findings.append("/status holds an unknown code")
+    sizes = np.diff(offsets)
+    for i in np.flatnonzero((sizes > 0) != (status == STATUS["ok"]))[:3]:
+        findings.append(f"item '{ids[i]}': status {status[i]} with {sizes[i]} rows")
+    for name, dataset in file["rows"].items():
+        if len(dataset) != offsets[-1]:
+            findings.append(f"/rows/{name} has {len(dataset)} rows, /offsets say {offsets[-1]}")
+    header = Header(
+        fingerprint=file.attrs["fingerprint"],
+        outputs=read_outputs(file),
+        ids=tuple(ids),
+        input_sha256=tuple(file["items/input_sha256"].asstr()[:]),
+        image_size=file["items/image_size"][:],
+    )
+    if header.ids_sha256 != file.attrs["ids_sha256"]:
+        findings.append("ids_sha256 is not that of /ids and /items/input_sha256")
+    return findings
+
+
+def _check_rows(file: h5py.File) -> list[str]:
+    findings, rows, outputs = [], file["rows"], read_outputs(file)
+    for name in ("features", "boxes"):
+        if name in rows and rows[name].dtype.kind == "f":
+            for number, block in enumerate(iter_blocks(rows[name])):
+                if not np.isfinite(block).all():
+                    findings.append(f"/rows/{name} is not finite in block {number}")
+    if outputs.feature_dim and int(np.prod(outputs.item_shape)) != outputs.feature_dim:
+        findings.append(f"item_shape {outputs.item_shape} is not {outputs.feature_dim} values")
+    if "labels" in rows:
+        labels = rows["labels"][:]
+        if ((labels < 0) | (labels >= len(outputs.labels))).any():
+            findings.append("/rows/labels holds an index outside /vocab/labels")
+    if "boxes" in rows:
+        boxes = rows["boxes"][:]
+        bad = np.flatnonzero((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]))
+        findings += [f"/rows/boxes[{row}] has x2 < x1 or y2 < y1" for row in bad[:3]]
+    return findings
+
+
 def _check_manifest(file: h5py.File, images: Sequence[ImageRow]) -> list[str]:
-    ids = file["ids"].asstr()[:].tolist()
-    expected = [image.image_id for image in images]
-    if ids == expected:
-        return _check_boxes(file, images)
-    missing, surplus = set(expected) - set(ids), set(ids) - set(expected)
-    return [
-        f"ids are not the manifest's: {len(missing)} missing {sorted(missing)[:3]}, "
-        f"{len(surplus)} surplus {sorted(surplus)[:3]}"
-        + ("" if missing or surplus else ", another order")
-    ]
-
-
-def _check_boxes(file: h5py.File, images: Sequence[ImageRow]) -> list[str]:
-    if "boxes" not in file["rows"]:
-        return []
-    counts = np.diff(file["offsets"][:])
-    width = np.repeat([image.width for image in images], counts)
-    boxes = file["rows/boxes"][:]
-    bad = np.flatnonzero((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]))
-    outside = np.flatnonzero((width > 0) & (boxes[:, 0] >= width))
-    findings = [f"/rows/boxes[{row}] has x2 < x1 or y2 < y1" for row in bad[:3]]
-    return findings + [f"/rows/boxes[{row}] lies outside its image" for row in outside[:3]]
-
-
-__all__ = ["StoreError", "verify_store"]
+    ids, expected = file["ids"].asstr()[:].tolist(), [image.image_id for image in images]
+    if ids != expected:
+        return [f"ids are not the manifest's: {compare_ids(ids, expected)}"]
+    sizes = np.array([(image.height, image.width) for image in images], np.int32).reshape(-1, 2)
+    findings = []
+    for i in np.flatnonzero((file["items/image_size"][:] != sizes).any(axis=1))[:3]:
+        findings.append(f"item '{ids[i]}': image_size is not the manifest's {tuple(sizes[i])}")
+    if "boxes" in file["rows"]:
+        boxes = file["rows/boxes"][:]
+        # shape: (M, 2)
+        limits = np.repeat(sizes, np.diff(file["offsets"][:]), axis=0)
+        outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, [1, 0]] > limits).any(axis=1)
+        outside &= limits[:, 0] > 0
+        findings += [
+            f"/rows/boxes[{row}] lies outside its image" for row in np.flatnonzero(outside)[:3]
+        ]
+    return findings

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,24 @@ import numpy as np
 from extract.errors import StoreError
 from extract.extractors.base import ItemFeatures
 from extract.manifest import STATUS, STATUS_NAMES
-from extract.store.format import Header, describe, open_file, row_columns, write_frame
+from extract.store.format import (
+    ALL_COLUMNS,
+    Header,
+    as_stored,
+    describe,
+    open_file,
+    read_outputs,
+    row_columns,
+    write_frame,
+)
 
 _CHUNK_BYTES = 256 * 1024
+
+# HDF5 strings end at a NUL, and lone surrogates have no UTF-8.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+# What h5py raises for a file that a kill or a bad disk left half written.
+_DAMAGED = (OSError, KeyError, RuntimeError, ValueError)
 
 
 class FeatureWriter:
@@ -25,7 +41,7 @@ class FeatureWriter:
         header: identity of the shard.
 
     After each `append` the rows are flushed before `n_done` is, so a later run cuts back to
-    `n_done` items and continues. `resumed_because` / `n_done` tell what was found.
+    `n_done` items and continues. `n_done` and `note` tell what was found.
     """
 
     def __init__(self, partial: Path, header: Header) -> None:
@@ -65,20 +81,36 @@ class FeatureWriter:
         except OSError as error:
             self.note = f"cannot be opened ({error})"
             return None
+        try:
+            self.note = self._why_not(file)
+            if not self.note:
+                self._cut_back(file)
+        except _DAMAGED as error:
+            self.note = f"is damaged ({error})"
+        if self.note:
+            file.close()
+            return None
+        return file
+
+    def _why_not(self, file: h5py.File) -> str:
+        """Say why an open partial file cannot be continued; empty when it can."""
+        if "n_done" not in file.attrs:
+            return "was stopped before its first batch"
         expected = {"fingerprint": self.header.fingerprint, "ids_sha256": self.header.ids_sha256}
         for key, value in expected.items():
             if file.attrs.get(key) != value:
-                self.note = f"has another {key}"
-                file.close()
-                return None
-        if "n_done" not in file.attrs:
-            self.note = "was stopped before its first batch"
-            file.close()
-            return None
+                return f"has another {key}"
+        if read_outputs(file) != as_stored(self.header.outputs):
+            return "has other columns"
+        return ""
+
+    def _cut_back(self, file: h5py.File) -> None:
         n_rows = int(file["offsets"][int(file.attrs["n_done"])])
         for name in self._columns:
             file[f"rows/{name}"].resize(n_rows, axis=0)
-        return file
+        if "provenance" in file:
+            # It was killed between its last item and its renaming.
+            del file["provenance"]
 
     def append(self, results: Sequence[ItemFeatures]) -> None:
         """Write the next items, in order, and flush.
@@ -90,7 +122,7 @@ class FeatureWriter:
         ids = self.header.ids[start : start + len(results)]
         blocks = {name: [] for name in self._columns}
         for image_id, result in zip(ids, results, strict=True):
-            _check_rows(image_id, result)
+            self._check_contract(image_id, result)
             for name in self._columns:
                 blocks[name].append(self._cast(name, getattr(result, name), image_id, result))
         sizes = np.array([result.n_rows for result in results], dtype=np.int64)
@@ -109,19 +141,33 @@ class FeatureWriter:
         self._file.flush()
         self.n_done, self._n_rows = stop, end_rows
 
+    def _check_contract(self, image_id: str, result: ItemFeatures) -> None:
+        """An item has rows exactly when it is ok, and a reason exactly when it is not."""
+        if (result.status == STATUS["ok"]) != (result.n_rows > 0):
+            status = STATUS_NAMES[result.status]
+            raise StoreError(f"item '{image_id}': status {status} with {result.n_rows} rows")
+        if result.status != STATUS["ok"] and not result.reason:
+            raise StoreError(f"item '{image_id}': status is not ok but no reason is given")
+        for name in ALL_COLUMNS:
+            if getattr(result, name) is not None and name not in self._columns:
+                raise StoreError(f"item '{image_id}': column '{name}' is returned but not declared")
+
     def _cast(self, name: str, value: Any, image_id: str, result: ItemFeatures) -> np.ndarray:
         shape, dtype, _, _ = self._columns[name]
         if value is None and result.n_rows:
             raise StoreError(f"item '{image_id}': column '{name}' is declared but was not returned")
-        if name == "text":
-            return np.array([str(text) for text in value or ()], dtype=object)
-        array = np.zeros((0, *shape), dtype) if value is None else np.asarray(value)
+        array = np.zeros((0, *shape), dtype) if value is None else _as_array(name, value)
         if array.shape != (result.n_rows, *shape):
             raise StoreError(
                 f"item '{image_id}': {name} should be {(result.n_rows, *shape)}, got {array.shape}"
             )
-        with np.errstate(over="ignore"):
+        if name == "text":
+            _check_text(image_id, array)
+            return array
+        with np.errstate(over="ignore", invalid="ignore"):
             cast = array.astype(dtype, copy=False)
+        if cast.dtype.kind in "ui" and (cast != array).any():
+            raise StoreError(f"item '{image_id}': {name} are not whole numbers in {dtype}'s range")
         if name in ("features", "boxes") and not np.isfinite(cast).all():
             peak = np.abs(array[np.isfinite(array)]).max(initial=0)
             raise StoreError(
@@ -155,14 +201,14 @@ class FeatureWriter:
         self._file.close()
 
 
-def _check_rows(image_id: str, result: ItemFeatures) -> None:
-    """An item has rows exactly when it is ok, and a reason exactly when it is not."""
-    if (result.status == STATUS["ok"]) != (result.n_rows > 0):
-        raise StoreError(
-            f"item '{image_id}': status {STATUS_NAMES[result.status]} with {result.n_rows} rows"
-        )
-    if result.status != STATUS["ok"] and not result.reason:
-        raise StoreError(f"item '{image_id}': status is not ok but no reason is given")
+def _as_array(name: str, value: Any) -> np.ndarray:
+    return np.array([str(v) for v in value], dtype=object) if name == "text" else np.asarray(value)
+
+
+def _check_text(image_id: str, texts: np.ndarray) -> None:
+    for text in texts:
+        if _UNSTORABLE.search(text):
+            raise StoreError(f"item '{image_id}': text {text[:40]!r} cannot be stored as UTF-8")
 
 
 def _sync(path: Path) -> None:

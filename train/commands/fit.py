@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 HELP = "Train one system with one seed on train.jsonl, selecting the epoch on valid.jsonl."
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True, help="decides every random draw")
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--dataset", default="", help="dataset id, kept in run.json and tables")
-    parser.add_argument("--encoder", type=Path, help="folder of the text encoder (default: the run spec's)")
+    parser.add_argument(
+        "--encoder", type=Path, help="folder of the text encoder (default: the run spec's)"
+    )
     add_runtime_arguments(parser)
     parser.add_argument(
         "--checkpoint-every",
@@ -68,6 +71,9 @@ def run(args: argparse.Namespace) -> None:
     encoder = args.encoder
     if encoder is None and spec.encoder:
         encoder = resolve_weights(spec.encoder, spec.encoder["name"])
+    if spec.encoder:
+        # The run remembers which weights, by name and checksum, not where they were.
+        spec = replace(spec, encoder={"name": spec.encoder["name"]})
     job = FitJob(
         spec=spec,
         samples_dir=args.samples_dir,

@@ -34,5 +34,7 @@ def run(args: argparse.Namespace) -> None:
     spec = options_from(RunSpec, definition, where)
     module = load_module("train.models", spec.system)
     options = options_from(module.Options, spec.options, f"{where}.options")
-    check_roles(f"{where}.features: {spec.system}", module.Model.required_features(options), spec.features)
+    check_roles(
+        f"{where}.features: {spec.system}", module.Model.required_features(options), spec.features
+    )
     write_json(args.out, resolved(spec))

@@ -44,8 +44,9 @@ class Options:
     """Share of words whose whole vector is zeroed in training, without rescaling."""
     tag_scheme: Literal["bio", "bioes"] = "bioes"
     """The tags the CRF works with; in and out it is BIO."""
-    crf_init: Literal["uniform", "normal"] = "normal"
-    """Initial transitions: uniform in +-0.1, or standard normal."""
+    crf_init: Literal["uniform", "normal"] = "uniform"
+    """Initial transitions: uniform in +-0.1, or standard normal as in the paper's code, which a
+    few hundred tweets do not unlearn."""
     empty_word: Literal["unk", "zero"] = "unk"
     """Vector of a word without pieces: that of the `unk` piece, or `zero`."""
 

@@ -16,16 +16,31 @@ sys.path.insert(0, workflow.basedir)
 from extract.errors import MnerError
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights
-from workflow.catalogue import Catalogue, check_keys, existing
+from workflow.catalogue import Catalogue, check_config, existing
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+LAST_WORDS = {}
+
+
+def stop(error):
+    """Return what stops Snakemake; the message alone is also the last thing on the screen."""
+    if not LAST_WORDS:
+        LAST_WORDS["error"] = str(error)
+        atexit.register(show_last_words)
+    return WorkflowError(str(error))
+
+
+def show_last_words():
+    """Print the message that `stop` keeps, unless a run began after all."""
+    sys.stderr.writelines(f"\nerror: {message}\n" for message in LAST_WORDS.values())
+
 
 try:
-    check_keys(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+    check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     validate(config, str(SCHEMA))
     CATALOGUE = Catalogue(config)
 except MnerError as error:
-    raise WorkflowError(str(error)) from None
+    raise stop(error) from None
 
 RUN = config["run"]
 SPLITS = ("train", "valid", "test")
@@ -73,7 +88,7 @@ def checked(path, remedy):
     try:
         return existing(path, remedy)
     except MnerError as error:
-        raise WorkflowError(str(error)) from None
+        raise stop(error) from None
 
 
 def flag(name, value):
@@ -88,14 +103,15 @@ def runtime(kind, name, key):
 
 
 def start_errors():
-    """Forget the errors of an earlier run."""
+    """Forget the errors of an earlier run, and those that did not stop this one."""
+    LAST_WORDS.clear()
     ERRORS.unlink(missing_ok=True)
 
 
 def show_errors():
     """Make the commands' own messages the last thing on the screen, after Snakemake's."""
     if ERRORS.exists():
-        atexit.register(sys.stderr.write, "\n" + ERRORS.read_text(encoding="utf-8"))
+        atexit.register(sys.stderr.writelines, ["\n", ERRORS.read_text(encoding="utf-8")])
 
 
 def gpu_resources(wildcards):

@@ -14,7 +14,7 @@ def weights_files(entries):
         try:
             resolve_weights(entry, entry["name"])
         except MnerError as error:
-            raise WorkflowError(str(error)) from None
+            raise stop(error) from None
     made = CATALOGUE.weights_input(entry["name"] for entry in entries)
     return made + [ancient(entry["path"]) for entry in given]
 
@@ -23,7 +23,7 @@ def corpus_file(entry, dataset, key):
     """A file of the corpus that the config names; the bundled sample's are made by a rule."""
     path = entry[key]
     if not path:
-        raise WorkflowError(f"datasets.{dataset}.{key} is not set, but a feature set reads it.")
+        raise stop(f"datasets.{dataset}.{key} is not set, but a feature set reads it.")
     drawn = path.startswith("data/sample/")
     return path if drawn else ancient(checked(path, f"datasets.{dataset}.{key} names it."))
 

@@ -43,7 +43,7 @@ rule summarize:
     shell:
         "python -m train summarize "
         "--metrics {input.metrics:q} "
-        "--summary {output.summary:q} "
+        "--out {output.summary:q} "
         "--intervals {output.intervals:q} "
         "> {log:q} 2>&1"
 

@@ -9,6 +9,7 @@ from extract.options import options_from
 from extract.store import StoredItem
 from train.context import ContextOptions
 from train.layers.crf import LinearChainCRF
+from train.metrics import micro_counts
 from train.models.base import Example
 from train.models.ita import Model, Options, cva_divergence
 
@@ -405,6 +406,16 @@ def test_required_features_are_the_groups_in_use():
 def test_options_are_checked(bad):
     with pytest.raises(ConfigError):
         options_from(Options, bad, "models.ita.options")
+
+
+def test_8_2_25_entity_f1_of_a_hand_counted_case():
+    # Right, wrong type, wrong boundary, missed.
+    gold = [["B-PER", "O", "B-LOC", "O", "B-ORG", "I-ORG", "O", "B-PER"]]
+    predicted = [["B-PER", "O", "B-ORG", "O", "B-ORG", "O", "O", "O"]]
+    counts = micro_counts(gold, predicted)
+    assert counts.precision == pytest.approx(100 / 3, abs=1e-9)
+    assert counts.recall == pytest.approx(100 / 4, abs=1e-9)
+    assert counts.f1 == pytest.approx(200 / 7, abs=1e-9)
 
 
 def tell(kind, words):

@@ -15,7 +15,8 @@ import torch
 from extract.errors import ConfigError, MnerError, StoreError
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store
-from train.checkpoint import load_run, load_weights, read_run_info, save_weights
+from train.accelerator import create_accelerator
+from train.checkpoint import load_run, read_run_info
 from train.config import Recipe, RunSpec, read_run_spec
 from train.evaluation import EvaluateJob, evaluate
 from train.loop import FitJob, LossSums, fit
@@ -204,7 +205,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(samples_dir: Path) -> None:
     loss = torch.tensor(float("nan"))
     sums.add(ModelOutput(loss, torch.zeros(1), torch.ones(1)), 4)
     with pytest.raises(MnerError, match=r"epoch 3: the loss is nan.*recipe\.clip"):
-        sums.means(3)
+        sums.means(3, create_accelerator("cpu", "fp32"))
 
 
 def test_loss_means_are_over_samples() -> None:
@@ -212,7 +213,8 @@ def test_loss_means_are_over_samples() -> None:
     for value, size in ((1.0, 3), (5.0, 1)):
         loss = torch.tensor(value)
         sums.add(ModelOutput(loss, loss, loss, {"nll": loss - 1, "kl": torch.tensor(1.0)}), size)
-    assert sums.means(1) == {"loss": 2.0, "parts": {"nll": 1.0, "kl": 1.0}}
+    means = sums.means(1, create_accelerator("cpu", "fp32"))
+    assert means == {"loss": 2.0, "parts": {"nll": 1.0, "kl": 1.0}}
 
 
 def test_an_accumulated_update_equals_a_large_batch(samples_dir: Path) -> None:
@@ -285,28 +287,3 @@ def test_statistics_survive_resume_and_reload(
     fit(job(with_images / "samples", "run", spec=spec, stores=stores))
     model, _ = load_run(with_images / "run")
     assert model.mean.min() > 1
-
-
-def test_tied_weights_are_saved_once_and_come_back(tmp_path: Path) -> None:
-    vocabulary = {"entity_types": ["PER"], "words": ["a", "b"]}
-    model = dummy_system.Model(dummy_system.Options(tie=True), vocabulary)
-    save_weights(model, tmp_path / "m.safetensors")
-    other = dummy_system.Model(dummy_system.Options(tie=True), vocabulary)
-    load_weights(other, tmp_path / "m.safetensors")
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, other.state_dict()[name]), name
-    assert other.twin.weight is other.table.weight
-    untied = dummy_system.Model(dummy_system.Options(), vocabulary)
-    save_weights(untied, tmp_path / "u.safetensors")
-    load_weights(other, tmp_path / "u.safetensors")
-    with pytest.raises(StoreError, match="does not fit"):
-        bigger = dummy_system.Model(dummy_system.Options(dim=9), vocabulary)
-        load_weights(bigger, tmp_path / "m.safetensors")
-
-
-def test_a_file_that_lacks_a_weight_is_refused(tmp_path: Path) -> None:
-    vocabulary = {"entity_types": ["PER"], "words": ["a"]}
-    model = dummy_system.Model(dummy_system.Options(), vocabulary)
-    save_weights(model.linear, tmp_path / "part.safetensors")
-    with pytest.raises(StoreError, match="missing"):
-        load_weights(model, tmp_path / "part.safetensors")

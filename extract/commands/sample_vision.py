@@ -1,0 +1,33 @@
+"""`python -m extract sample-vision`: train the sample's vision tower."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+HELP = "Train the small VGG-style tower of the sample on drawings of its own."
+EXAMPLE = "python -m extract sample-vision --out results/weights/sample_vision --seed 7"
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
+    parser.add_argument("--seed", type=int, default=7, help="of drawings and weights")
+    parser.add_argument("--images", type=int, default=3000, help="drawings to learn from")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the drawings")
+    parser.add_argument("--threads", type=int, help="of torch and of drawing (default: all cores)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw, train, write the checkpoint."""
+    # Waiting threads sleep instead of spinning: on a busy machine spinning is ten times slower.
+    # Read when torch is loaded, hence before any import of it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from extract.sample.tower import train_tower
+
+    accuracy = train_tower(
+        args.out, seed=args.seed, n_images=args.images, epochs=args.epochs, threads=args.threads
+    )
+    logger.info("%s: accuracy on its own drawings %.3f", args.out, accuracy)

@@ -1,0 +1,249 @@
+"""A small vision tower for the sample: a VGG-style stack that has learned to name drawn kinds.
+
+It stands in for weights pretrained on ImageNet: the classes are kinds of objects, not entity
+types, and the drawings are separate ones, planned from another stream of the seed than the
+corpus. The result is an ordinary checkpoint folder that the `vgg` extractor loads.
+"""
+
+import logging
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from extract.atomic import atomic_path, write_json
+from extract.errors import ConfigError
+from extract.images import resize_exact
+from extract.sample.captions import KINDS, SIGN
+from extract.sample.draw import draw_picture
+from extract.sample.picture import PicturePlan, plan_picture
+from extract.sample.quotas import Dealer
+from extract.sample.signs import TOWER_WORDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+LAYERS = ("M", "M", 32, "M", 64, "M", 128, "M", 512)
+"""In torchvision's notation. Two poolings first: they cost nothing and need no gradient."""
+INPUT_SIZE = 224
+MEAN = (0.72, 0.72, 0.72)
+STD = (0.25, 0.25, 0.25)
+
+_PAIR_SHARE = 0.3
+_BATCH = 50
+_PEAK_RATE = 3e-3
+_SMALLEST_RUN = 100
+
+
+def train_tower(
+    folder: Path, *, seed: int, n_images: int = 3000, epochs: int = 10, threads: int | None = None
+) -> float:
+    """Draw, train and write `config.json` and `model.safetensors`.
+
+    Args:
+        folder: made if needed.
+        seed: of the drawings and of the weights; equal seeds and thread counts give equal bytes.
+        n_images: drawings to learn from.
+        epochs: passes over them.
+        threads: of torch and of drawing; None takes all cores.
+
+    Returns:
+        Accuracy of the last pass on its training drawings (augmented), 0-1.
+
+    Raises:
+        ConfigError: fewer than 100 images.
+    """
+    if n_images < _SMALLEST_RUN:
+        raise ConfigError(f"sample-vision: at least {_SMALLEST_RUN} images, got {n_images}")
+    started = time.monotonic()
+    threads = threads or os.cpu_count() or 1
+    plans = plan_drawings(seed, n_images)
+    pixels = _pool_stem(_draw_all(plans, threads))
+    logger.info("%d drawings in %.1f s", n_images, time.monotonic() - started)
+    with _torch_threads(threads):
+        stack, accuracy = _fit(pixels, kind_targets(plans), seed=seed, epochs=epochs)
+    _save(folder, stack)
+    logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
+    return accuracy
+
+
+def plan_drawings(seed: int, count: int) -> list[PicturePlan]:
+    """Plan pictures of one or two objects of any kind, all kinds equally often."""
+    rng = random.Random(f"sample tower {seed}")
+    dealer = Dealer(rng, KINDS)
+    plans = []
+    for _ in range(count):
+        kinds = [dealer.deal()]
+        other = dealer.deal() if rng.random() < _PAIR_SHARE else kinds[0]
+        if other != kinds[0]:
+            kinds.append(other)
+        # A sign fills a band, so it is planned beside another object, as in the corpus.
+        lines = (" ".join(rng.sample(TOWER_WORDS, rng.randint(1, 3))),) if SIGN in kinds else ()
+        plans.append(plan_picture(rng, kinds, lines=lines))
+    return plans
+
+
+def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
+    """Return the share of each kind among a picture's main objects, shape (N, kinds), float32."""
+    targets = np.zeros((len(plans), len(KINDS)), np.float32)
+    for row, plan in zip(targets, plans, strict=True):
+        for placed in plan.mains:
+            row[KINDS.index(placed.kind)] += 1 / len(plan.mains)
+    return targets
+
+
+def _network_input(plan: PicturePlan) -> np.ndarray:
+    """Return the drawing as the `vgg` extractor sees it, shape (3, 224, 224), uint8."""
+    image = resize_exact(draw_picture(plan), (INPUT_SIZE, INPUT_SIZE))
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def _draw_all(plans: Sequence[PicturePlan], workers: int) -> np.ndarray:
+    """Return all drawings, shape (N, 3, 224, 224), uint8."""
+    if workers == 1:
+        return np.stack([_network_input(plan) for plan in plans])
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        return np.stack(list(pool.map(_network_input, plans, chunksize=50)))
+
+
+def _stem_depth() -> int:
+    return next(index for index, layer in enumerate(LAYERS) if layer != "M")
+
+
+def _pool_stem(pixels: np.ndarray) -> np.ndarray:
+    """Do the leading poolings once and for all.
+
+    Scaling each channel by positive numbers does not change which pixel is the largest, so
+    pooling raw pixels and normalising afterwards equals the order of the extractor.
+    """
+    side = 2 ** _stem_depth()
+    count, channels, height, width = pixels.shape
+    cells = pixels.reshape(count, channels, height // side, side, width // side, side)
+    return cells.max(axis=(3, 5))
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """Give torch this many threads for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fit(
+    pixels: np.ndarray, targets: np.ndarray, *, seed: int, epochs: int
+) -> tuple["nn.Sequential", float]:
+    """Train the layers behind the stem; return them (with batch norm) and the last accuracy."""
+    import torch
+    from torch import nn
+    from torchvision.models.vgg import make_layers
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        stack = make_layers(list(LAYERS[_stem_depth() :]), batch_norm=True)
+        head = nn.Linear(LAYERS[-1], len(KINDS))
+    stack = stack.to(memory_format=torch.channels_last).train()
+    parameters = [*stack.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=_PEAK_RATE, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, _PEAK_RATE, total_steps=epochs * (len(pixels) // _BATCH), pct_start=0.2
+    )
+    inputs, labels = torch.from_numpy(pixels), torch.from_numpy(targets)
+    accuracy = 0.0
+    for epoch in range(1, epochs + 1):
+        hits = 0
+        # The last, smaller batch is left out: batch norm would weigh it like a full one.
+        for rows in torch.randperm(len(inputs), generator=generator).split(_BATCH):
+            if len(rows) < _BATCH:
+                continue
+            scores = _scores(stack, head, _augment(inputs[rows], generator))
+            loss = nn.functional.cross_entropy(scores, labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            hits += int((labels[rows].gather(1, scores.argmax(1, keepdim=True)) > 0).sum())
+        accuracy = hits / (len(inputs) // _BATCH * _BATCH)
+        logger.info("epoch %d/%d: accuracy %.3f", epoch, epochs, accuracy)
+    return stack, accuracy
+
+
+def _scores(stack: "nn.Sequential", head: "nn.Linear", batch: "Tensor") -> "Tensor":
+    """Return one score a kind from the mean over the grid, shape (B, kinds), float32."""
+    import torch
+
+    with torch.autocast("cpu", torch.bfloat16):
+        grid = stack(batch)
+    return head(grid.float().mean(dim=(2, 3)))
+
+
+def _augment(batch: "Tensor", generator: "object") -> "Tensor":
+    """Normalise uint8 pixels; mirror and shift the batch at random."""
+    import torch
+
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(STD).view(1, 3, 1, 1)
+    batch = (batch.float() / 255 - mean) / std
+    if torch.rand((), generator=generator) < 0.5:
+        batch = batch.flip(3)
+    shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
+    return torch.roll(batch, shift, (2, 3)).contiguous(memory_format=torch.channels_last)
+
+
+def _save(folder: Path, stack: "nn.Sequential") -> None:
+    """Write the checkpoint, the batch norms folded into the convolutions."""
+    from safetensors.torch import save_file
+
+    with atomic_path(folder / "model.safetensors") as tmp:
+        save_file(fold_batch_norm(stack, _stem_depth()), tmp)
+    config = {
+        "architecture": "vgg",
+        "layers": list(LAYERS),
+        "batch_norm": False,
+        "input_size": INPUT_SIZE,
+        "mean": list(MEAN),
+        "std": list(STD),
+        "classes": list(KINDS),
+    }
+    write_json(folder / "config.json", config)
+
+
+def fold_batch_norm(stack: "nn.Sequential", offset: int) -> "dict[str, Tensor]":
+    """Return the weights of the same function without batch norm, named as torchvision does.
+
+    Args:
+        stack: conv, batch norm, ReLU and pooling layers.
+        offset: number of layers before the stack in the full network.
+    """
+    from torch import nn
+
+    tensors: dict[str, Tensor] = {}
+    position = offset
+    layers = list(stack)
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        if isinstance(layer, nn.BatchNorm2d):
+            continue
+        if isinstance(layer, nn.Conv2d):
+            scale = following.weight / (following.running_var + following.eps).sqrt()
+            bias = (layer.bias - following.running_mean) * scale + following.bias
+            weight = layer.weight * scale.view(-1, 1, 1, 1)
+            tensors[f"features.{position}.weight"] = weight.detach().contiguous()
+            tensors[f"features.{position}.bias"] = bias.detach().contiguous()
+        position += 1
+    return tensors

@@ -1,0 +1,122 @@
+"""Run folders: self-contained, checked, without pickles."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from extract.errors import ConfigError, MissingFileError, StoreError
+from tests.unit.train import dummy_system
+from train.checkpoint import (
+    RunInfo,
+    encoder_sha256,
+    load_run,
+    load_weights,
+    read_run_info,
+    resolved,
+    save_weights,
+    write_run_info,
+)
+from train.config import Recipe, RunSpec
+
+VOCABULARY = {"entity_types": ["PER"], "words": ["a", "b"]}
+
+
+@pytest.fixture(autouse=True)
+def dummy():
+    undo = dummy_system.register()
+    yield
+    undo()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> tuple[Path, dummy_system.Model]:
+    model = dummy_system.Model(dummy_system.Options(tie=True), VOCABULARY)
+    info = RunInfo(
+        run="r",
+        dataset="toy",
+        system="dummy",
+        variant="main",
+        seed=1,
+        options=dataclasses.asdict(model.options),
+        recipe=Recipe(lr={"crf": 0.1}),
+        entity_types=["PER"],
+        vocabulary=VOCABULARY,
+    )
+    write_run_info(tmp_path, info)
+    save_weights(model, tmp_path / "model.safetensors")
+    return tmp_path, model
+
+
+def change(folder: Path, **changes) -> None:
+    mapping = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps({**mapping, **changes}), encoding="utf-8")
+
+
+def test_a_run_comes_back(run) -> None:
+    folder, model = run
+    loaded, info = load_run(folder)
+    assert not loaded.training and info == read_run_info(folder)
+    assert info.recipe == Recipe(lr={"crf": 0.1})
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name]), name
+    assert loaded.twin.weight is loaded.table.weight
+
+
+def test_equal_weights_give_equal_bytes(run, tmp_path: Path) -> None:
+    folder, model = run
+    save_weights(model, tmp_path / "again.safetensors")
+    first, again = folder / "model.safetensors", tmp_path / "again.safetensors"
+    assert first.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model_version": 7}, ConfigError, "version 7 of dummy"),
+        ({"format_version": 9}, ConfigError, "format version 9"),
+        ({"options": {"dims": 8}}, ConfigError, "Did you mean 'dim'"),
+        ({"options": {"dim": 9}}, StoreError, "does not fit"),
+        ({"system": "dumy"}, ConfigError, "Did you mean 'dummy'"),
+    ],
+)
+def test_a_run_that_does_not_fit_is_refused(run, changes, error, message) -> None:
+    folder, _ = run
+    change(folder, **changes)
+    with pytest.raises(error, match=message):
+        load_run(folder)
+
+
+def test_missing_or_damaged_files_are_named(run, tmp_path: Path) -> None:
+    folder, model = run
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(StoreError, match=r"model\.safetensors"):
+        load_run(folder)
+    weights.unlink()
+    with pytest.raises(MissingFileError, match="no weights"):
+        load_run(folder)
+    with pytest.raises(MissingFileError, match=r"run\.json"):
+        load_run(tmp_path / "nowhere")
+    save_weights(model.linear, weights)
+    with pytest.raises(StoreError, match="missing"):
+        load_weights(model, weights)
+
+
+def test_resolved_specs_hold_every_default() -> None:
+    spec = resolved(RunSpec("r", "dummy", options={"dim": 4}))
+    assert spec["options"] == {"dim": 4, "dropout": 0.3, "use_image": False, "tie": False}
+    assert spec["recipe"] == dataclasses.asdict(Recipe())
+    with pytest.raises(ConfigError, match="Did you mean 'dim'"):
+        resolved(RunSpec("r", "dummy", options={"dimm": 4}))
+
+
+def test_encoder_checksums(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "README.md").write_text("x", encoding="utf-8")
+    assert list(encoder_sha256(tmp_path)) == ["config.json"]
+    assert encoder_sha256(None) == {}
+    with pytest.raises(MissingFileError, match="no such checkpoint folder"):
+        encoder_sha256(tmp_path / "none")

@@ -1,0 +1,132 @@
+"""The scorer: hand-counted cases, parity with seqeval, slices."""
+
+import random
+
+import numpy as np
+import pytest
+from seqeval.metrics import f1_score, precision_score, recall_score
+from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import IOB2
+
+from extract.errors import ShapeError
+from extract.manifest import Sample
+from train.metrics import (
+    Counts,
+    count_tags,
+    mentions,
+    micro_counts,
+    per_tweet_counts,
+    score,
+    score_slices,
+)
+from train.tags import entity_spans
+
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def random_sequences(seed: int, count: int) -> list[list[str]]:
+    rng = random.Random(seed)
+    return [rng.choices(TAGS, k=rng.randint(1, 8)) for _ in range(count)]
+
+
+def test_right_wrong_type_wrong_boundary_and_missed() -> None:
+    gold = ["B-PER", "I-PER", "O", "B-LOC", "O", "B-ORG", "I-ORG", "O", "B-PER"]
+    pred = ["B-PER", "I-PER", "O", "B-ORG", "O", "B-ORG", "O", "O", "O"]
+    counts = count_tags(gold, pred)
+    assert (counts.n_correct, counts.n_pred, counts.n_gold) == (1, 3, 4)
+    assert counts.precision == pytest.approx(100 / 3)
+    assert counts.recall == pytest.approx(25.0)
+    assert counts.f1 == pytest.approx(200 / 7)
+
+
+@pytest.mark.parametrize(
+    ("gold", "pred", "lenient", "strict"),
+    [
+        # an orphan I- opens an entity in conlleval's reading, and is nothing in strict IOB2
+        (["O", "I-PER"], ["O", "I-PER"], (1, 1, 1), (0, 0, 0)),
+        (["O", "I-PER", "I-PER"], ["O", "B-PER", "I-PER"], (1, 1, 1), (0, 1, 0)),
+        (["B-PER", "I-LOC"], ["B-PER", "B-LOC"], (2, 2, 2), (1, 2, 1)),
+        (["B-PER", "B-PER"], ["B-PER", "I-PER"], (0, 1, 2), (0, 1, 2)),
+        (["O"], ["O"], (0, 0, 0), (0, 0, 0)),
+    ],
+)
+def test_readings_of_invalid_tags(gold, pred, lenient, strict) -> None:
+    for is_strict, expected in ((False, lenient), (True, strict)):
+        counts = count_tags(gold, pred, strict=is_strict)
+        assert (counts.n_correct, counts.n_pred, counts.n_gold) == expected
+
+
+def test_empty_counts_are_zero_not_an_error() -> None:
+    assert (Counts().precision, Counts().recall, Counts().f1) == (0.0, 0.0, 0.0)
+    assert score([], [])["f1"] == 0.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parity_with_seqeval(seed: int) -> None:
+    gold, pred = random_sequences(seed, 60), random_sequences(seed + 100, 60)
+    pred = [(p * 8)[: len(g)] for g, p in zip(gold, pred, strict=True)]
+    for index in range(0, 60, 2):
+        pred[index] = list(gold[index])
+    counts = micro_counts(gold, pred)
+    assert counts.precision == pytest.approx(100 * precision_score(gold, pred))
+    assert counts.recall == pytest.approx(100 * recall_score(gold, pred))
+    assert counts.f1 == pytest.approx(100 * f1_score(gold, pred))
+    samples = [Sample(str(i), "x", ["w"] * len(tags), tags) for i, tags in enumerate(gold)]
+    result = score(samples, pred)
+    assert result["macro_f1"] == pytest.approx(100 * f1_score(gold, pred, average="macro"))
+    assert result["n_gold"] == sum(entry["n_gold"] for entry in result["per_type"].values())
+
+
+def test_spans_equal_those_of_seqeval() -> None:
+    for tags in random_sequences(7, 300):
+        theirs = [(kind, start, end + 1) for kind, start, end in get_entities(tags)]
+        assert entity_spans(tags) == theirs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_strict_reading_equals_seqevals_on_valid_predictions(seed: int) -> None:
+    gold = random_sequences(seed, 40)
+    strict = sum(len(entity_spans(tags, strict=True)) for tags in gold)
+    flat = [tag for tags in gold for tag in [*tags, "O"]]
+    from seqeval.metrics.v1 import Entities
+
+    theirs = Entities([flat], IOB2)
+    assert strict == sum(len(entities) for entities in theirs.entities)
+
+
+def test_per_tweet_counts_add_up_and_lengths_are_checked() -> None:
+    gold, pred = [["B-PER", "O"], ["B-LOC"]], [["B-PER", "B-LOC"], ["O"]]
+    np.testing.assert_array_equal(per_tweet_counts(gold, pred), [[1, 2, 1], [0, 0, 1]])
+    with pytest.raises(ShapeError, match="sentence 0: 2 gold tags but 1"):
+        per_tweet_counts(gold, [["O"], ["O"]])
+    with pytest.raises(ShapeError, match="2 gold sentences but 1"):
+        per_tweet_counts(gold, pred[:1])
+
+
+def test_seen_means_surface_and_type_in_training() -> None:
+    train = [Sample("t", "x", ["New", "York", "wins"], ["B-LOC", "I-LOC", "O"])]
+    known = mentions(train)
+    assert known == {("New York", "LOC")}
+    test = [
+        Sample("a", "x", ["New", "York"], ["B-LOC", "I-LOC"]),
+        Sample("b", "x", ["New", "York"], ["B-ORG", "I-ORG"]),
+        Sample("c", "x", ["York"], ["B-LOC"]),
+    ]
+    result = score(test, [["B-LOC", "I-LOC"], ["B-LOC", "I-LOC"], ["B-LOC"]], known)
+    assert result["seen"] == {"recall": 100.0, "n_gold": 1}
+    assert result["unseen"] == {"recall": 50.0, "n_gold": 2}
+    assert "seen" not in score(test, [["O"] * 2, ["O"] * 2, ["O"]])
+
+
+def test_slices_partition_the_samples() -> None:
+    samples = [
+        Sample("a", "x", ["w"], ["B-PER"], "words"),
+        Sample("b", "x", ["w"], ["B-PER"], "picture"),
+        Sample("c", "x", ["w"], ["B-LOC"], "picture"),
+    ]
+    slices = score_slices(samples, [["B-PER"], ["B-LOC"], ["B-LOC"]])
+    assert list(slices) == ["all", "picture", "words"]
+    assert [slices[kind]["n_samples"] for kind in slices] == [3, 2, 1]
+    assert slices["words"]["f1"] == 100.0 and slices["picture"]["f1"] == 50.0
+    assert slices["all"]["per_type"]["LOC"]["precision"] == 50.0
+    assert list(score_slices([Sample("a", "x", ["w"], ["O"])], [["O"]])) == ["all"]

@@ -1,0 +1,222 @@
+"""Tables, report and predictions files."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from extract.errors import ConfigError, DataError, MissingFileError
+from extract.manifest import Sample
+from tests.unit.train.dummy_system import make_samples
+from train.metrics import count_tags, micro_counts, score_slices
+from train.predictions import predictions_name, read_predictions, write_predictions
+from train.report import parse_ceilings, render_page, write_report
+from train.summary import (
+    IntervalRow,
+    SummaryRow,
+    comparisons,
+    interval_rows,
+    read_results,
+    read_table,
+    summary_rows,
+    write_table,
+)
+
+SAMPLES = make_samples("test", 40)
+
+
+def noisy(skill: float, seed: object) -> list[list[str]]:
+    """Return the gold tags, each entity kept with probability `skill`."""
+    rng = random.Random(str(seed))
+    return [
+        [tag if tag == "O" or rng.random() < skill else "O" for tag in sample.tags]
+        for sample in SAMPLES
+    ]
+
+
+def write_run(
+    root: Path,
+    system: str,
+    variant: str = "main",
+    seed: int = 1,
+    *,
+    skill: float = 0.8,
+    views: Sequence[str] = ("main",),
+    run: str = "",
+    samples: Sequence[Sample] = SAMPLES,
+) -> Path:
+    """Write what `fit` and `evaluate` leave behind; return the path of metrics.json."""
+    run = run or f"{system}_{variant}"
+    folder = root / run / f"seed{seed}"
+    folder.mkdir(parents=True)
+    tags = {view: noisy(skill, (run, seed, view)) for view in views}
+    for view, pred in tags.items():
+        write_predictions(folder / predictions_name(view, views), samples, pred)
+    metrics = {
+        "dataset": "toy",
+        "run": run,
+        "system": system,
+        "variant": variant,
+        "seed": seed,
+        "headline_view": views[0],
+        "views": {view: score_slices(samples, pred) for view, pred in tags.items()},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True), encoding="utf-8")
+    lines = [{"epoch": epoch, "loss": 1.0 / epoch, "score": 10.0 * epoch} for epoch in (1, 2)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
+    return folder / "metrics.json"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    runs = [
+        write_run(tmp_path, "ita", "shuffled", seed, skill=0.4, views=("mm", "text"))
+        for seed in (1, 2)
+    ]
+    runs += [write_run(tmp_path, "ita", seed=s, skill=0.95, views=("mm", "text")) for s in (2, 1)]
+    runs += [write_run(tmp_path, "text_crf", seed=s, skill=0.5) for s in (1, 2)]
+    return runs
+
+
+def test_predictions_come_back_with_odd_tokens(tmp_path: Path) -> None:
+    tokens = ["a\tb", "", "\u2028", "\u00a0", "IMGID:", "x y", "\x85"]
+    samples = [Sample("1", "1.jpg", tokens, ["O"] * 7), SAMPLES[0]]
+    pred = [["B-PER"] * 7, SAMPLES[0].tags]
+    write_predictions(tmp_path / "p.conll", samples, pred)
+    first, second = read_predictions(tmp_path / "p.conll")
+    assert (first.image_id, first.tokens, first.gold, first.pred) == (
+        *("1.jpg", tokens, ["O"] * 7, ["B-PER"] * 7),
+    )
+    assert second.tokens == SAMPLES[0].tokens and second.pred == SAMPLES[0].tags
+    with pytest.raises(DataError, match="line break"):
+        write_predictions(tmp_path / "q.conll", [Sample("1", "1", ["a\nb"], ["O"])], [["O"]])
+    (tmp_path / "bad.conll").write_text("IMGID:1\nword O\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"bad\.conll:2"):
+        read_predictions(tmp_path / "bad.conll")
+
+
+def test_rows_views_and_order(paths: list[Path]) -> None:
+    rows = summary_rows(read_results(paths))
+    found = list(dict.fromkeys((row.system, row.variant) for row in rows))
+    expected = [("text_crf", "main"), ("ita", "main"), ("ita", "text_view"), ("ita", "shuffled")]
+    assert found == expected
+    assert [row.evidence for row in rows[:3]] == ["all", "picture", "words"]
+    row = rows[0]
+    f1s = [micro_counts([s.tags for s in SAMPLES], noisy(0.5, ("text_crf_main", seed, "main"))).f1
+           for seed in (1, 2)]  # fmt: skip
+    assert row.f1_mean == pytest.approx(np.mean(f1s))
+    assert row.f1_sd == pytest.approx(np.std(f1s, ddof=1))
+    assert row.n_seeds == 2 and row.precision == 100.0
+
+
+def test_a_summary_is_written_with_exact_columns(tmp_path: Path, paths: list[Path]) -> None:
+    rows = summary_rows(read_results(paths[-1:]))
+    write_table(tmp_path / "summary.tsv", SummaryRow, rows)
+    lines = (tmp_path / "summary.tsv").read_text(encoding="utf-8").splitlines()
+    header = "dataset system variant evidence n_seeds precision recall f1_mean f1_sd"
+    assert lines[0].split("\t") == header.split()
+    cells = lines[1].split("\t")
+    assert cells[:5] == ["toy", "text_crf", "main", "all", "1"] and cells[8] == "nan"
+    assert all(len(cell.split(".")[1]) == 2 for cell in cells[5:8])
+    assert read_table(tmp_path / "summary.tsv", SummaryRow)[0].n_seeds == 1
+    (tmp_path / "summary.tsv").write_text("a\tb\n", encoding="utf-8")
+    with pytest.raises(DataError, match="expected columns"):
+        read_table(tmp_path / "summary.tsv", SummaryRow)
+
+
+def test_intervals_and_differences(tmp_path: Path, paths: list[Path]) -> None:
+    groups = read_results(paths)
+    rows = interval_rows(groups, 500)
+    found = {row.comparison: row for row in rows}
+    assert set(found) == {
+        "text_crf/main",
+        "ita/main",
+        "ita/text_view",
+        "ita/shuffled",
+        "ita/main - text_crf/main",
+        "ita/main - ita/text_view",
+        "ita/main - ita/shuffled",
+    }
+    means = {f"{r.system}/{r.variant}": r.f1_mean for r in summary_rows(groups)
+             if r.evidence == "all"}  # fmt: skip
+    for name, mean in means.items():
+        assert found[name].delta == pytest.approx(mean) and found[name].p is None
+        assert found[name].low < mean < found[name].high
+    gap = found["ita/main - text_crf/main"]
+    assert gap.delta == pytest.approx(means["ita/main"] - means["text_crf/main"])
+    assert gap.low > 0 and gap.p == pytest.approx(2 / 501)
+    write_table(tmp_path / "i.tsv", IntervalRow, rows)
+    again = read_table(tmp_path / "i.tsv", IntervalRow)
+    assert again[0].p is None and again[-1].p == pytest.approx(rows[-1].p, abs=1e-4)
+
+
+def test_comparisons_need_their_partners() -> None:
+    assert comparisons([("acn", "main"), ("acn", "blank"), ("ita", "shuffled")]) == [
+        (("acn", "main"), ("acn", "blank"))
+    ]
+
+
+def test_two_runs_of_one_system_are_not_mixed(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path, "ita", run=run, views=("mm",)) for run in ("ita_a", "ita_b")]
+    assert [row.system for row in summary_rows(read_results(paths)) if row.evidence == "all"] == [
+        "ita:ita_a",
+        "ita:ita_b",
+    ]
+
+
+def test_a_seed_given_twice_is_refused(paths: list[Path]) -> None:
+    with pytest.raises(DataError, match="seed 2 is given twice"):
+        read_results([*paths, paths[-1]])
+
+
+def test_other_tweets_are_refused(tmp_path: Path, paths: list[Path]) -> None:
+    others = [replace(sample, tokens=[*sample.tokens[:-1], "x"]) for sample in SAMPLES]
+    odd = write_run(tmp_path, "acn", samples=others)
+    with pytest.raises(DataError, match="same samples file"):
+        interval_rows(read_results([*paths, odd]), 10)
+
+
+def test_missing_metrics_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"none\.json"):
+        read_results([tmp_path / "none.json"])
+
+
+def test_the_report_is_deterministic_and_escaped(tmp_path: Path, paths: list[Path]) -> None:
+    groups = read_results(paths)
+    write_table(tmp_path / "s.tsv", SummaryRow, summary_rows(groups))
+    write_table(tmp_path / "i.tsv", IntervalRow, interval_rows(groups, 100))
+    ceilings = parse_ceilings(["toy:words=54", "all evidence=100"])
+    written = [
+        write_report(tmp_path / name, tmp_path / "s.tsv", tmp_path / "i.tsv", paths, ceilings)
+        for name in ("a", "b")
+    ]
+    names = {path.name for path in written[0]}
+    figures = ("f1_intervals", "f1_by_evidence", "learning_curves")
+    assert names == {"summary.html", *(f"{f}.{kind}" for f in figures for kind in ("png", "svg"))}
+    for first, second in zip(*written, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
+    page = (tmp_path / "a" / "summary.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 3 and "http" not in page
+    row = SummaryRow("<script>", "a&b", "main", "all", 1, 1.0, 1.0, 1.0, float("nan"))
+    page = render_page([row], [], [])
+    assert "&lt;script&gt;" in page and "a&amp;b" in page and "<script>" not in page
+
+
+def test_ceilings_are_checked() -> None:
+    assert parse_ceilings(["d:words=54"])[0].dataset == "d"
+    assert parse_ceilings(["words=54.5"])[0].f1 == 54.5
+    for wrong in ("words", "words=x", "=54", "d:=5", "words=540"):
+        with pytest.raises(ConfigError, match="DATASET"):
+            parse_ceilings([wrong])
+
+
+def test_counts_from_files_equal_the_metrics(paths: list[Path]) -> None:
+    texts = read_predictions(paths[0].parent / "predictions.conll")
+    total = sum(count_tags(text.gold, text.pred).n_correct for text in texts)
+    metrics = json.loads(paths[0].read_text(encoding="utf-8"))
+    assert total == metrics["views"]["mm"]["all"]["n_correct"]
