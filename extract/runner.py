@@ -112,7 +112,7 @@ def run_extraction(
 ) -> dict[str, int]:
     """Compute one shard of a feature set and write it to `out`.
 
-    A shard that was stopped continues from `<out>.partial`; rows of `reuse` (an earlier merged
+    A shard that was stopped continues from the folder `<out>.partial`; rows of `reuse` (an earlier merged
     file) whose spec and inputs are unchanged are copied.
 
     Returns:
@@ -133,20 +133,16 @@ def run_extraction(
     writer = FeatureWriter(out.with_name(out.name + ".partial"), header)
     first, started = writer.n_done, time.monotonic()
     if writer.note:
-        logger.warning("%s %s: this shard starts again", writer.path, writer.note)
+        logger.warning("%s %s: continued from item %d only", writer.path, writer.note, first)
     logger.info(
         "%s shard %s: %s VERSION %d, fingerprint %.12s, %d items, %d already done",
         spec.name, shard, spec.extractor, spec.version, spec.fingerprint, len(rows), first,
     )  # fmt: skip
     progress = Progress(f"{spec.name} shard {shard}", len(rows), done=first)
-    try:
-        for results in job.results(first):
-            writer.append(results)
-            progress.update(len(results))
-        writer.finish(out, _provenance(spec, extractor))
-    finally:
-        if writer.is_open:
-            writer.close()
+    for results in job.results(first):
+        writer.append(results)
+        progress.update(len(results))
+    writer.finish(out, _provenance(spec, extractor))
     with FeatureStore(out) as store:
         counts = store.status_counts()
     _log_summary(spec, shard, counts, len(rows) - first, time.monotonic() - started, job)

@@ -9,8 +9,9 @@ from accelerate.utils import gather_object, send_to_device
 from torch.utils.data import DataLoader
 
 from extract.errors import ShapeError
-from train.data import ExampleDataset, eval_batches
+from train.data import ExampleDataset
 from train.models.base import Example, TaggingModel
+from train.sampling import eval_batches
 
 Tags = list[list[str]]
 

@@ -6,7 +6,6 @@ same bytes as one that was not (on the CPU, with the same number of threads).
 
 import json
 import logging
-import math
 import shutil
 import time
 from contextlib import nullcontext
@@ -16,12 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from torch import Tensor
 
 from extract import provenance
-from extract.atomic import atomic_path, write_json, write_text
-from extract.errors import ConfigError, DataError, MnerError, near_match
+from extract.atomic import atomic_path, write_json
+from extract.errors import ConfigError, DataError, near_match
 from extract.logs import Progress as ProgressLine
 from extract.options import options_from
 from extract.registry import load_module
@@ -29,19 +26,14 @@ from extract.spec import digest
 from train import checkpoint
 from train.accelerator import create_accelerator, seed_all, used_resources
 from train.config import RunSpec, check_roles
-from train.data import (
-    FeatureSource,
-    entity_types,
-    read_split,
-    share,
-    train_batches,
-    without_tags,
-)
+from train.data import FeatureSource, entity_types, read_split, without_tags
+from train.history import LossSums, selection_score, write_history
 from train.inference import iter_batches, predict_tags
 from train.metrics import micro_counts
-from train.models.base import ModelOutput, TaggingModel, count_parameters
+from train.models.base import TaggingModel, count_parameters
 from train.optim import build_optimizer, current_rates, rate_factor, set_rates
 from train.resume import Progress, StateFolder
+from train.sampling import share, train_batches
 
 logger = logging.getLogger(__name__)
 
@@ -292,6 +284,8 @@ class Trainer:
 
     def _write_run(self, out: Path, best: dict[str, Any]) -> None:
         """Write assets, run.json, metrics.jsonl and, last, the weights."""
+        # Weights of an earlier run must never stand beside this run's description.
+        (out / checkpoint.WEIGHTS).unlink(missing_ok=True)
         assets = out / checkpoint.ASSETS
         shutil.rmtree(assets, ignore_errors=True)
         assets.mkdir(parents=True)
@@ -325,49 +319,6 @@ class Trainer:
             code=provenance.code_version(),
             packages=provenance.package_versions(),
         )
-
-
-class LossSums:
-    """Running sums of loss and parts on the device: nothing is read back before the epoch ends."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
-
-    def add(self, output: ModelOutput, size: int) -> None:
-        """Add one batch of `size` samples."""
-        self._count += size
-        for name, value in {**output.parts, "loss": output.loss}.items():
-            addend = value.detach().float() * size
-            self._sums[name] = self._sums[name] + addend if name in self._sums else addend
-
-    def means(self, epoch: int, accelerator: Accelerator) -> dict[str, Any]:
-        """Return means over the samples of all processes.
-
-        Raises:
-            MnerError: the loss is not finite; training on would be useless.
-        """
-        means = {
-            name: accelerator.reduce(value / self._count, "mean").item()
-            for name, value in self._sums.items()
-        }
-        loss = means.pop("loss")
-        if not math.isfinite(loss):
-            raise MnerError(
-                f"epoch {epoch}: the loss is {loss}. Lower recipe.lr, set recipe.clip (e.g. 5.0), "
-                "or use precision fp32."
-            )
-        return {"loss": loss, "parts": means}
-
-
-def selection_score(valid_f1: dict[str, float], view: str) -> float:
-    """Return the F1 that selects the epoch: of one view, or the mean over all."""
-    return sum(valid_f1.values()) / len(valid_f1) if view == "mean" else valid_f1[view]
-
-
-def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """Write metrics.jsonl, one line an epoch."""
-    write_text(path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in history))
 
 
 def _check_view(spec: RunSpec, model_class: type[TaggingModel]) -> None:

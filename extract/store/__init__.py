@@ -22,7 +22,8 @@ One file holds one feature set of one dataset: N items (images or samples), M ro
 - Root attributes MUST be `format`, `format_version`, `id_kind`, `fingerprint` (of the spec),
   `ids_sha256` (ids and input checksums), `n_items` and `complete`, written last. `/provenance` is a
   scalar JSON string.
-- Merged files are contiguous and uncompressed; shards are chunked, append-only and carry `n_done`.
+- Files are contiguous and uncompressed. A shard is built in the folder `<shard>.partial` from one
+  such file a batch, named by its first item, without `/provenance`.
 """
 
 from extract.store.format import Header, StoredItem

@@ -137,8 +137,16 @@ def write_frame(file: h5py.File, header: Header) -> None:
         file.create_dataset("vocab/labels", data=list(header.outputs.labels), dtype=TEXT)
 
 
+def create_column(file: h5py.File, name: str, n_rows: int, outputs: Outputs) -> h5py.Dataset:
+    """Create one contiguous column of `/rows`, to be filled."""
+    shape, dtype, labels, unit = row_columns(outputs)[name]
+    dataset = file.create_dataset(f"rows/{name}", shape=(n_rows, *shape), dtype=dtype)
+    describe(dataset, labels, unit, outputs)
+    return dataset
+
+
 def open_file(path: Path, mode: str) -> h5py.File:
-    """Open with default format bounds (a killed writer leaves a readable file)."""
+    """Open with default format bounds, so that every HDF5 library can read the file."""
     return h5py.File(path, mode, locking="best-effort")
 
 

@@ -14,7 +14,7 @@ from extract.errors import StoreError
 from extract.manifest import STATUS
 from extract.store.format import (
     Header,
-    describe,
+    create_column,
     open_checked,
     open_file,
     read_outputs,
@@ -40,22 +40,15 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
     with ExitStack() as stack:
         files = [stack.enter_context(open_checked(path)) for path in shards]
         header = _joint_header(files, shards)
-        _check_ids(header.ids, ids, out)
-        with atomic_path(out) as tmp, open_file(tmp, "w") as merged:
-            write_frame(merged, header)
-            _copy_index(files, merged)
-            n_rows = int(merged["offsets"][-1])
-            for name, (shape, dtype, labels, unit) in row_columns(header.outputs).items():
-                dataset = merged.create_dataset(f"rows/{name}", shape=(n_rows, *shape), dtype=dtype)
-                describe(dataset, labels, unit, header.outputs)
-                _copy_rows([file[f"rows/{name}"] for file in files], dataset)
-            add_checksums(merged)
-            provenance = json.loads(files[0]["provenance"].asstr()[()])
-            counts = np.bincount(merged["status"][:], minlength=len(STATUS))
-            provenance["counts"] = {name: int(counts[code]) for name, code in STATUS.items()}
-            merged.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
-            merged.flush()
-            merged.attrs["complete"] = True
+        provenance = json.loads(files[0]["provenance"].asstr()[()])
+    _check_ids(header.ids, ids, out)
+    with atomic_path(out) as tmp, open_file(tmp, "w") as merged:
+        join_files(shards, header, merged)
+        add_checksums(merged)
+        counts = np.bincount(merged["status"][:], minlength=len(STATUS))
+        provenance["counts"] = {name: int(counts[code]) for name, code in STATUS.items()}
+        merged.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
+        merged.attrs["complete"] = True
 
 
 def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path]) -> Header:
@@ -98,19 +91,33 @@ def compare_ids(found: Sequence[str], expected: Sequence[str]) -> str:
     return f"{len(missing)} missing {missing[:3]}, {len(surplus)} surplus {surplus[:3]}"
 
 
-def _copy_index(files: Sequence[h5py.File], merged: h5py.File) -> None:
-    merged["status"][:] = np.concatenate([file["status"][:] for file in files])
-    merged["items/reason"][:] = np.concatenate([file["items/reason"][:] for file in files])
-    sizes = np.concatenate([np.diff(file["offsets"][:]) for file in files])
-    merged["offsets"][1:] = np.cumsum(sizes)
+def join_files(paths: Sequence[Path], header: Header, target: h5py.File) -> None:
+    """Write index and rows of files, which together hold the items of `header`, one by one."""
+    write_frame(target, header)
+    item = 0
+    for path in paths:
+        with open_checked(path) as file:
+            stop = item + len(file["status"])
+            target["status"][item:stop] = file["status"][:]
+            target["items/reason"][item:stop] = file["items/reason"][:]
+            target["offsets"][item + 1 : stop + 1] = target["offsets"][item] + file["offsets"][1:]
+            item = stop
+    n_rows = int(target["offsets"][-1])
+    columns = [
+        create_column(target, name, n_rows, header.outputs) for name in row_columns(header.outputs)
+    ]
+    row = 0
+    for path in paths:
+        with open_checked(path) as file:
+            for column in columns:
+                _copy_rows(file[column.name], column, row)
+            row += int(file["offsets"][-1])
 
 
-def _copy_rows(sources: Sequence[h5py.Dataset], target: h5py.Dataset) -> None:
-    position = 0
-    for source in sources:
-        for block in iter_blocks(source):
-            target[position : position + len(block)] = block
-            position += len(block)
+def _copy_rows(source: h5py.Dataset, target: h5py.Dataset, position: int) -> None:
+    for block in iter_blocks(source):
+        target[position : position + len(block)] = block
+        position += len(block)
 
 
 def iter_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:

@@ -1,15 +1,17 @@
-"""Writing one shard: append, flush, survive a kill, continue."""
+"""Writing one shard: a part a batch, so that a killed run continues."""
 
 import json
-import os
 import re
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from extract.atomic import atomic_path
 from extract.errors import StoreError
 from extract.extractors.base import ItemFeatures
 from extract.manifest import STATUS, STATUS_NAMES
@@ -17,129 +19,98 @@ from extract.store.format import (
     ALL_COLUMNS,
     Header,
     as_stored,
-    describe,
+    create_column,
+    open_checked,
     open_file,
     read_outputs,
     row_columns,
     write_frame,
 )
-
-_CHUNK_BYTES = 256 * 1024
+from extract.store.merge import join_files
 
 # HDF5 strings end at a NUL, and lone surrogates have no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-# What h5py raises for a file that a kill or a bad disk left half written.
-_DAMAGED = (OSError, KeyError, RuntimeError, ValueError)
-
 
 class FeatureWriter:
-    """Append-only writer of one shard that survives a kill at any moment.
+    """Writer of one shard that survives a kill at any moment.
 
     Args:
-        partial: file under construction; continued when it belongs to the same header.
+        partial: folder of the shard under construction; continued when it belongs to the header.
         header: identity of the shard.
 
-    After each `append` the rows are flushed before `n_done` is, so a later run cuts back to
-    `n_done` items and continues. `n_done` and `note` tell what was found.
+    Each `append` writes a small feature file of its own into the folder, whole or not at all, and
+    `finish` joins them. One file that grows would be simpler, but HDF5 does not survive it: of a
+    run killed between two calls, the strings may point to what was never written, and continuing
+    ends in errors or in a crash of the library.
     """
 
     def __init__(self, partial: Path, header: Header) -> None:
         self.path, self.header = Path(partial), header
+        self.n_done = 0
         self.note = ""
-        """Why an existing partial file was not continued; empty when there was none."""
+        """Why an existing partial result was not continued, or not wholly; empty otherwise."""
         self._columns = row_columns(header.outputs)
-        self._file = self._resume() or self._create()
-        self.n_done = int(self._file.attrs["n_done"])
-        self._n_rows = int(self._file["offsets"][self.n_done])
+        self._parts: list[Path] = []
+        if self.path.is_file():
+            self.note = "is a file, not a folder of parts"
+            self.path.unlink()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._resume()
 
-    def _create(self) -> h5py.File:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = open_file(self.path, "w")
-        write_frame(file, self.header)
-        for name, (shape, dtype, labels, unit) in self._columns.items():
-            row_bytes = max(1, int(np.prod(shape)) * (np.dtype(dtype).itemsize))
-            chunk = (max(1, _CHUNK_BYTES // row_bytes), *shape)
-            dataset = file.create_dataset(
-                f"rows/{name}",
-                shape=(0, *shape),
-                maxshape=(None, *shape),
-                chunks=chunk,
-                dtype=dtype,
-            )
-            describe(dataset, labels, unit, self.header.outputs)
-        file.attrs["n_done"] = 0
-        file.flush()
-        return file
+    def _resume(self) -> None:
+        """Keep the parts that are the shard's next items, up to the first that is not."""
+        for path in sorted(self.path.iterdir()):
+            if path.suffix == ".h5" and not self.note:
+                self.note = self._why_not(path)
+                if not self.note:
+                    self._parts.append(path)
+                    continue
+            # After a gap, or left by a killed writer.
+            path.unlink()
 
-    def _resume(self) -> h5py.File | None:
-        """Open the partial file and cut it back to `n_done`, or say in `note` why not."""
-        if not self.path.exists():
-            return None
+    def _why_not(self, path: Path) -> str:
+        """Count the items of a part as done, or say why they are not the next ones."""
         try:
-            file = open_file(self.path, "r+")
-        except OSError as error:
-            self.note = f"cannot be opened ({error})"
-            return None
-        try:
-            self.note = self._why_not(file)
-            if not self.note:
-                self._cut_back(file)
-        except _DAMAGED as error:
-            self.note = f"is damaged ({error})"
-        if self.note:
-            file.close()
-            return None
-        return file
-
-    def _why_not(self, file: h5py.File) -> str:
-        """Say why an open partial file cannot be continued; empty when it can."""
-        if "n_done" not in file.attrs:
-            return "was stopped before its first batch"
-        expected = {"fingerprint": self.header.fingerprint, "ids_sha256": self.header.ids_sha256}
-        for key, value in expected.items():
-            if file.attrs.get(key) != value:
-                return f"has another {key}"
-        if read_outputs(file) != as_stored(self.header.outputs):
-            return "has other columns"
+            with open_checked(path) as file:
+                stop = self.n_done + int(file.attrs["n_items"])
+                expected = self._part_header(self.n_done, stop)
+                for key in ("fingerprint", "ids_sha256"):
+                    if file.attrs[key] != getattr(expected, key):
+                        return f"has another {key}"
+                if read_outputs(file) != as_stored(self.header.outputs):
+                    return "has other columns"
+        except (StoreError, OSError, KeyError, RuntimeError) as error:
+            return f"is damaged ({error})"
+        self.n_done = stop
         return ""
 
-    def _cut_back(self, file: h5py.File) -> None:
-        n_rows = int(file["offsets"][int(file.attrs["n_done"])])
-        for name in self._columns:
-            file[f"rows/{name}"].resize(n_rows, axis=0)
-        if "provenance" in file:
-            # It was killed between its last item and its renaming.
-            del file["provenance"]
+    def _part_header(self, start: int, stop: int) -> Header:
+        return replace(
+            self.header,
+            ids=self.header.ids[start:stop],
+            input_sha256=self.header.input_sha256[start:stop],
+            image_size=self.header.image_size[start:stop],
+        )
 
     def append(self, results: Sequence[ItemFeatures]) -> None:
-        """Write the next items, in order, and flush.
+        """Write the next items, in order; when this returns, no kill can lose them.
 
         Raises:
             StoreError: a result breaks the declared outputs, is not finite or overflows.
         """
-        start = self.n_done
-        ids = self.header.ids[start : start + len(results)]
-        blocks = {name: [] for name in self._columns}
-        for image_id, result in zip(ids, results, strict=True):
+        header = self._part_header(self.n_done, self.n_done + len(results))
+        blocks: dict[str, list[np.ndarray]] = {name: [] for name in self._columns}
+        for image_id, result in zip(header.ids, results, strict=True):
             self._check_contract(image_id, result)
             for name in self._columns:
                 blocks[name].append(self._cast(name, getattr(result, name), image_id, result))
-        sizes = np.array([result.n_rows for result in results], dtype=np.int64)
-        end_rows = self._n_rows + int(sizes.sum())
-        for name, parts in blocks.items():
-            dataset = self._file[f"rows/{name}"]
-            dataset.resize(end_rows, axis=0)
-            if end_rows > self._n_rows:
-                dataset[self._n_rows : end_rows] = np.concatenate(parts)
-        stop = start + len(results)
-        self._file["offsets"][start + 1 : stop + 1] = self._n_rows + np.cumsum(sizes)
-        self._file["status"][start:stop] = [result.status for result in results]
-        self._file["items/reason"][start:stop] = [result.reason for result in results]
-        self._file.flush()
-        self._file.attrs["n_done"] = stop
-        self._file.flush()
-        self.n_done, self._n_rows = stop, end_rows
+        # Eight digits: more items than a shard ever has, so that names sort as numbers.
+        part = self.path / f"{self.n_done:08d}.h5"
+        with atomic_path(part) as tmp, open_file(tmp, "w") as file:
+            _write_part(file, header, results, blocks)
+        self._parts.append(part)
+        self.n_done += len(results)
 
     def _check_contract(self, image_id: str, result: ItemFeatures) -> None:
         """An item has rows exactly when it is ok, and a reason exactly when it is not."""
@@ -177,7 +148,7 @@ class FeatureWriter:
         return cast
 
     def finish(self, out: Path, provenance: dict[str, Any]) -> None:
-        """Mark complete and rename to `out`.
+        """Join the parts to `out` and remove them.
 
         Raises:
             StoreError: items are still missing.
@@ -185,20 +156,29 @@ class FeatureWriter:
         n = len(self.header.ids)
         if self.n_done != n:
             raise StoreError(f"{self.path}: {self.n_done} of {n} items done, cannot be finished")
-        self._file.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
-        self._file.attrs["complete"] = True
-        self.close()
-        _sync(self.path)
-        os.replace(self.path, out)
+        with atomic_path(out) as tmp, open_file(tmp, "w") as file:
+            join_files(self._parts, self.header, file)
+            file.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
+            file.attrs["complete"] = True
+        shutil.rmtree(self.path)
 
-    @property
-    def is_open(self) -> bool:
-        """True until `finish` or `close`."""
-        return bool(self._file)
 
-    def close(self) -> None:
-        """Close the file; what was appended stays."""
-        self._file.close()
+def _write_part(
+    file: h5py.File,
+    header: Header,
+    results: Sequence[ItemFeatures],
+    blocks: dict[str, list[np.ndarray]],
+) -> None:
+    sizes = [result.n_rows for result in results]
+    write_frame(file, header)
+    file["status"][:] = [result.status for result in results]
+    file["items/reason"][:] = [result.reason for result in results]
+    file["offsets"][1:] = np.cumsum(sizes)
+    for name, parts in blocks.items():
+        dataset = create_column(file, name, sum(sizes), header.outputs)
+        if sum(sizes):
+            dataset[:] = np.concatenate(parts)
+    file.attrs["complete"] = True
 
 
 def _as_array(name: str, value: Any) -> np.ndarray:
@@ -209,8 +189,3 @@ def _check_text(image_id: str, texts: np.ndarray) -> None:
     for text in texts:
         if _UNSTORABLE.search(text):
             raise StoreError(f"item '{image_id}': text {text[:40]!r} cannot be stored as UTF-8")
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -81,6 +81,18 @@ def feature_flags(wildcards, input):
     return " ".join(flag(name, input.get(name)) for name in names if input.get(name))
 
 
+def kept_shards(wildcards):
+    """Under --notemp, the shards of every feature set that has some: a deleted one comes back."""
+    if not workflow.storage_settings.notemp:
+        return []
+    shards = []
+    for dataset in RUN["datasets"]:
+        for name in CATALOGUE.feature_sets:
+            files = gather.images(f"results/{dataset}/shards/{name}.{{scatteritem}}.h5")
+            shards += files if any(map(os.path.exists, files)) else []
+    return shards
+
+
 def run_definition(name):
     """The run spec of a model entry, as canonical JSON; runtime knobs are not in it."""
     entry = config["models"][name]

@@ -10,13 +10,13 @@ ALL_METRICS = expand(
     run=RUN["models"],
     seed=RUN["seeds"],
 )
+HAS_EVIDENCE = any(config["datasets"][name]["evidence"] for name in RUN["datasets"])
 
 
 rule report:
     """Target: the summary table and its figures; `snakemake --report` puts them on one page."""
     input:
-        "results/summary.tsv",
-        "results/report/summary.html",
+        ["results/summary.tsv", "results/report/summary.html"] if ALL_METRICS else [],
 
 
 rule summarize:
@@ -62,16 +62,10 @@ rule draw_report:
             labels={"content": "F1 of every system, as a page"},
         ),
         report(
-            "results/report/intervals.png",
+            "results/report/f1_intervals.png",
             caption="../report/intervals.rst",
             category="Results",
             labels={"content": "F1 with 95 % intervals"},
-        ),
-        report(
-            "results/report/evidence.png",
-            caption="../report/evidence.rst",
-            category="Results",
-            labels={"content": "F1 by evidence kind"},
         ),
         report(
             "results/report/learning_curves.png",
@@ -79,6 +73,17 @@ rule draw_report:
             category="Results",
             labels={"content": "learning curves"},
         ),
+        # Drawn only when a corpus names kinds of evidence.
+        [
+            report(
+                "results/report/f1_by_evidence.png",
+                caption="../report/evidence.rst",
+                category="Results",
+                labels={"content": "F1 by evidence kind"},
+            )
+        ]
+        if HAS_EVIDENCE
+        else [],
     log:
         "logs/draw_report.log",
     conda:

@@ -9,17 +9,8 @@ import pytest
 from extract.errors import DataError, MissingFileError, StoreError
 from extract.manifest import Sample, write_samples
 from tests.unit.train.dummy_system import make_samples, write_store
-from train.data import (
-    FeatureSource,
-    derange,
-    entity_types,
-    eval_batches,
-    length_of,
-    read_split,
-    share,
-    train_batches,
-    without_tags,
-)
+from train.data import FeatureSource, entity_types, read_split, without_tags
+from train.sampling import derange, eval_batches, length_of, share, train_batches
 
 SAMPLES = make_samples("train", 20)
 IDS = [sample.image_id for sample in SAMPLES]

@@ -19,7 +19,8 @@ from train.accelerator import create_accelerator
 from train.checkpoint import load_run, read_run_info
 from train.config import Recipe, RunSpec, read_run_spec
 from train.evaluation import EvaluateJob, evaluate
-from train.loop import FitJob, LossSums, fit
+from train.history import LossSums
+from train.loop import FitJob, fit
 from train.models.base import ModelOutput
 
 EPOCHS = 30

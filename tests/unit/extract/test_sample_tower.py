@@ -1,0 +1,115 @@
+"""The sample's vision tower: its drawings, its folded weights, and that it learns."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from extract.errors import ConfigError
+from extract.sample import tower
+from extract.sample.captions import KINDS, KINDS_OF_TYPE
+from extract.sample.plan import draw, plan_corpus
+
+torch = pytest.importorskip("torch")
+
+
+def test_importing_the_package_stays_light():
+    code = (
+        "import sys, extract.sample.tower, extract.sample.write\n"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'sklearn')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_drawings_show_every_kind_equally_often():
+    plans = tower.plan_drawings(3, 500)
+    targets = tower.kind_targets(plans)
+    assert targets.shape == (500, len(KINDS))
+    assert np.allclose(targets.sum(axis=1), 1)
+    counts = (targets > 0).sum(axis=0)
+    assert counts.max() - counts.min() <= 3
+
+
+def test_drawings_are_not_those_of_the_corpus():
+    corpus = {plan.picture for plan in plan_corpus(3, (20, 8, 20))}
+    assert not corpus & set(tower.plan_drawings(3, 50))
+
+
+def test_folding_keeps_the_function():
+    from torchvision.models.vgg import make_layers
+
+    torch.manual_seed(0)
+    stack = make_layers([4, "M", 6], batch_norm=True)
+    for module in stack:
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+            torch.nn.init.normal_(module.bias)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    stack.eval()
+    plain = make_layers(["M", 4, "M", 6], batch_norm=False)
+    folded = tower.fold_batch_norm(stack, 1)
+    plain.load_state_dict({name.removeprefix("features."): t for name, t in folded.items()})
+    pixels = torch.rand(2, 3, 16, 16)
+    pooled = torch.nn.functional.max_pool2d(pixels, 2)
+    torch.testing.assert_close(plain(pixels), stack(pooled), rtol=1e-4, atol=1e-5)
+
+
+def test_pooling_first_equals_the_extractors_order():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), dtype=np.uint8)
+    ours = (torch.from_numpy(tower._pool_stem(pixels)).float() / 255 - 0.72) / 0.25
+    theirs = torch.nn.functional.max_pool2d(
+        (torch.from_numpy(pixels).float() / 255 - 0.72) / 0.25, 4
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_short_run_writes_a_folder_that_the_extractor_loads(tmp_path):
+    from extract.extractors.base import Item
+    from extract.extractors.vgg import Extractor, Options
+
+    for name in ("one", "two"):
+        tower.train_tower(tmp_path / name, seed=1, n_images=100, epochs=1, threads=1)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
+    config = json.loads((tmp_path / "one" / "config.json").read_text())
+    assert config["layers"].count("M") == 5 and config["layers"][-1] == 512
+    extractor = Extractor(Options())
+    extractor.load({"vision": tmp_path / "one"}, "cpu")
+    plan = plan_corpus(3, (4, 4, 4))[0]
+    (result,) = extractor.extract([Item(plan.image_id, draw(plan))])
+    assert result.features.shape == (49, 512)
+    assert result.features.min() >= 0 < result.features.max()
+
+
+def test_too_few_images_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="at least 100 images, got 10"):
+        tower.train_tower(tmp_path, seed=1, n_images=10)
+
+
+@pytest.mark.slow
+def test_its_grid_tells_the_type_of_what_is_drawn(tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    from extract.extractors.base import Item
+    from extract.extractors.vgg import Extractor, Options
+
+    tower.train_tower(tmp_path, seed=7)
+    extractor = Extractor(Options())
+    extractor.load({"vision": tmp_path}, "cpu")
+    plans = [plan for plan in plan_corpus(13) if plan.evidence == "picture"]
+    grids = [
+        result.features.astype(np.float32).mean(axis=0)
+        for start in range(0, len(plans), 30)
+        for result in extractor.extract(
+            [Item(plan.image_id, draw(plan)) for plan in plans[start : start + 30]]
+        )
+    ]
+    is_train = np.array([plan.split == "train" for plan in plans])
+    features, types = np.stack(grids), np.array([plan.entity_type for plan in plans])
+    features = (features - features[is_train].mean(0)) / (features[is_train].std(0) + 1e-6)
+    probe = LogisticRegression(C=0.03, max_iter=2000).fit(features[is_train], types[is_train])
+    assert set(types) == set(KINDS_OF_TYPE)
+    assert probe.score(features[~is_train], types[~is_train]) >= 0.9
