@@ -112,8 +112,8 @@ def run_extraction(
 ) -> dict[str, int]:
     """Compute one shard of a feature set and write it to `out`.
 
-    A shard that was stopped continues from the folder `<out>.partial`; rows of `reuse` (an earlier merged
-    file) whose spec and inputs are unchanged are copied.
+    A shard that was stopped continues from the folder `<out>.partial`; rows of `reuse` (an earlier
+    merged file) whose spec and inputs are unchanged are copied.
 
     Returns:
         Status name -> number of items.

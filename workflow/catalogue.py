@@ -3,6 +3,7 @@
 Nothing heavy is imported: every `snakemake` call evaluates this, a dry run too.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -216,6 +217,15 @@ def check_plugin(package: str, name: str, where: str) -> None:
             f"{where}: no '{name}' in {package.replace('.', '/')}/; known: {', '.join(known)}."
             f"{near_match(name, known)}"
         )
+
+
+def source_version(module: Path) -> int:
+    """Return VERSION as a module's source states it (1 where it does not).
+
+    Not imported: the modules of training import torch, which takes seconds.
+    """
+    stated = re.search(r"^ *VERSION\b[^=\n]*= (\d+)$", module.read_text("utf-8"), re.MULTILINE)
+    return int(stated[1]) if stated else 1
 
 
 def existing(path: str, remedy: str) -> str:

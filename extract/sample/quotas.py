@@ -47,7 +47,8 @@ def split_slots(rng: random.Random, size: int) -> list[Slot]:
     """
     slots: list[Slot] = []
     for evidence, n_tweets in zip(EVIDENCE, _round_shares(size), strict=True):
-        n_doubles = round(_DOUBLE_SHARE * n_tweets)
+        # Three tweets for four types leave no type two entities.
+        n_doubles = round(_DOUBLE_SHARE * n_tweets) if n_tweets >= len(ENTITY_TYPES) else 0
         entities = _even(n_tweets + n_doubles, len(ENTITY_TYPES))
         doubles = _even(n_doubles, len(ENTITY_TYPES))
         for entity_type, n_entities, n_double in zip(ENTITY_TYPES, entities, doubles, strict=True):

@@ -15,6 +15,8 @@ from extract.manifest import STATUS
 
 FORMAT, FORMAT_VERSION = "mner-features", "1.0"
 TEXT = h5py.string_dtype("utf-8")
+# What h5py raises for a file whose bytes are wrong.
+DAMAGED = (OSError, KeyError, RuntimeError, ValueError)
 ALL_COLUMNS = ("features", "text", "boxes", "scores", "labels")
 
 
@@ -150,19 +152,20 @@ def open_file(path: Path, mode: str) -> h5py.File:
     return h5py.File(path, mode, locking="best-effort")
 
 
-def open_checked(path: Path, *, need_complete: bool = True) -> h5py.File:
+def open_checked(path: Path) -> h5py.File:
     """Open a feature file read-only after checking format, version and completeness."""
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
     try:
         file = open_file(path, "r")
-    except OSError as error:
+        found = file.attrs.get("format"), str(file.attrs.get("format_version", "?"))
+        is_complete = bool(file.attrs.get("complete", False))
+    except DAMAGED as error:
         raise StoreError(f"{path}: not readable as HDF5 ({error}). Delete it and rerun.") from error
-    found = file.attrs.get("format"), str(file.attrs.get("format_version", "?"))
     if found[0] != FORMAT or found[1].split(".")[0] != FORMAT_VERSION.split(".")[0]:
         file.close()
         raise StoreError(f"{path}: expected {FORMAT} {FORMAT_VERSION}, got {found[0]} {found[1]}")
-    if need_complete and not file.attrs.get("complete", False):
+    if not is_complete:
         file.close()
         raise StoreError(f"{path}: not complete (a run was cut off). Rerun the rule that makes it.")
     return file

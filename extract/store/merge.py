@@ -39,7 +39,7 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
     """
     with ExitStack() as stack:
         files = [stack.enter_context(open_checked(path)) for path in shards]
-        header = _joint_header(files, shards)
+        header = _joint_header(files, shards, out)
         provenance = json.loads(files[0]["provenance"].asstr()[()])
     _check_ids(header.ids, ids, out)
     with atomic_path(out) as tmp, open_file(tmp, "w") as merged:
@@ -51,7 +51,7 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
         merged.attrs["complete"] = True
 
 
-def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path]) -> Header:
+def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path], out: Path) -> Header:
     first = files[0]
     outputs = read_outputs(first)
     for file, path in zip(files, shards, strict=True):
@@ -63,10 +63,13 @@ def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path]) -> Header:
                 )
         if read_outputs(file) != outputs:
             raise StoreError(f"{path}: other columns than {shards[0]}")
+    ids = tuple(i for file in files for i in file["ids"].asstr()[:])
+    if len(set(ids)) != len(ids):
+        raise StoreError(f"{out}: an id occurs in two shards; were they made with one shard count?")
     return Header(
         fingerprint=first.attrs["fingerprint"],
         outputs=outputs,
-        ids=tuple(i for file in files for i in file["ids"].asstr()[:]),
+        ids=ids,
         input_sha256=tuple(s for file in files for s in file["items/input_sha256"].asstr()[:]),
         image_size=np.concatenate([file["items/image_size"][:] for file in files]),
         id_kind=first.attrs["id_kind"],
@@ -74,8 +77,6 @@ def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path]) -> Header:
 
 
 def _check_ids(found: Sequence[str], expected: Sequence[str] | None, out: Path) -> None:
-    if len(set(found)) != len(found):
-        raise StoreError(f"{out}: an id occurs in two shards; were they made with one shard count?")
     if expected is not None and list(found) != list(expected):
         raise StoreError(
             f"{out}: the shards hold {len(found)} ids, the manifest {len(expected)}: "
@@ -92,32 +93,40 @@ def compare_ids(found: Sequence[str], expected: Sequence[str]) -> str:
 
 
 def join_files(paths: Sequence[Path], header: Header, target: h5py.File) -> None:
-    """Write index and rows of files, which together hold the items of `header`, one by one."""
+    """Write index and rows of files, which together hold the items of `header`, one by one.
+
+    The bytes written do not depend on how the items are spread over files: strings, whose place in
+    the file follows from the order of writing, are written at once.
+    """
     write_frame(target, header)
-    item = 0
+    status, reasons, sizes, texts = [], [], [], []
     for path in paths:
         with open_checked(path) as file:
-            stop = item + len(file["status"])
-            target["status"][item:stop] = file["status"][:]
-            target["items/reason"][item:stop] = file["items/reason"][:]
-            target["offsets"][item + 1 : stop + 1] = target["offsets"][item] + file["offsets"][1:]
-            item = stop
-    n_rows = int(target["offsets"][-1])
-    columns = [
-        create_column(target, name, n_rows, header.outputs) for name in row_columns(header.outputs)
-    ]
+            status += file["status"][:].tolist()
+            reasons += file["items/reason"][:].tolist()
+            sizes += np.diff(file["offsets"][:]).tolist()
+            if header.outputs.text:
+                texts += file["rows/text"][:].tolist()
+    target["status"][:] = status
+    target["items/reason"][:] = np.array(reasons, dtype=object)
+    target["offsets"][1:] = np.cumsum(sizes)
+    names = row_columns(header.outputs)
+    columns = [create_column(target, name, sum(sizes), header.outputs) for name in names]
+    if header.outputs.text:
+        target["rows/text"][:] = np.array(texts, dtype=object)
+    _copy_rows(paths, [column for column in columns if column.dtype != object])
+
+
+def _copy_rows(paths: Sequence[Path], columns: Sequence[h5py.Dataset]) -> None:
     row = 0
     for path in paths:
         with open_checked(path) as file:
             for column in columns:
-                _copy_rows(file[column.name], column, row)
+                position = row
+                for block in iter_blocks(file[column.name]):
+                    column[position : position + len(block)] = block
+                    position += len(block)
             row += int(file["offsets"][-1])
-
-
-def _copy_rows(source: h5py.Dataset, target: h5py.Dataset, position: int) -> None:
-    for block in iter_blocks(source):
-        target[position : position + len(block)] = block
-        position += len(block)
 
 
 def iter_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """Check a merged file against the format, its checksums and the manifest."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from extract.errors import StoreError
 from extract.manifest import STATUS, STATUS_NAMES, ImageRow
-from extract.store.format import Header, open_checked, read_outputs
+from extract.store.format import ALL_COLUMNS, DAMAGED, Header, open_checked, read_outputs
 from extract.store.merge import checked_datasets, compare_ids, content_sha256, iter_blocks
 
 _REQUIRED = (
@@ -49,14 +50,17 @@ def verify_store(path: Path, images: Sequence[ImageRow] | None = None) -> dict[s
 
 def _find(file: h5py.File, images: Sequence[ImageRow] | None) -> list[str]:
     # Each check relies on the ones before it: values are judged only where the bytes are right.
-    for check in (_check_names, _check_sums, _check_index):
-        findings = check(file)
-        if findings:
-            return findings
-    findings = _check_rows(file)
-    if images is not None and file.attrs["id_kind"] == "image":
-        findings += _check_manifest(file, images)
-    return findings
+    try:
+        for check in (_check_names, _check_sums, _check_index):
+            findings = check(file)
+            if findings:
+                return findings
+        findings = _check_rows(file)
+        if images is not None and file.attrs["id_kind"] == "image":
+            findings += _check_manifest(file, images)
+        return findings
+    except DAMAGED as error:
+        return [f"cannot be read whole as HDF5 ({error})"]
 
 
 def _list_not_ok(file: h5py.File) -> list[dict[str, str]]:
@@ -70,11 +74,15 @@ def _list_not_ok(file: h5py.File) -> list[dict[str, str]]:
 def _check_names(file: h5py.File) -> list[str]:
     findings = [f"/{name} is not there" for name in _REQUIRED if name not in file]
     for group in ("items", "rows"):
-        for dataset in file.get(group, {}).values():
-            if not all(axis.label for axis in dataset.dims):
-                findings.append(f"{dataset.name} has no dimension labels")
+        for name in file.get(group, {}):
+            if not all(axis.label for axis in file[group][name].dims):
+                findings.append(f"/{group}/{name} has no dimension labels")
+    unknown = set(file.get("rows", ())) - set(ALL_COLUMNS)
+    findings += [f"/rows/{name} is no column of the format" for name in sorted(unknown)]
     if "rows/labels" in file and "vocab/labels" not in file:
         findings.append("/vocab/labels is not there")
+    if "provenance" in file:
+        json.loads(file["provenance"].asstr()[()])
     return findings
 
 
@@ -84,13 +92,7 @@ def _check_sums(file: h5py.File) -> list[str]:
         recorded = dataset.attrs.get("sha256")
         if recorded is None:
             findings.append(f"{dataset.name} has no checksum (is this a shard?)")
-            continue
-        try:
-            found = content_sha256(dataset)
-        except (OSError, RuntimeError) as error:
-            findings.append(f"{dataset.name} cannot be read ({error})")
-            continue
-        if found != recorded:
+        elif recorded != content_sha256(dataset):
             findings.append(f"{dataset.name} does not match its checksum (bytes changed)")
     return findings
 

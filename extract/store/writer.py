@@ -1,6 +1,7 @@
 """Writing one shard: a part a batch, so that a killed run continues."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from extract.extractors.base import ItemFeatures
 from extract.manifest import STATUS, STATUS_NAMES
 from extract.store.format import (
     ALL_COLUMNS,
+    DAMAGED,
     Header,
     as_stored,
     create_column,
@@ -80,7 +82,7 @@ class FeatureWriter:
                         return f"has another {key}"
                 if read_outputs(file) != as_stored(self.header.outputs):
                     return "has other columns"
-        except (StoreError, OSError, KeyError, RuntimeError) as error:
+        except (StoreError, *DAMAGED) as error:
             return f"is damaged ({error})"
         self.n_done = stop
         return ""
@@ -156,10 +158,12 @@ class FeatureWriter:
         n = len(self.header.ids)
         if self.n_done != n:
             raise StoreError(f"{self.path}: {self.n_done} of {n} items done, cannot be finished")
-        with atomic_path(out) as tmp, open_file(tmp, "w") as file:
+        joined = self.path / "joined"
+        with atomic_path(joined) as tmp, open_file(tmp, "w") as file:
             join_files(self._parts, self.header, file)
             file.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
             file.attrs["complete"] = True
+        os.replace(joined, out)
         shutil.rmtree(self.path)
 
 
@@ -169,15 +173,15 @@ def _write_part(
     results: Sequence[ItemFeatures],
     blocks: dict[str, list[np.ndarray]],
 ) -> None:
-    sizes = [result.n_rows for result in results]
     write_frame(file, header)
     file["status"][:] = [result.status for result in results]
     file["items/reason"][:] = [result.reason for result in results]
-    file["offsets"][1:] = np.cumsum(sizes)
-    for name, parts in blocks.items():
-        dataset = create_column(file, name, sum(sizes), header.outputs)
-        if sum(sizes):
-            dataset[:] = np.concatenate(parts)
+    file["offsets"][1:] = np.cumsum([result.n_rows for result in results])
+    n_rows = int(file["offsets"][-1])
+    for name, values in blocks.items():
+        column = create_column(file, name, n_rows, header.outputs)
+        if n_rows:
+            column[:] = np.concatenate(values)
     file.attrs["complete"] = True
 
 

@@ -69,7 +69,7 @@ class TaggingModel(nn.Module, ABC):
         """Return everything the model must remember of the training text (JSON-able)."""
         return {"entity_types": list(entity_types)}
 
-    def fit_statistics(self, examples: Iterable[Example]) -> None:  # noqa: B027
+    def fit_statistics(self, examples: Iterable[Example]) -> None:
         """See the training examples once before training (channel means and the like)."""
 
     @abstractmethod
@@ -91,7 +91,7 @@ class TaggingModel(nn.Module, ABC):
         Names in use: `encoder` (pretrained text), `vision` (pretrained image), `head`, `crf`.
         """
 
-    def save_assets(self, folder: Path) -> None:  # noqa: B027
+    def save_assets(self, folder: Path) -> None:
         """Write what the constructor needs besides weights (encoder config, tokenizer)."""
 
 

@@ -14,9 +14,10 @@ from snakemake.utils import validate
 sys.path.insert(0, workflow.basedir)
 
 from extract.errors import MnerError
+from extract.registry import load_module
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights
-from workflow.catalogue import Catalogue, check_config, existing
+from workflow.catalogue import Catalogue, check_config, existing, source_version
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 LAST_WORDS = {}

@@ -34,6 +34,7 @@ rule generate_sample:
         "python -m extract sample "
         "--seed {params.seed} "
         "--tweets {params.tweets} "
+        "--workers {threads} "
         "--out {params.out:q} "
         "> {log:q} 2>&1"
 

@@ -1,5 +1,7 @@
 """Input and parameter functions of the rules: catalogue entries -> files and flags."""
 
+CORPUS_REMEDY = "data/README.md says how to obtain each corpus and where its files go."
+
 
 def of_kind(*extractors):
     """Selected feature sets made by one of these extractors."""
@@ -25,17 +27,27 @@ def corpus_file(entry, dataset, key):
     if not path:
         raise stop(f"datasets.{dataset}.{key} is not set, but a feature set reads it.")
     drawn = path.startswith("data/sample/")
-    return path if drawn else ancient(checked(path, f"datasets.{dataset}.{key} names it."))
+    return path if drawn else checked(path, f"datasets.{dataset}.{key} names it.")
 
 
 def corpus_inputs(wildcards):
-    """The corpus files of a dataset; a missing one is named with where to get it."""
+    """Texts, image folder and lists of a corpus: an edited text or a new image is noticed."""
     entry = dataset_entry(wildcards)
-    places = [entry["root"]] + [entry.get(key) for key in ("images", "evidence")]
     if entry["root"] == "data/sample":
         return [*rules.generate_sample.output]
-    remedy = "data/README.md says how to obtain each corpus and where its files go."
-    return [ancient(checked(place, remedy)) for place in places if place]
+    places = [entry[key] for key in ("images", "evidence") if entry[key]]
+    return [*split_files(entry), *(checked(place, CORPUS_REMEDY) for place in places)]
+
+
+def split_files(entry):
+    """The text file of each split; a missing one is named with where to get it."""
+    known = load_module("extract.datasets", entry["reader"]).SPLIT_FILES
+    found = []
+    for split in SPLITS:
+        given = entry["text"]["files"].get(split)
+        places = [f"{entry['root']}/{name}" for name in ([given] if given else known[split])]
+        found.append(next(filter(os.path.exists, places), places[0]))
+    return [checked(path, CORPUS_REMEDY) for path in found]
 
 
 def phrase_weights(wildcards):
@@ -104,6 +116,12 @@ def run_definition(name):
         }
     keys = ("system", "variant", "options", "recipe", "features")
     return canonical({"run": name, "encoder": encoder, **{key: entry[key] for key in keys}})
+
+
+def training_versions(wildcards):
+    """VERSION of the loop and of the system: raising one is a reason to train again."""
+    modules = ("loop", f"models/{config['models'][wildcards.run]['system']}")
+    return [source_version(Path(workflow.basedir) / f"train/{name}.py") for name in modules]
 
 
 def run_weights(wildcards):

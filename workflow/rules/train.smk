@@ -61,6 +61,7 @@ rule fit:
         mem=lambda wildcards: runtime("models", wildcards.run, "mem"),
     params:
         definition=lambda wildcards: run_definition(wildcards.run),
+        versions=training_versions,
         stores=store_flags,
         samples=subpath(input.train, parent=True),
         out=subpath(output.model, parent=True),

@@ -44,6 +44,7 @@ rule train_sample_vision:
         "python -m extract sample-vision "
         "--seed {params.seed} "
         "--images {params.images} "
+        "--threads {threads} "
         "--out {output:q} "
         "> {log:q} 2>&1"
 

@@ -35,7 +35,7 @@ CORPUS = {
     ],
 }
 
-EVIDENCE = {"17_06_1": "picture", "O_3993": "words", "img.v2": "ocr"}
+EVIDENCE = {"17_06_1": "picture", "img.v2": "ocr", "test_1": "picture", "test_3": "ocr"}
 DEFAULT_EVIDENCE = "words"
 
 BOXES = {

@@ -22,7 +22,7 @@ FULL = Outputs(
 )
 
 # An id is data: none of these may be taken for a group, a path or a number.
-IDS = ("a/b/c.jpg", "..", ".", "17_06_12483", "0015", "O_3993", "日本.語", "😀/😀", "with space", "x")
+IDS = ("a/b/c.jpg", "..", ".", "17_06_1", "0015", "O_3993", "日本.語", "😀/😀", "with space", "x")
 
 COLUMNS = ("features", "text", "boxes", "scores", "labels")
 
@@ -132,5 +132,3 @@ def read_all(path: Path) -> dict[str, list]:
 
         file.visititems(visit)
     return content
-
-

@@ -12,7 +12,6 @@ import pytest
 
 from extract.extractors.base import Outputs
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
-from extract.store import writer as writer_module
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
@@ -23,18 +22,20 @@ from tests.unit.extract.feature_files import (
     write_shard,
 )
 
-N, BATCH = 11, 3
+N, BATCH = 8, 3
 
-# Everything that changes the file; a kill may fall between any two of them.
+# Everything that changes a file; a kill may fall between any two of them.
 OPERATIONS = (
     (h5py.Group, "create_dataset"),
-    (h5py.Dataset, "resize"),
     (h5py.Dataset, "__setitem__"),
     (h5py.AttributeManager, "__setitem__"),
-    (h5py.File, "flush"),
     (h5py.File, "close"),
-    (writer_module, "_sync"),
+    (os, "fsync"),
     (os, "replace"),
+    (os, "unlink"),
+    (os, "rmdir"),
+    (Path, "unlink"),
+    (Path, "mkdir"),
 )
 
 
@@ -109,38 +110,40 @@ def count_operations(folder: Path) -> int:
     return calls
 
 
-def test_a_kill_before_any_operation_loses_at_most_a_batch(tmp_path: Path) -> None:
-    """Every kill point of a whole run, then a second run: the rows equal an uninterrupted run's."""
+def test_a_kill_loses_at_most_a_batch(tmp_path: Path) -> None:
+    """Kill points all over a run, then a second run: the rows equal an uninterrupted run's."""
     whole = tmp_path / "whole"
     whole.mkdir()
     n_operations = count_operations(whole)
     expected = read_all(whole / "s.h5")
-    # An append of 5 columns is 5 x (resize, write), 3 index writes, 2 flushes and n_done.
-    assert n_operations > 4 * 15
-    continued = 0
-    for operation in range(n_operations):
+    # Each of the 3 appends creates 11 datasets or more, and finishing as many.
+    assert n_operations > 4 * 11
+    continued, kills = 0, range(0, n_operations, 3)
+    for operation in kills:
         folder = tmp_path / str(operation)
         folder.mkdir()
         appended = run_and_die(folder, operation)
-        assert not (folder / "s.h5").exists(), f"operation {operation}: finished too early"
-        resumed = FeatureWriter(folder / "s.h5.partial", header())
-        assert resumed.n_done in (appended, min(appended + BATCH, N)), f"operation {operation}"
-        assert bool(resumed.note) <= (appended == 0), f"operation {operation}: {resumed.note}"
-        continued += resumed.n_done > 0
-        resumed.close()
+        if (folder / "s.h5").exists():
+            # Killed while the parts were removed.
+            assert read_all(folder / "s.h5") == expected, f"operation {operation}"
+        else:
+            resumed = FeatureWriter(folder / "s.h5.partial", header())
+            assert resumed.note == "", f"operation {operation}"
+            assert resumed.n_done in (appended, min(appended + BATCH, N)), f"operation {operation}"
+            continued += resumed.n_done > 0
         run(folder)
         assert read_all(folder / "s.h5") == expected, f"operation {operation}"
-    assert continued > n_operations / 2
+        assert [path.name for path in folder.iterdir()] == ["s.h5"], f"operation {operation}"
+    assert continued > len(kills) / 2
 
 
 def test_a_run_may_be_killed_again_and_again(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     whole.mkdir()
-    run(whole)
-    done = 0
+    done, per_append = 0, count_operations(whole) // 5
     while not (tmp_path / "s.h5").exists():
         # Each run gets a little further than one append.
-        appended = run_and_die(tmp_path, 22) if done < N - BATCH else 0
+        appended = run_and_die(tmp_path, 2 * per_append - 1) if done < N - BATCH else 0
         if not appended:
             run(tmp_path)
         else:
@@ -162,25 +165,28 @@ def test_a_resumed_shard_merges_to_the_same_bytes(tmp_path: Path) -> None:
 
 
 def partial_of(folder: Path, of: Header) -> Path:
-    """A partial file with two items done."""
+    """A partial shard with five items done, in parts of two, two and one."""
     path = folder / "s.h5.partial"
     writer = FeatureWriter(path, of)
-    writer.append([make_item(i, of.outputs) for i in range(2)])
-    writer.close()
+    for items in ((0, 1), (2, 3), (4,)):
+        writer.append([make_item(i, of.outputs) for i in items])
     return path
 
 
 def test_a_partial_of_the_same_header_is_continued(tmp_path: Path) -> None:
     path = partial_of(tmp_path, header())
     writer = FeatureWriter(path, header())
-    assert (writer.n_done, writer.note) == (2, "")
-    writer.close()
+    assert (writer.n_done, writer.note) == (5, "")
+    writer.append([make_item(i) for i in range(5, N)])
+    writer.finish(tmp_path / "s.h5", {})
+    with FeatureStore(tmp_path / "s.h5") as store:
+        for i, (_, item) in enumerate(store.items()):
+            assert_holds(item, make_item(i))
 
 
 def test_there_is_no_note_without_a_partial(tmp_path: Path) -> None:
     writer = FeatureWriter(tmp_path / "s.h5.partial", header())
     assert (writer.n_done, writer.note) == (0, "")
-    writer.close()
 
 
 FEWER = Outputs(**{**vars(FULL), "scores": False})
@@ -190,15 +196,13 @@ FEWER = Outputs(**{**vars(FULL), "scores": False})
     ("other", "note"),
     [
         (make_header(make_ids(N), fingerprint="0" * 64), "another fingerprint"),
-        (make_header(make_ids(N - 1)), "another ids_sha256"),
         (make_header(make_ids(N)[::-1]), "another ids_sha256"),
+        (make_header(("other", *make_ids(N)[1:])), "another ids_sha256"),
         (make_header(make_ids(N), FEWER), "other columns"),
     ],
-    ids=["fingerprint", "fewer ids", "other order", "columns"],
+    ids=["fingerprint", "other order", "first id", "columns"],
 )
-def test_a_partial_of_something_else_starts_again(
-    tmp_path: Path, other: Header, note: str
-) -> None:
+def test_a_partial_of_something_else_starts_again(tmp_path: Path, other: Header, note: str) -> None:
     path = partial_of(tmp_path, other)
     writer = FeatureWriter(path, header())
     assert writer.n_done == 0
@@ -210,36 +214,68 @@ def test_a_partial_of_something_else_starts_again(
             assert_holds(item, make_item(i))
 
 
+@pytest.mark.parametrize(
+    ("changed", "kept"), [(0, 0), (1, 0), (2, 2), (3, 2), (4, 4), (5, 5), (7, 5)]
+)
+def test_parts_before_a_changed_item_are_kept(tmp_path: Path, changed: int, kept: int) -> None:
+    partial_of(tmp_path, header())
+    ids = list(make_ids(N))
+    ids[changed] = "changed"
+    writer = FeatureWriter(tmp_path / "s.h5.partial", make_header(ids))
+    assert writer.n_done == kept
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage" * 999, b"\x89HDF\r\n\x1a\n" + b"\0" * 999])
-def test_garbage_starts_again(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "s.h5.partial"
-    path.write_bytes(content)
-    writer = FeatureWriter(path, header())
-    assert writer.n_done == 0
-    assert "cannot be opened" in writer.note
-    writer.close()
-    run(tmp_path)
-    assert len(FeatureStore(tmp_path / "s.h5")) == N
-
-
-def test_a_truncated_partial_starts_again(tmp_path: Path) -> None:
-    whole = partial_of(tmp_path, header()).read_bytes()
-    for size in range(0, len(whole), len(whole) // 7):
-        (tmp_path / "s.h5.partial").write_bytes(whole[:size])
-        writer = FeatureWriter(tmp_path / "s.h5.partial", header())
-        assert writer.n_done == 0
-        assert writer.note
-        writer.close()
-
-
-def test_a_partial_that_lost_a_dataset_starts_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("part", "kept"), [(0, 0), (1, 2), (2, 4)])
+def test_garbage_costs_its_part_and_those_after(
+    tmp_path: Path, content: bytes, part: int, kept: int
+) -> None:
     path = partial_of(tmp_path, header())
-    with h5py.File(path, "r+") as file:
-        del file["offsets"]
+    sorted(path.iterdir())[part].write_bytes(content)
+    writer = FeatureWriter(path, header())
+    assert writer.n_done == kept
+    assert "is damaged" in writer.note
+    assert len(list(path.iterdir())) == part
+    writer.append([make_item(i) for i in range(kept, N)])
+    writer.finish(tmp_path / "s.h5", {})
+    with FeatureStore(tmp_path / "s.h5") as store:
+        for i, (_, item) in enumerate(store.items()):
+            assert_holds(item, make_item(i))
+
+
+def test_a_truncated_part_is_made_again(tmp_path: Path) -> None:
+    path = partial_of(tmp_path, header())
+    last = max(path.iterdir())
+    whole = last.read_bytes()
+    for size in range(0, len(whole), len(whole) // 7):
+        last.write_bytes(whole[:size])
+        writer = FeatureWriter(path, header())
+        assert writer.n_done == 4
+        assert "is damaged" in writer.note
+
+
+def test_a_lost_part_costs_those_after(tmp_path: Path) -> None:
+    path = partial_of(tmp_path, header())
+    sorted(path.iterdir())[1].unlink()
+    writer = FeatureWriter(path, header())
+    assert writer.n_done == 2
+    assert "another ids_sha256" in writer.note
+
+
+def test_a_part_that_lost_a_dataset_is_damaged(tmp_path: Path) -> None:
+    path = partial_of(tmp_path, header())
+    with h5py.File(min(path.iterdir()), "r+") as file:
+        del file["rows"]
     writer = FeatureWriter(path, header())
     assert writer.n_done == 0
     assert "is damaged" in writer.note
-    writer.close()
+
+
+def test_a_file_in_the_place_of_the_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "s.h5.partial").write_bytes(b"something")
+    assert FeatureWriter(tmp_path / "s.h5.partial", header()).note
+    run(tmp_path)
+    assert len(FeatureStore(tmp_path / "s.h5")) == N
 
 
 def test_a_finished_shard_leaves_no_partial(tmp_path: Path) -> None:

@@ -84,9 +84,11 @@ def test_a_short_run_writes_a_folder_that_the_extractor_loads(tmp_path):
     assert result.features.min() >= 0 < result.features.max()
 
 
-def test_too_few_images_are_refused(tmp_path):
+def test_too_few_images_or_epochs_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="at least 100 images, got 10"):
         tower.train_tower(tmp_path, seed=1, n_images=10)
+    with pytest.raises(ConfigError, match="at least one epoch, got 0"):
+        tower.train_tower(tmp_path, seed=1, epochs=0)
 
 
 @pytest.mark.slow

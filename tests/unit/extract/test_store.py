@@ -181,12 +181,11 @@ def test_an_unknown_id_is_an_error_with_the_file(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_or_not_whole_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"none\.h5"):
         len(FeatureStore(tmp_path / "none.h5"))
-    partial = tmp_path / "s.h5.partial"
-    writer = FeatureWriter(partial, make_header(make_ids(2)))
-    writer.append([make_item(0)])
-    writer.close()
-    with pytest.raises(StoreError, match=r"s\.h5\.partial: not complete"):
-        len(FeatureStore(partial))
+    cut_off = write_merged(tmp_path / "s.h5")
+    with h5py.File(cut_off, "r+") as file:
+        file.attrs["complete"] = False
+    with pytest.raises(StoreError, match=r"s\.h5: not complete"):
+        len(FeatureStore(cut_off))
     garbage = tmp_path / "g.h5"
     garbage.write_bytes(b"no HDF5 at all")
     with pytest.raises(StoreError, match=r"g\.h5: not readable"):
@@ -201,7 +200,9 @@ def test_only_the_same_major_version_is_read(tmp_path: Path, version: str, is_re
     if is_read:
         assert len(FeatureStore(path)) == 10
     else:
-        with pytest.raises(StoreError, match=rf"m\.h5: expected mner-features 1\.0, got .*{version}"):
+        with pytest.raises(
+            StoreError, match=rf"m\.h5: expected mner-features 1\.0, got .*{version}"
+        ):
             len(FeatureStore(path))
 
 

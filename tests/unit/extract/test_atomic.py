@@ -1,0 +1,109 @@
+"""A file is the old one or the new one, never a part of either."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from extract.atomic import atomic_path, write_json, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_new_file_appears_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "deep/er/x.txt"
+    with atomic_path(target) as tmp:
+        assert tmp.parent == target.parent
+        tmp.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert names(target.parent) == ["x.txt"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    target.write_text("old")
+    for error in (RuntimeError, KeyboardInterrupt, SystemExit):
+        with pytest.raises(error), atomic_path(target) as tmp:
+            tmp.write_text("half")
+            raise error
+        assert target.read_text() == "old"
+        assert names(tmp_path) == ["x.txt"]
+
+
+def test_a_failure_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "x.txt"):
+        raise RuntimeError
+    assert names(tmp_path) == []
+    # Writing nothing is a mistake, not an empty file.
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "x.txt"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_kill_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    target.write_text("old")
+    child = os.fork()
+    if child == 0:
+        with atomic_path(target) as tmp:
+            tmp.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert target.read_text() == "old"
+    write_text(target, "new")
+    assert target.read_text() == "new"
+
+
+def test_what_was_written_is_on_the_disk_before_the_name_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("fsync", "replace"):
+        original = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, n=name, f=original: (calls.append(n), f(*a))[1])
+    write_text(tmp_path / "x.txt", "new")
+    assert calls == ["fsync", "replace"]
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
+    target, contents = tmp_path / "x.txt", [letter * 200_000 for letter in "ab"]
+    write_text(target, contents[0])
+    is_over = threading.Event()
+    seen: set[str] = set()
+
+    def read() -> None:
+        while not is_over.is_set():
+            seen.add(target.read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for i in range(30):
+        write_text(target, contents[i % 2])
+    is_over.set()
+    reader.join()
+    assert seen <= set(contents)
+
+
+def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
+    write_json(tmp_path / "1.json", {"b": [1, None], "a": {"é": 1.5, "c": "x"}})
+    write_json(tmp_path / "2.json", {"a": {"c": "x", "é": 1.5}, "b": [1, None]})
+    data = (tmp_path / "1.json").read_bytes()
+    assert data == (tmp_path / "2.json").read_bytes()
+    assert "é".encode() in data
+    assert data.endswith(b"}\n")
+    assert json.loads(data) == {"a": {"c": "x", "é": 1.5}, "b": [1, None]}
+
+
+def test_a_value_that_is_no_json_leaves_the_old_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", 1)
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.json", {"a": object()})
+    assert (tmp_path / "x.json").read_text() == "1\n"
+    assert names(tmp_path) == ["x.json"]

@@ -1,0 +1,184 @@
+"""The catalogue: what a config selects, what that reads, and which mistakes it refuses."""
+
+import copy
+
+import pytest
+
+from extract.errors import ConfigError
+from extract.grounding import annotations
+from extract.phrases import textblob
+from workflow.catalogue import Catalogue, check_plugin, existing, source_version
+
+DATASET = {"reader": "conll_imgid", "root": "data/x", "images": "data/x/images"}
+FEATURE_SET = {"weights": {}, "phrases": None, "boxes": None, "options": {}}
+MODEL = {"variant": "main", "encoder": None, "features": {}}
+
+
+def feature_set(extractor: str, **changes) -> dict:
+    return {**FEATURE_SET, "extractor": extractor, **changes}
+
+
+CONFIG = {
+    "run": {"datasets": ["x"], "feature_sets": ["crops"], "models": ["acn"], "seeds": [1]},
+    "datasets": {"x": DATASET, "texts": {**DATASET, "images": None}},
+    "weights": {
+        "tower": {"random": {"config": {"kind": "vgg"}, "seed": 1}},
+        "vision": {"trained": {"seed": 1, "images": 10}},
+        "bert": {"path": "weights/bert"},
+    },
+    "phrases": {"nouns": {"extractor": "textblob", "weights": {}, "options": {}}},
+    "feature_sets": {
+        "boxes": feature_set("annotations", phrases="nouns"),
+        "crops": feature_set("pixels", boxes="boxes", options={"of": "crops", "size": 8}),
+        "whole": feature_set("pixels", options={"size": 8}),
+        "grid": feature_set("vgg", weights={"vision": "tower"}),
+        "listed": feature_set("caption_list"),
+    },
+    "models": {
+        "acn": {**MODEL, "system": "acn", "features": {"grid": "grid"}},
+        "ita": {**MODEL, "system": "ita", "encoder": "bert", "features": {"captions": "listed"}},
+    },
+}
+
+
+def config(**changes) -> dict:
+    """Return a config; `run` is merged, other keys replace entries of their catalogue."""
+    changed = copy.deepcopy(CONFIG)
+    for key, value in changes.items():
+        changed[key] |= value
+    return changed
+
+
+def test_selection_is_closed_under_what_models_and_crops_read():
+    catalogue = Catalogue(config())
+    assert catalogue.feature_sets == ("crops", "grid", "boxes")
+    assert catalogue.phrase_sets == ("nouns",)
+    assert catalogue.grounders == ("boxes",)
+    assert catalogue.model_features("ita") == {"captions": "listed"}
+
+
+def test_nothing_selected_is_legal():
+    catalogue = Catalogue(config(run={"feature_sets": [], "models": []}))
+    assert catalogue.feature_sets == ()
+    assert catalogue.phrase_sets == ()
+
+
+def test_only_made_weights_are_files_of_rules():
+    found = Catalogue(config()).weights_input(["bert", "tower", "vision"])
+    assert found == ["results/weights/tower", "results/weights/vision"]
+
+
+@pytest.mark.parametrize("module", [annotations, textblob])
+def test_version_of_what_is_read_reaches_every_reader(monkeypatch, module):
+    names = ("crops", "boxes", "grid")
+    before = {name: Catalogue(config()).fingerprint(name) for name in names}
+    monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+    after = {name: Catalogue(config()).fingerprint(name) for name in names}
+    assert [name for name in names if before[name] != after[name]] == ["crops", "boxes"]
+
+
+def test_default_options_written_out_change_no_fingerprint():
+    explicit = feature_set("pixels", options={"size": 8, "of": "image"}, runtime={"batch_size": 2})
+    changed = Catalogue(config(feature_sets={"whole": explicit}))
+    assert changed.fingerprint("whole") == Catalogue(config()).fingerprint("whole")
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"run": {"datasets": ["y"]}}, ["run.datasets: no 'y'", "Known: x, texts"]),
+        ({"run": {"feature_sets": ["cropz"]}}, ["run.feature_sets: no 'cropz'", "'crops'?"]),
+        ({"run": {"models": ["acm"]}}, ["run.models: no 'acm'", "Did you mean 'acn'?"]),
+        (
+            {"datasets": {"x": {**DATASET, "reader": "conll_imgids"}}},
+            ["datasets.x.reader: no 'conll_imgids'", "Did you mean 'conll_imgid'?"],
+        ),
+        (
+            {"models": {"acn": {**MODEL, "system": "acn", "features": {"grid": "gird"}}}},
+            ["models.acn.features.grid: no 'gird'", "Did you mean 'grid'?"],
+        ),
+        (
+            {"models": {"acn": {**MODEL, "system": "anc"}}},
+            ["models.acn.system: no 'anc' in train/models/", "Did you mean 'acn'?"],
+        ),
+        (
+            {"models": {"acn": {**MODEL, "system": "acn", "encoder": "bart"}}},
+            ["models.acn.encoder: no 'bart' in `weights:`", "Did you mean 'bert'?"],
+        ),
+        (
+            {"feature_sets": {"grid": feature_set("vgg", weights={"vision": "towr"})}},
+            ["feature_sets.grid.weights.vision: no weights entry 'towr'", "'tower'?"],
+        ),
+        (
+            {"feature_sets": {"grid": feature_set("vgg", weights={"tower": "tower"})}},
+            ["feature_sets.grid", "vision", "tower"],
+        ),
+        (
+            {"feature_sets": {"grid": feature_set("vgh", weights={})}},
+            ["feature_sets.grid", "no extractor or grounder 'vgh'", "Did you mean 'vgg'?"],
+        ),
+        (
+            {"feature_sets": {"crops": feature_set("pixels", boxes="boxes", options={"sise": 1})}},
+            ["feature_sets.crops.options: unknown key 'sise'", "Did you mean 'size'?"],
+        ),
+        (
+            {"phrases": {"nouns": {"extractor": "textblob", "weights": {}, "options": {"x": 1}}}},
+            ["phrases.nouns.options: unknown key 'x'"],
+        ),
+    ],
+)
+def test_a_wrong_name_gives_its_place_and_the_nearest(changes, parts):
+    with pytest.raises(ConfigError) as caught:
+        Catalogue(config(**changes))
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_two_runs_of_one_row_are_refused():
+    models = {"again": CONFIG["models"]["acn"]}
+    with pytest.raises(ConfigError, match=r"'acn' and 'again' are both acn/main"):
+        Catalogue(config(run={"models": ["acn", "again"]}, models=models))
+    models["again"] = {**CONFIG["models"]["acn"], "variant": "blank"}
+    Catalogue(config(run={"models": ["acn", "again"]}, models=models))
+
+
+def test_images_are_not_asked_of_a_corpus_of_texts():
+    texts = {"datasets": ["texts"], "models": []}
+    with pytest.raises(ConfigError, match=r"feature_sets\.whole: pixels reads images.*texts"):
+        Catalogue(config(run={**texts, "feature_sets": ["listed", "whole"]}))
+    assert Catalogue(config(run={**texts, "feature_sets": ["listed"]})).feature_sets == ("listed",)
+
+
+def test_missing_place_is_named_with_the_remedy(tmp_path):
+    assert existing(str(tmp_path), "Put it there.") == str(tmp_path)
+    with pytest.raises(ConfigError, match=r"gone: no such file or folder\. Put it there\."):
+        existing(str(tmp_path / "gone"), "Put it there.")
+
+
+def test_plugin_check_lists_what_there_is():
+    check_plugin("extract.datasets", "snap", "here")
+    with pytest.raises(ConfigError, match=r"here: no 'snapp' in extract/datasets/; known: .*snap"):
+        check_plugin("extract.datasets", "snapp", "here")
+
+
+@pytest.mark.parametrize(
+    ("source", "version"),
+    [
+        ("VERSION = 3\n\nclass Model:\n    VERSION = VERSION\n", 3),
+        ("class Model:\n    VERSION: ClassVar[int] = 12\n", 12),
+        ("FORMAT_VERSION = 7\n", 1),
+        ("", 1),
+    ],
+)
+def test_version_is_read_from_the_source(tmp_path, source, version):
+    module = tmp_path / "model.py"
+    module.write_text(source, encoding="utf-8")
+    assert source_version(module) == version
+
+
+@pytest.mark.parametrize("system", ["acn", "ita", "text_crf"])
+def test_version_in_the_source_is_that_of_the_class(repo_root, system):
+    from extract.registry import load_module
+
+    model = load_module("train.models", system).Model
+    assert source_version(repo_root / f"train/models/{system}.py") == model.VERSION

@@ -1,0 +1,193 @@
+"""The schema, default.yaml and the code agree; a wrong key or value gives one line."""
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from snakemake.utils import validate
+
+from extract.datasets.base import TextSettings
+from extract.errors import ConfigError
+from extract.runner import Runtime
+from workflow.catalogue import Catalogue, check_config
+
+CATALOGUES = ("datasets", "weights", "phrases", "feature_sets", "models")
+
+
+@pytest.fixture(scope="module")
+def schema_path(repo_root: Path) -> Path:
+    return repo_root / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.fixture(scope="module")
+def schema(schema_path: Path) -> dict:
+    return yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def default(repo_root: Path) -> dict:
+    text = (repo_root / "workflow/config/default.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def keys_of(schema: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (place, subschema) of every key that the schema names."""
+    for key, below in schema.get("properties", {}).items():
+        yield f"{place}{key}", below
+        yield from keys_of(below, f"{place}{key}.")
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        yield from keys_of(schema["additionalProperties"], f"{place}*.")
+
+
+def at(config: dict, place: str) -> dict:
+    """Return the mapping at a dotted place."""
+    for key in filter(None, place.split(".")):
+        config = config[key]
+    return config
+
+
+def test_default_validates_with_and_without_filled_defaults(default, schema, schema_path):
+    check_config(default, schema)
+    validate(default, str(schema_path))
+    check_config(default, schema)
+    assert "gold_boxes" in Catalogue(default).grounders
+
+
+def test_the_schema_is_a_legal_schema(schema):
+    Draft202012Validator.check_schema(schema)
+
+
+def test_every_key_is_described_and_has_a_default_or_is_needed(schema):
+    undescribed = [place for place, below in keys_of(schema) if "description" not in below]
+    assert undescribed == []
+    # Which of these an entry of `weights` has is its kind.
+    free = {f"weights.*.{key}" for key in ("path", "sha256", "revision", "fetch", "package")}
+    free |= {"weights.*.subdir", "weights.*.trained", "weights.*.random"}
+    needed = {
+        *(f"run.{key}" for key in ("datasets", "feature_sets", "models", "seeds")),
+        *("run", *CATALOGUES),
+        *("datasets.*.reader", "datasets.*.root", "models.*.system"),
+        *("phrases.*.extractor", "feature_sets.*.extractor"),
+        *(f"weights.*.trained.{key}" for key in ("seed", "images")),
+        *(f"weights.*.random.{key}" for key in ("config", "seed")),
+    }
+    bare = {place for place, below in keys_of(schema) if "default" not in below}
+    assert bare <= needed | free
+
+
+def test_default_states_the_defaults_of_the_schema(default, schema):
+    stated = {}
+    for place, below in keys_of(schema):
+        head, _, key = place.rpartition(".")
+        if "*" not in place and head not in CATALOGUES and "properties" not in below:
+            stated[place] = (at(default, head).get(key), below.get("default"))
+    scalars = {place: pair for place, pair in stated.items() if not place.startswith("run.")}
+    scalars = {place: pair for place, pair in scalars.items() if place not in CATALOGUES}
+    assert scalars.keys() == {
+        "device",
+        "shards",
+        "crops.min_size_px",
+        "sample.seed",
+        "sample.tweets",
+    }
+    for place, (written, from_schema) in scalars.items():
+        assert written == from_schema, place
+
+
+def test_filled_text_settings_are_those_of_the_reader(schema):
+    text = schema["properties"]["datasets"]["additionalProperties"]["properties"]["text"]
+    from_schema = {key: below["default"] for key, below in text["properties"].items()}
+    from_code = dataclasses.asdict(TextSettings())
+    from_code["entity_types"] = list(from_code["entity_types"])
+    assert from_schema == from_code
+
+
+def test_filled_runtime_is_that_of_the_runner(schema):
+    sets = schema["properties"]["feature_sets"]["additionalProperties"]["properties"]
+    batch_size = sets["runtime"]["properties"]["batch_size"]["default"]
+    assert batch_size == Runtime().batch_size
+
+
+def test_variants_are_those_of_training(schema):
+    from train.config import VARIANTS
+
+    entry = schema["properties"]["models"]["additionalProperties"]["properties"]
+    assert tuple(entry["variant"]["enum"]) == VARIANTS
+
+
+@pytest.mark.parametrize(
+    ("place", "typo", "meant"),
+    [
+        ("", "shard", "shards"),
+        ("", "feature_set", "feature_sets"),
+        ("run", "seed", "seeds"),
+        ("crops", "min_size", "min_size_px"),
+        ("sample", "tweet", "tweets"),
+        ("datasets.sample", "image", "images"),
+        ("datasets.sample.text", "label", "labels"),
+        ("weights.minilm", "sub_dir", "subdir"),
+        ("weights.sample_vision.trained", "image", "images"),
+        ("weights.tiny_clip.random", "confg", "config"),
+        ("phrases.textblob", "option", "options"),
+        ("feature_sets.gold_boxes", "phrase", "phrases"),
+        ("feature_sets.vgg16_sample.runtime", "batchsize", "batch_size"),
+        ("models.text_crf", "recipes", "recipe"),
+    ],
+)
+def test_unknown_key_at_every_level_gives_the_nearest(default, schema, place, typo, meant):
+    changed = copy.deepcopy(default)
+    at(changed, place)[typo] = 1
+    with pytest.raises(ConfigError) as caught:
+        check_config(changed, schema)
+    where = ".".join(filter(None, ["config", place]))
+    assert str(caught.value).startswith(
+        f"{where}: unknown key '{typo}'. Did you mean '{meant}'? Known: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "value", "said"),
+    [
+        ("", "shards", 0, "config.shards: 0 is less than the minimum of 1."),
+        ("", "device", "gpu", "config.device: 'gpu' is not one of ['auto', 'cpu', 'cuda']."),
+        ("run", "seeds", [1, 1], "config.run.seeds: [1, 1] has non-unique elements."),
+        ("run", "models", None, "config.run.models: None is not of type 'array'."),
+        (
+            "datasets.sample",
+            "max_bad_images",
+            5,
+            "config.datasets.sample.max_bad_images: 5 is greater than the maximum of 1.",
+        ),
+        (
+            "models.text_crf",
+            "variant",
+            "blanc",
+            "config.models.text_crf.variant: 'blanc' is not one of",
+        ),
+        ("weights.minilm", "sha256", "397923af", "config.weights.minilm.sha256: '397923af'"),
+    ],
+)
+def test_wrong_value_gives_its_place(default, schema, place, key, value, said):
+    at(default, place)[key] = value
+    with pytest.raises(ConfigError) as caught:
+        check_config(default, schema)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_key_gives_its_place(default, schema):
+    del default["datasets"]["sample"]["reader"]
+    with pytest.raises(ConfigError, match=r"config\.datasets\.sample: 'reader' is a required"):
+        check_config(default, schema)
+
+
+@pytest.mark.parametrize("name", ["Sample", "my-corpus", "a/b", ""])
+def test_names_are_file_names(default, schema, name):
+    default["datasets"][name] = default["datasets"]["sample"]
+    with pytest.raises(ConfigError, match=r"config\.datasets: "):
+        check_config(default, schema)

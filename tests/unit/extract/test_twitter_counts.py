@@ -1,0 +1,79 @@
+"""The real corpora against counts that other code made from the same files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from extract.datasets import twitter2015, twitter2017
+from extract.datasets.base import TextSettings
+from extract.manifest import ImageRow, Sample
+from extract.prepare import compare_counts
+from extract.statistics import describe_split
+
+READERS = {"twitter2015": twitter2015, "twitter2017": twitter2017}
+TYPES = ("PER", "LOC", "ORG", "MISC")
+
+# corpus, split, tweets, tokens, entities, by type, B- tags, invalid BIO, share without entity (%)
+TABLE = [
+    ("twitter2015", "train", 4000, 64439, 6352, (2285, 2135, 957, 975), 6166, 186, 2.6),
+    ("twitter2015", "valid", 1000, 16178, 1594, (567, 543, 251, 233), 1541, 53, 3.1),
+    ("twitter2015", "test", 3257, 52822, 5207, (1873, 1720, 860, 754), 5072, 135, 2.7),
+    ("twitter2017", "train", 3373, 53007, 6049, (2943, 731, 1674, 701), 6049, 0, 11.6),
+    ("twitter2017", "valid", 723, 11309, 1324, (626, 173, 375, 150), 1324, 0, 10.5),
+    ("twitter2017", "test", 723, 11330, 1351, (621, 178, 395, 157), 1351, 0, 11.9),
+]
+
+
+def read(shared_data: Path, corpus: str, split: str) -> list[Sample]:
+    return list(READERS[corpus].iter_samples(shared_data / corpus, split, TextSettings()))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[f"{row[0]}-{row[1]}" for row in TABLE])
+def test_counts_of_the_real_corpora(shared_data: Path, row: tuple) -> None:
+    corpus, split, tweets, tokens, entities, by_type, b_tags, orphans, without = row
+    samples = read(shared_data, corpus, split)
+    ids = {sample.image_id for sample in samples}
+    images = {i: ImageRow(i, "", "", 0, 0, "no_images") for i in ids}
+    counts = describe_split(samples, images)
+    assert counts["tweets"] == tweets
+    assert counts["tokens"] == tokens
+    assert counts["entities"] == entities
+    assert counts["types"] == dict(zip(TYPES, by_type, strict=True))
+    assert counts["b_tags"] == b_tags
+    assert counts["orphan_i"] == orphans
+    assert round(100 * counts["without_entity"] / tweets, 1) == without
+    # Every image id is its own tweet's.
+    assert counts["images"] == {"no_images": tweets}
+    # So the readers' own table says the same.
+    compare_counts({split: counts}, READERS[corpus].EXPECTED, corpus, strict=True)
+
+
+def test_the_no_break_space_is_a_token(shared_data: Path) -> None:
+    path = shared_data / "twitter2015/valid.txt"
+    lines = path.read_bytes().decode().split("\n")
+    assert lines[9657] == "\u00a0\tO"
+    tokens = [token for s in read(shared_data, "twitter2015", "valid") for token in s.tokens]
+    assert tokens.count("\u00a0") == 1
+
+
+@pytest.mark.parametrize("corpus", READERS)
+def test_no_image_is_in_two_splits(shared_data: Path, corpus: str) -> None:
+    ids = [
+        s.image_id for split in ("train", "valid", "test") for s in read(shared_data, corpus, split)
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_line_of_a_file_is_accounted_for(shared_data: Path) -> None:
+    """Tokens and tags, put together again, are the file."""
+    text = (shared_data / "twitter2015/test.txt").read_bytes().decode("utf-8")
+    written = [
+        f"IMGID:{sample.image_id}\n"
+        + "".join(
+            f"{token}\t{tag}\n" for token, tag in zip(sample.tokens, sample.tags, strict=True)
+        )
+        for sample in read(shared_data, "twitter2015", "test")
+    ]
+    expected = re.sub("([BI])-OTHER", r"\1-MISC", text)
+    assert "\n".join(written).rstrip("\n").split("\n") == expected.rstrip("\n").split("\n")

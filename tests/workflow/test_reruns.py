@@ -1,0 +1,148 @@
+"""What a change makes Snakemake do again: exactly the jobs that depend on it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.workspace import Workspace
+
+REPORT = {
+    "summarize": ["results/summary.tsv"],
+    "draw_report": ["results/report/summary.html"],
+    "all": ["all"],
+}
+
+
+def store_jobs(name: str, *, with_spec: bool = False, shards: tuple[int, ...] = (1, 2)) -> dict:
+    """Return the jobs that make one store again."""
+    jobs = {
+        "extract_features": [f"results/tiny/shards/{name}.{k}-of-2.h5" for k in shards],
+        "merge_features": [f"results/tiny/features/{name}.h5"],
+        "verify_features": [f"results/tiny/qc/{name}.json"],
+    }
+    return jobs | ({"write_spec": [f"results/specs/{name}.json"]} if with_spec else {})
+
+
+def run_jobs(run: str) -> dict:
+    """Return the jobs that train and score one run again."""
+    folder = f"results/tiny/runs/{run}/seed1"
+    return {"fit": [f"{folder}/model.safetensors"], "evaluate": [f"{folder}/metrics.json"]}
+
+
+def together(*parts: dict) -> dict:
+    """Join job lists."""
+    joined: dict[str, list[str]] = {}
+    for part in parts:
+        for rule, outputs in part.items():
+            joined[rule] = sorted({*joined.get(rule, []), *outputs})
+    return joined
+
+
+ACN_AGAIN = together(run_jobs("tiny_acn"), REPORT)
+
+
+def bump_version(module: Path) -> None:
+    """Raise the VERSION of a plug-in."""
+    text, count = re.subn(
+        r"^VERSION = (\d+)$",
+        lambda match: f"VERSION = {int(match[1]) + 1}",
+        module.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert count == 1
+    module.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def edited(workspace: Workspace, code_copy: Path) -> Workspace:
+    """The finished run, driven by a copy of the code that may be edited."""
+    return Workspace(workspace.folder, code_copy, workspace.overlays)
+
+
+def test_another_copy_of_the_code_reruns_nothing(edited):
+    assert edited.snakemake("--dry-run").has_nothing_to_do
+
+
+def test_version_bump_reruns_the_store_and_the_model_that_reads_it(edited):
+    bump_version(edited.code / "extract" / "extractors" / "vgg.py")
+    assert edited.plan() == together(store_jobs("tiny_vgg", with_spec=True), ACN_AGAIN)
+
+
+def test_version_bump_of_a_grounder_reaches_crops_and_what_is_read_through_boxes(edited):
+    bump_version(edited.code / "extract" / "grounding" / "annotations.py")
+    crops = "results/tiny/crops/tiny_boxes"
+    assert edited.plan() == together(
+        store_jobs("tiny_boxes", with_spec=True),
+        store_jobs("tiny_crops", with_spec=True),
+        {
+            "cut_crops": [f"{crops}/crops.jsonl"],
+            "make_dictionary": [f"{crops}/{s}_dict.pth" for s in ("train", "valid", "test")],
+            "all": ["all"],
+        },
+    )
+
+
+def test_version_bump_of_a_model_trains_it_again(edited):
+    bump_version(edited.code / "train" / "models" / "acn.py")
+    assert edited.plan() == ACN_AGAIN
+
+
+def test_version_bump_is_done_once(edited):
+    bump_version(edited.code / "extract" / "extractors" / "random.py")
+    before = edited.files()
+    result = edited.snakemake("--cores", "2")
+    assert result.returncode == 0, result.output
+    assert result.jobs == together(store_jobs("tiny_random", with_spec=True), {"all": ["all"]})
+    after = edited.files()
+    changed = {Path(path).name for path in after if after[path] != before.get(path)}
+    assert changed == {"tiny_random.h5", "tiny_random.json"}  # the spec and the qc report
+    assert edited.snakemake("--dry-run").has_nothing_to_do
+
+
+def test_comment_edit_reruns_nothing(edited):
+    for module in ("extract/extractors/vgg.py", "extract/runner.py", "train/models/acn.py"):
+        with (edited.code / module).open("a", encoding="utf-8") as file:
+            file.write("\n# A remark.\n")
+    assert edited.snakemake("--dry-run").has_nothing_to_do
+
+
+def test_deleted_store_is_made_again_with_what_depends_on_it(workspace):
+    (workspace.folder / "results/tiny/features/tiny_vgg.h5").unlink()
+    assert workspace.plan() == together(store_jobs("tiny_vgg"), ACN_AGAIN)
+
+
+def test_deleted_shard_under_notemp_is_made_again_alone(workspace):
+    (workspace.folder / "results/tiny/features/tiny_random.h5").unlink()
+    first = workspace.snakemake("--cores", "2", "--notemp")
+    assert first.returncode == 0, first.output
+    assert first.jobs == together(store_jobs("tiny_random"), {"all": ["all"]})
+    assert workspace.snakemake("--dry-run", "--notemp").has_nothing_to_do
+    (workspace.folder / "results/tiny/shards/tiny_random.2-of-2.h5").unlink()
+    assert workspace.plan("--notemp") == together(
+        store_jobs("tiny_random", shards=(2,)), {"all": ["all"]}
+    )
+    # Without --notemp shards are only a means: nobody misses one.
+    assert workspace.snakemake("--dry-run").has_nothing_to_do
+
+
+def test_runtime_knobs_rerun_nothing(workspace):
+    workspace.overlay(
+        {
+            "feature_sets": {"tiny_vgg": {"runtime": {"batch_size": 3, "mem": "1GB"}}},
+            "models": {"tiny_acn": {"runtime": {"mem": "1GB"}}},
+        }
+    )
+    assert workspace.snakemake("--dry-run").has_nothing_to_do
+
+
+def test_changed_recipe_reruns_that_run_alone(workspace):
+    workspace.overlay({"models": {"tiny_acn": {"recipe": {"epochs": 1}}}})
+    spec = {"write_run_spec": ["results/specs/runs/tiny_acn.json"]}
+    assert workspace.plan() == together(spec, ACN_AGAIN)
+
+
+def test_edited_text_is_read_again(workspace):
+    path = workspace.folder / "data/tiny/test.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("old", "new"), encoding="utf-8")
+    assert workspace.plan("dataset")["prepare_dataset"] == ["results/tiny/samples/train.jsonl"]

@@ -1,0 +1,129 @@
+"""Every config that is shipped: it dry-runs over placeholder corpora, and its models are legal."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from tests.workflow.workspace import Workspace
+
+CONFIGS = ("default", "twitter2015", "twitter2017", "snap", "twitter_minilm")
+REPRODUCTIONS = ("twitter2015", "twitter2017", "snap")
+
+
+def load(repo_root: Path, name: str) -> dict:
+    """Return one config file as it is."""
+    text = (repo_root / "workflow/config" / f"{name}.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def merged(repo_root: Path, name: str) -> dict:
+    """Return a config over the default, as Snakemake merges them."""
+    config = load(repo_root, "default")
+    update_config(config, load(repo_root, name))
+    return config
+
+
+def place_placeholders(folder: Path, config: dict) -> None:
+    """Lay empty files where the selected corpora and all weights are expected."""
+    for name in config["run"]["datasets"]:
+        entry = config["datasets"][name]
+        if entry["root"] == "data/sample":
+            continue
+        files = [f"{entry['root']}/{split}.txt" for split in ("train", "valid", "test")]
+        files += [entry[key] for key in ("captions", "evidence") if entry.get(key)]
+        for path in files:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).touch()
+        if entry.get("images"):
+            (folder / entry["images"]).mkdir()
+    for entry in config["weights"].values():
+        if "path" in entry:
+            path = folder / entry["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch() if path.suffix else path.mkdir()
+
+
+def test_all_shipped_configs_are_tested(repo_root):
+    found = {path.stem for path in (repo_root / "workflow/config").glob("*.yaml")}
+    assert found == set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config_dry_runs_over_placeholders(repo_root, tmp_path, minilm, name):
+    config = merged(repo_root, name)
+    folder = tmp_path / "placeholders"
+    folder.mkdir()
+    place_placeholders(folder, config)
+    overlay = repo_root / "workflow/config" / f"{name}.yaml"
+    workspace = Workspace(folder, repo_root, [] if name == "default" else [overlay])
+    jobs = workspace.plan()
+    run = config["run"]
+    n_runs = len(run["datasets"]) * len(run["models"]) * len(run["seeds"])
+    assert len(jobs["fit"]) == len(jobs["evaluate"]) == n_runs
+    stores = {Path(path).stem for path in jobs["merge_features"]}
+    assert set(run["feature_sets"]) <= stores
+    assert len(jobs["extract_features"]) == config["shards"] * len(jobs["merge_features"])
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_missing_checkpoint_names_the_command_that_fetches_it(repo_root, tmp_path, name):
+    config = merged(repo_root, name)
+    folder = tmp_path / "placeholders"
+    folder.mkdir()
+    place_placeholders(folder, config)
+    (folder / "weights/vgg16-397923af.pth").unlink()
+    overlay = repo_root / "workflow/config" / f"{name}.yaml"
+    result = Workspace(folder, repo_root, [overlay]).snakemake("--dry-run", "features")
+    assert result.returncode != 0
+    assert "weights.vgg16_imagenet" in result.last_line
+    assert "curl -L --create-dirs -o weights/vgg16-397923af.pth https://" in result.last_line
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_model_entry_is_a_legal_run(repo_root, name):
+    from extract.options import options_from
+    from extract.registry import load_module
+    from train.config import GROUP_NAMES, RunSpec, check_roles
+
+    config = merged(repo_root, name)
+    for run, entry in config["models"].items():
+        keys = ("system", "variant", "options", "recipe", "features")
+        given = {key: entry[key] for key in keys if key in entry}
+        spec = options_from(RunSpec, {"run": run, **given}, f"models.{run}")
+        module = load_module("train.models", spec.system)
+        options = options_from(module.Options, spec.options, f"models.{run}.options")
+        check_roles(spec.system, module.Model.required_features(options), spec.features)
+        assert set(spec.recipe.lr) <= {"default", *GROUP_NAMES}
+        assert entry.get("encoder") is None or entry["encoder"] in config["weights"]
+
+
+def test_reproductions_differ_in_corpus_and_temperature_only(repo_root):
+    temperatures = {"twitter2015": 4.0, "twitter2017": 2.0, "snap": 4.0}
+    rest = []
+    for name, temperature in temperatures.items():
+        config = load(repo_root, name)
+        assert config["run"].pop("datasets") == [name]
+        assert list(config.pop("datasets")) == [name]
+        for run, entry in config["models"].items():
+            if entry["system"] == "ita":
+                options = dict(entry["options"])
+                assert options.pop("cva_temperature") == temperature
+                config["models"][run] = {**entry, "options": options}
+        rest.append(config)
+    assert rest[0] == rest[1] == rest[2]
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_reproduction_shadows_no_entry_of_the_default(repo_root, name):
+    default, overlay = load(repo_root, "default"), load(repo_root, name)
+    for kind in ("datasets", "weights", "phrases", "feature_sets", "models"):
+        assert not set(default[kind]) & set(overlay[kind]), kind
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_every_checkpoint_says_how_to_fetch_it(repo_root, name):
+    for entry in load(repo_root, name)["weights"].values():
+        assert entry["path"].startswith("weights/")
+        assert entry["path"] in entry["fetch"]

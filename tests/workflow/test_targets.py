@@ -1,0 +1,58 @@
+"""Targets without wildcards, and Snakemake's own lint."""
+
+import shutil
+
+import pytest
+
+from tests.workflow.workspace import Workspace
+
+STORES = {"prepare_dataset", "write_spec", "extract_features", "merge_features"}
+BOXES = STORES | {"extract_phrases"}
+FEATURES = BOXES | {"make_random_weights"}
+
+TARGETS = {
+    "dataset": {"prepare_dataset"},
+    "phrases": {"prepare_dataset", "extract_phrases"},
+    "grounding": BOXES,
+    "crops": BOXES | {"cut_crops"},
+    "dictionaries": BOXES | {"cut_crops", "make_dictionary"},
+    "features": FEATURES,
+    "captions": STORES,
+    "ocr": STORES,
+    "verify": FEATURES | {"verify_features"},
+    # The models read no boxes.
+    "train": STORES | {"make_random_weights", "write_run_spec", "fit", "evaluate"},
+    "report": STORES
+    | {"make_random_weights", "write_run_spec", "fit", "evaluate", "summarize", "draw_report"},
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_target_plans_its_stage_and_what_comes_before(fresh, target):
+    if target == "ocr" and shutil.which("tesseract") is None:
+        pytest.skip("tesseract is not installed, so no OCR is selected")
+    assert set(fresh.plan(target)) == TARGETS[target] | {target}
+
+
+def test_without_a_target_everything_is_planned(fresh):
+    jobs = fresh.plan()
+    assert set(jobs) == set.union(*TARGETS.values()) | {"all"}
+    assert len(jobs["extract_features"]) == 2 * len(jobs["merge_features"])
+    assert len(jobs["verify_features"]) == len(jobs["merge_features"])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_readme_lists_the_target(repo_root, target):
+    assert f"`{target}`" in (repo_root / "README.md").read_text(encoding="utf-8")
+
+
+def test_features_alone_need_no_model(fresh):
+    fresh.overlay({"run": {"models": []}})
+    jobs = fresh.plan()
+    assert "verify_features" in jobs
+    assert not {"fit", "summarize", "draw_report"} & set(jobs)
+
+
+def test_lint_is_clean(repo_root, tmp_path):
+    result = Workspace(tmp_path, repo_root).snakemake("--lint")
+    assert result.returncode == 0, result.output
