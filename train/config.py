@@ -10,7 +10,7 @@ from extract.options import options_from
 
 VARIANTS = ("main", "shuffled", "blank")
 
-GROUP_NAMES = ("encoder", "vision", "head", "crf")
+GROUP_NAMES = ("encoder", "vision", "fusion", "head", "crf")
 """Parameter groups in use; a system may add its own."""
 
 
@@ -28,7 +28,7 @@ class Recipe:
     """Forward passes in one update; the last group of an epoch may be smaller."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: dict[str, float] = field(default_factory=lambda: {"default": 1e-3})
-    """Peak rate by parameter group (encoder, vision, head, crf); `default` for the others."""
+    """Peak rate by parameter group (encoder, vision, fusion, head, crf); `default`: the others."""
     eps: float = 1e-8
     """Adam's epsilon."""
     weight_decay: float = 0.0

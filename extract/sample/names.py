@@ -1,14 +1,16 @@
-"""Invented entity names, made by one generator for all four types.
+"""Invented words for names and handles, made by one generator for everything.
 
-A name says nothing of its type: the type is assigned afterwards. No name word occurs twice in a
-corpus, so the splits are disjoint by name and by word.
+A name says nothing of its type: the type is assigned afterwards. No word comes out twice in a
+corpus, so the splits are disjoint by name and by name word.
 """
 
 import random
 from collections.abc import Collection
 
-_ONSETS = ("b", "br", "d", "dr", "f", "g", "gl", "k", "kr", "l", "m", "n", "p", "r", "s", "t", "tr")
-_ONSETS += ("v", "z", "sh", "th", "st")
+_ONSETS = (
+    *("b", "br", "d", "dr", "f", "g", "gl", "k", "kr", "l", "m", "n", "p", "r", "s", "sh"),
+    *("st", "t", "th", "tr", "v", "z"),
+)
 _VOWELS = ("a", "e", "i", "o", "u")
 _CODAS = ("", "n", "r", "l", "x", "s", "nd", "rt", "m", "sk", "v", "z")
 
@@ -17,11 +19,11 @@ _WORD_COUNTS = ((1, 45), (2, 40), (3, 15))
 
 
 class NameMaker:
-    """Yields names whose words it never yields twice.
+    """Yields words that it never yields twice, alone or as names.
 
     Args:
         rng: the corpus's generator.
-        reserved: lower-case words that no name may contain (the words of tweets and captions).
+        reserved: lower-case words that must not come out (the words of tweets and captions).
     """
 
     def __init__(self, rng: random.Random, reserved: Collection[str]) -> None:

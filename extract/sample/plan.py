@@ -1,8 +1,8 @@
 """The whole corpus as plans: every tweet, caption, box and picture, before any pixel is drawn.
 
 What decides an entity's type is a property of the tweet (`evidence`), and all entities of a tweet
-share it and their type: `words`, the frame of the tweet; `picture`, the kind of object drawn;
-`ocr`, the writing on a sign. Everything else is drawn from pools that do not know the type.
+share it and their type: `words`, the frame of the tweet (the picture agrees); `picture`, the kind
+of object drawn; `ocr`, the writing on a sign. Everything else is drawn from pools that do not know the type.
 """
 
 import random
@@ -44,6 +44,7 @@ SMALLEST_SPLIT = 4
 # Special files, all on tweets whose words decide the type, so that they cost no evidence.
 SPECIALS = {"train": ("missing", "rgba"), "valid": ("truncated", "exif"), "test": ()}
 _PNG_SHARE = 0.05
+_ENDINGS = ("", "_", "7", "99", "_x")
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,11 @@ def plan_corpus(seed: int, sizes: Sequence[int] = (400, 100, 400)) -> list[Tweet
         )
     rng = random.Random(f"sample corpus {seed}")
     nouns = {noun for group in NOUNS.values() for noun in group}
-    maker = NameMaker(rng, reserved_words() | nouns)
+    names = NameMaker(rng, reserved_words() | nouns)
     plans: list[TweetPlan] = []
     for split, size in zip(SPLITS, sizes, strict=True):
-        writer = _SplitWriter(rng, maker, split)
         slots = split_slots(rng, size)
+        writer = _SplitWriter(rng, names, split)
         written = [
             writer.write(slot, f"S_{index:06d}") for index, slot in enumerate(slots, len(plans) + 1)
         ]
@@ -114,9 +115,10 @@ def draw(plan: TweetPlan) -> Image.Image:
 class _SplitWriter:
     """Writes the tweets of one split from pools that it deals evenly."""
 
-    def __init__(self, rng: random.Random, maker: NameMaker, split: str) -> None:
+    def __init__(self, rng: random.Random, names: NameMaker, split: str) -> None:
         is_test = split == "test"
-        self._rng, self._maker, self._split = rng, maker, split
+        self._rng, self._names, self._split = rng, names, split
+        self._handles = Dealer(rng, [f"@{names.word()}{rng.choice(_ENDINGS)}" for _ in range(12)])
         self._neutral = Dealer(rng, NEUTRAL_FRAMES)
         self._templates = Dealer(rng, TEMPLATES)
         self._frames, self._phrases, self._kinds = {}, {}, {}
@@ -133,7 +135,7 @@ class _SplitWriter:
 
     def write(self, slot: Slot, image_id: str) -> TweetPlan:
         """Return the plan of one tweet."""
-        names = [self._maker.name() for _ in range(slot.n_entities)]
+        names = [self._names.name() for _ in range(slot.n_entities)]
         tokens, tags = self._text(slot, names)
         surfaces = tuple(" ".join(name) for name in names)
         picture = self._picture(slot)
@@ -170,9 +172,9 @@ class _SplitWriter:
     def _opener(self) -> list[str]:
         draw = self._rng.random()
         if draw < 0.2:
-            return ["RT", self._handle(), ":"]
+            return ["RT", self._handles.deal(), ":"]
         if draw < 0.35:
-            return [self._handle()]
+            return [self._handles.deal()]
         return self._rng.choice(OPENERS).split() if draw < 0.6 else []
 
     def _closer(self) -> list[str]:
@@ -186,12 +188,9 @@ class _SplitWriter:
             tokens.append(f"http://t.co/{''.join(letters)}")
         return tokens
 
-    def _handle(self) -> str:
-        ending = self._rng.choice(("", "_", str(self._rng.randint(1, 99))))
-        return f"@{self._maker.word()}{ending}"
-
     def _picture(self, slot: Slot) -> PicturePlan:
-        if slot.evidence == "picture":
+        if slot.evidence != "ocr":
+            # With `words` the picture only repeats what the frame says, as most tweets' do.
             kinds: list[str] = []
             while len(kinds) < slot.n_entities:
                 kind = self._kinds[slot.entity_type].deal()
@@ -199,11 +198,8 @@ class _SplitWriter:
                 if kind not in kinds:
                     kinds.append(kind)
             return plan_picture(self._rng, kinds)
-        if slot.evidence == "ocr":
-            lines = self._sign_lines(slot.entity_type)
-            return plan_picture(self._rng, [SIGN, self._neutral_kinds.deal()], lines=lines)
-        kinds = [self._neutral_kinds.deal() for _ in range(slot.n_entities)]
-        return plan_picture(self._rng, kinds)
+        lines = self._sign_lines(slot.entity_type)
+        return plan_picture(self._rng, [SIGN, self._neutral_kinds.deal()], lines=lines)
 
     def _sign_lines(self, entity_type: str) -> tuple[str, ...]:
         """Return the telling phrase, sometimes with a neutral line above or below it."""
@@ -227,7 +223,7 @@ class _SplitWriter:
     def _boxes(
         self, slot: Slot, surfaces: tuple[str, ...], picture: PicturePlan
     ) -> tuple[tuple[str, Box], ...]:
-        """Return each entity's box: its object, the sign, or (words) a neutral object or none."""
+        """Return each entity's box, its object or the sign; half of the `words` have none."""
         if slot.evidence == "ocr":
             return tuple((surface, picture.mains[0].box) for surface in surfaces)
         if slot.evidence == "words" and self._rng.random() < 0.5:

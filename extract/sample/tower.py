@@ -21,7 +21,7 @@ import numpy as np
 from extract.atomic import atomic_path, write_json
 from extract.errors import ConfigError
 from extract.images import resize_exact
-from extract.sample.captions import KINDS, SIGN
+from extract.sample.captions import KINDS, KINDS_OF_TYPE, SIGN
 from extract.sample.draw import draw_picture
 from extract.sample.picture import PicturePlan, plan_picture
 from extract.sample.quotas import Dealer
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 LAYERS = ("M", "M", 32, "M", 64, "M", 128, "M", 192, 512)
 """In torchvision's notation. Two poolings first: they cost nothing and need no gradient."""
 INPUT_SIZE = 224
+NOTHING = "nothing"
+CLASSES = (*(kind for kinds in KINDS_OF_TYPE.values() for kind in kinds), NOTHING)
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
 
@@ -96,10 +98,11 @@ def plan_drawings(seed: int, count: int) -> list[PicturePlan]:
 
 def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
     """Return the share of each kind among a picture's main objects, shape (N, kinds), float32."""
-    targets = np.zeros((len(plans), len(KINDS)), np.float32)
+    targets = np.zeros((len(plans), len(CLASSES)), np.float32)
     for row, plan in zip(targets, plans, strict=True):
-        for placed in plan.mains:
-            row[KINDS.index(placed.kind)] += 1 / len(plan.mains)
+        named = [placed.kind for placed in plan.mains if placed.kind in CLASSES] or [NOTHING]
+        for kind in named:
+            row[CLASSES.index(kind)] += 1 / len(named)
     return targets
 
 
@@ -159,7 +162,7 @@ def _fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         stack = make_layers(list(LAYERS[_stem_depth() :]), batch_norm=True)
-        head = nn.Linear(LAYERS[-1], len(KINDS))
+        head = nn.Linear(LAYERS[-1], len(CLASSES))
     stack = stack.to(memory_format=torch.channels_last).train()
     parameters = [*stack.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=_PEAK_RATE, weight_decay=0.02)
@@ -234,7 +237,7 @@ def _save(folder: Path, stack: "nn.Sequential") -> None:
         "input_size": INPUT_SIZE,
         "mean": list(MEAN),
         "std": list(STD),
-        "classes": list(KINDS),
+        "classes": list(CLASSES),
     }
     write_json(folder / "config.json", config)
 

@@ -375,13 +375,18 @@ class Model(TaggingModel):
         return decoded
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return `crf` (transitions) and `head` (all else), frozen and dead tensors left out."""
-        trainable = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        crf = [p for name, p in trainable.items() if name.startswith("crf.")]
-        return {
-            "head": [p for name, p in trainable.items() if not name.startswith("crf.")],
-            "crf": crf,
-        }
+        """Return `vision`, `fusion`, `crf` and `head` (all else), frozen and dead tensors left out.
+
+        The first steps move all weights of a sum the same way; at one rate they can saturate the
+        tanh over 512 image channels for good. Small corpora want smaller `vision`, `fusion` rates.
+        """
+        of_module = dict.fromkeys(("visual_attention", "fusion", "filtration"), "fusion")
+        of_module |= {"project_image": "vision", "crf": "crf"}
+        groups: dict[str, list[nn.Parameter]] = {"head": [], "vision": [], "fusion": [], "crf": []}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                groups[of_module.get(name.partition(".")[0], "head")].append(parameter)
+        return groups
 
 
 def _vectors(options: Options) -> Iterator[tuple[str, np.ndarray]]:

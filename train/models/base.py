@@ -88,7 +88,8 @@ class TaggingModel(nn.Module, ABC):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return group name -> parameters; the recipe gives each name its learning rate.
 
-        Names in use: `encoder` (pretrained text), `vision` (pretrained image), `head`, `crf`.
+        Names in use: `encoder` (pretrained text), `vision` (image tower or projection), `fusion`
+        (where text and image meet), `head`, `crf`.
         """
 
     def save_assets(self, folder: Path) -> None:

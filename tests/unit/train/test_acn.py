@@ -524,10 +524,11 @@ def test_singletons_become_unk_in_training_only():
 def test_parameter_groups_hold_each_trainable_tensor_once():
     model = small_model()
     groups = model.parameter_groups()
-    assert set(groups) == {"head", "crf"}
+    assert set(groups) == {"head", "vision", "fusion", "crf"}
     ids = [id(p) for group in groups.values() for p in group]
     assert sorted(ids) == sorted(id(p) for p in model.parameters() if p.requires_grad)
     assert len(groups["crf"]) == 3
+    assert groups["vision"] == list(model.project_image.parameters())
 
 
 def test_every_trainable_tensor_gets_a_gradient():
