@@ -121,7 +121,7 @@ class Extractor(ABC):
     def outputs(cls, options: Any) -> Outputs:
         """Return the declared columns; light (no weights are opened)."""
 
-    def load(self, weights: Mapping[str, Path], device: str) -> None:
+    def load(self, weights: Mapping[str, Path], device: str) -> None:  # noqa: B027
         """Load the checkpoint folder or file of each role; called once, before any batch."""
 
     @abstractmethod

@@ -2,7 +2,8 @@
 
 What decides an entity's type is a property of the tweet (`evidence`), and all entities of a tweet
 share it and their type: `words`, the frame of the tweet (the picture agrees); `picture`, the kind
-of object drawn; `ocr`, the writing on a sign. Everything else is drawn from pools that do not know the type.
+of object drawn; `ocr`, the writing on a sign. Everything else is drawn from pools that do not know
+the type.
 """
 
 import random
