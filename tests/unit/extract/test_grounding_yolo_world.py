@@ -11,9 +11,9 @@ from PIL import Image
 
 from extract.errors import DataError, MissingFileError, MissingToolError, ShapeError
 from extract.extractors.base import Item, Phrase
-from extract.grounding import yolo_world
 from extract.grounding.yolo_world import Extractor, Options, load_detector
 from extract.manifest import STATUS
+from tests.unit.extract.tiny_yolo_world import write_tiny_detector
 
 WORDS = ["dog", "cat", "red", "ball", "old"]
 
@@ -51,32 +51,9 @@ def make_text_folder(folder: Path, *, projection_dim: int = 512) -> Path:
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory) -> Path:
-    """A random YOLO-World of 0.4 million weights, saved as ultralytics saves its own."""
+    """A random YOLO-World."""
     pytest.importorskip("ultralytics")
-    yolo_world._prepare_environment()
-    import torch
-    import yaml
-    from ultralytics.nn.tasks import WorldModel
-    from ultralytics.utils import ROOT
-
-    config = yaml.safe_load((ROOT / "cfg/models/v8/yolov8-worldv2.yaml").read_text())
-    config["scales"], config["scale"] = {"n": [0.33, 0.0625, 1024]}, "n"
-    torch.manual_seed(1)
-    model = WorldModel(config, nc=4, verbose=False).eval()
-    # A fresh network gives every place almost one score, and ties have no order: let signals
-    # through (all but the fixed convolution that decodes boxes) and spread the scores.
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d) and module.weight.requires_grad:
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    head = model.model[-1]
-    for to_boxes, to_embedding, contrast in zip(head.cv2, head.cv3, head.cv4, strict=True):
-        to_boxes[-1].weight.data *= 300
-        to_embedding[-1].weight.data *= 300
-        contrast.bias.data.fill_(-2.0)
-        contrast.logit_scale.data.fill_(2.0)
-    path = tmp_path_factory.mktemp("detector") / "tiny-worldv2.pt"
-    torch.save({"model": model, "ema": None, "train_args": {}}, path)
-    return path
+    return write_tiny_detector(tmp_path_factory.mktemp("detector") / "tiny-worldv2.pt")
 
 
 @pytest.fixture(scope="module")
