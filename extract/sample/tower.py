@@ -2,7 +2,8 @@
 
 It stands in for weights pretrained on ImageNet: the classes are kinds of objects, not entity
 types, and the drawings are separate ones, planned from another stream of the seed than the
-corpus. The result is an ordinary checkpoint folder that the `vgg` extractor loads.
+corpus. Objects that decide no type are its background class. The result is an ordinary checkpoint
+folder that the `vgg` extractor loads.
 """
 
 import logging
@@ -36,6 +37,7 @@ LAYERS = ("M", "M", 32, "M", 64, "M", 128, "M", 192, 512)
 """In torchvision's notation. Two poolings first: they cost nothing and need no gradient."""
 INPUT_SIZE = 224
 NOTHING = "nothing"
+"""Class of a picture that shows only neutral objects or a sign."""
 CLASSES = (*(kind for kinds in KINDS_OF_TYPE.values() for kind in kinds), NOTHING)
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
@@ -97,7 +99,7 @@ def plan_drawings(seed: int, count: int) -> list[PicturePlan]:
 
 
 def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
-    """Return the share of each kind among a picture's main objects, shape (N, kinds), float32."""
+    """Return each class's share among a picture's telling objects, shape (N, classes), float32."""
     targets = np.zeros((len(plans), len(CLASSES)), np.float32)
     for row, plan in zip(targets, plans, strict=True):
         named = [placed.kind for placed in plan.mains if placed.kind in CLASSES] or [NOTHING]
@@ -191,7 +193,7 @@ def _fit(
 
 
 def _scores(stack: "nn.Sequential", head: "nn.Linear", batch: "Tensor") -> "Tensor":
-    """Return one score a kind and grid cell, shape (B, cells, kinds), float32."""
+    """Return one score a class and grid cell, shape (B, cells, classes), float32."""
     import torch
 
     with torch.autocast("cpu", torch.bfloat16):

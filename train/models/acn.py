@@ -375,7 +375,7 @@ class Model(TaggingModel):
         return decoded
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return `vision`, `fusion`, `crf` and `head` (all else), frozen and dead tensors left out.
+        """Return `vision`, `fusion`, `crf`, `head` (the rest), without frozen and dead tensors.
 
         The first steps move all weights of a sum the same way; at one rate they can saturate the
         tanh over 512 image channels for good. Small corpora want smaller `vision`, `fusion` rates.
@@ -385,7 +385,8 @@ class Model(TaggingModel):
         groups: dict[str, list[nn.Parameter]] = {"head": [], "vision": [], "fusion": [], "crf": []}
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
-                groups[of_module.get(name.partition(".")[0], "head")].append(parameter)
+                module = "head" if name.startswith("filtration.output") else name.partition(".")[0]
+                groups[of_module.get(module, "head")].append(parameter)
         return groups
 
 
