@@ -265,3 +265,16 @@ def _prepare_environment() -> None:
     if "YOLO_CONFIG_DIR" not in os.environ:
         _SETTINGS.append(tempfile.TemporaryDirectory(prefix="ultralytics-"))
         os.environ["YOLO_CONFIG_DIR"] = _SETTINGS[-1].name
+    _undo_image_patch()
+
+
+def _undo_image_patch() -> None:
+    """Give Pillow its own `open` back: ultralytics replaces it for the whole process.
+
+    The replacement fails with an import error where Pillow says why a file is no image.
+    """
+    try:
+        from ultralytics.utils import patches
+    except ImportError:
+        return
+    Image.open = patches._image_open

@@ -481,4 +481,5 @@ def test_8_2_27_alignment_brings_the_views_together(tiny_encoder, image_reader, 
         train(model, told_by_both, 20, part)
         gaps.append(gap(model, told_by_both))
     assert gaps[0] > 0.3
-    assert gaps[0] > gaps[1] > gaps[3] and gaps[3] < gaps[0] / 10, gaps
+    # Once closed, the gap wanders near zero: each later one is far below the first.
+    assert gaps[0] > gaps[1] and max(gaps[2:]) < gaps[0] / 10, gaps
