@@ -35,7 +35,7 @@ def normalize_word(token: str, *, number_test: str = "full") -> str:
     Returns:
         `<number>`, `<url>`, or the token in lower case without one leading `#` or `@`.
 
-    Source: models/acn.md, sec. 2.2 (the order of the tests matters: `#2015` is no number).
+    Source: upstream's rules in its order (the order of the tests matters: `#2015` is no number).
     """
     is_number = _NUMBER.fullmatch if number_test == "full" else _NUMBER.match
     if is_number(token):
@@ -125,7 +125,7 @@ def build_word_vocabulary(
         vector file has), `chars` (of the text), and `singletons`, the rows of the words that the
         text has once and the file has not. JSON-able.
 
-    Source: models/acn.md, sec. 2.3 and Q12, Q13.
+    Source: upstream's vocabulary, but of the training split alone.
     """
     tokens = [token for sentence in sentences for token in sentence]
     normal = [normalize_word(token, number_test=number_test) for token in tokens]

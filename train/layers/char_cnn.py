@@ -24,7 +24,7 @@ class CharCNN(nn.Module):
             last position never does.
         zero_pad: start the `[pad]` row of the character table at zero.
 
-    Source: Zhang et al. 2018, Adaptive Co-attention Network; models/acn.md, sec. 3.1.
+    Source: Zhang et al. 2018, Adaptive Co-attention Network.
     """
 
     def __init__(

@@ -25,8 +25,7 @@ class MergedAttention(nn.Module):
     Raises:
         ValueError: another merge.
 
-    Source: Zhang et al. 2018, eqs. of word-guided and image-guided attention; models/acn.md,
-    sec. 3.4 and 3.5.
+    Source: Zhang et al. 2018, eqs. of word-guided and image-guided attention.
     """
 
     def __init__(self, width: int, merge: str) -> None:

@@ -13,7 +13,7 @@ class GatedFusion(nn.Module):
     Args:
         width: of both inputs and of the result.
 
-    Source: Zhang et al. 2018, gated multimodal fusion; models/acn.md, sec. 3.6.
+    Source: Zhang et al. 2018, gated multimodal fusion.
     """
 
     def __init__(self, width: int) -> None:
@@ -51,7 +51,7 @@ class FiltrationGate(nn.Module):
     Raises:
         ValueError: another kind, or `vector` with an odd width.
 
-    Source: Zhang et al. 2018, filtration gate; models/acn.md, sec. 3.7.
+    Source: Zhang et al. 2018, filtration gate.
     """
 
     def __init__(self, width: int, tags: int, kind: str) -> None:

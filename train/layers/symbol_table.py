@@ -20,7 +20,7 @@ class SymbolTable(nn.Embedding):
         singleton_unk: in training, the probability that such a word is read as `[unk]`, so that
             this row learns what unseen words are like.
 
-    Source: models/acn.md, sec. 2.4 and Q8, Q13.
+    Source: upstream's tables, with its random `[pad]` row and frozen `[unk]` repaired.
     """
 
     def __init__(

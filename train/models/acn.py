@@ -2,8 +2,7 @@
 
 Zhang, Fu, Liu and Huang 2018, Adaptive Co-attention Network for Named Entity Recognition in Tweets,
 AAAI 32(1). The default is the published model with its reading and masking errors repaired;
-`Options.upstream()` is the public PyTorch re-implementation, error by error. Sections and Q numbers
-are those of the ACN specification (`models/acn.md`; Q = its list of upstream's quirks, sec. 6).
+`Options.upstream()` is the public PyTorch re-implementation ("upstream"), error by error.
 """
 
 import logging
@@ -68,22 +67,22 @@ class Options:
     """Dropout on the BiLSTM states; not published (sec. 4)."""
     attention_merge: Literal["concat", "add"] = "concat"
     """`concat`, published, where all words share one attention; or `add`, the evident intention,
-    NOT the published model (Q1)."""
+    NOT the published model."""
     filtration: Literal["scalar", "vector", "fused-only"] = "scalar"
-    """`scalar` (upstream), `vector` (literal reading) or `fused-only` (authors' code) (Q3)."""
+    """`scalar` (upstream), `vector` (literal reading) or `fused-only` (authors' code)."""
     mask_text_attention: bool = True
-    """Keep the textual attention off padding (Q6)."""
+    """Keep the textual attention off padding."""
     pack: bool = True
-    """Run the BiLSTM over real tokens only (Q5)."""
+    """Run the BiLSTM over real tokens only."""
     masked_char_max: bool = True
-    """Pool characters over what the word alone would produce (Q7)."""
+    """Pool characters over what the word alone would produce."""
     zero_pad_rows: bool = True
-    """Start the `[pad]` rows of both tables at zero; they never train (Q8)."""
+    """Start the `[pad]` rows of both tables at zero; they never train."""
     char_text: Literal["raw", "normalized"] = "raw"
     """What the character encoder reads: the `raw` token, or its `normalized` form without
-    capitals, `#` and `@` (Q10)."""
+    capitals, `#` and `@`."""
     number_test: Literal["full", "prefix"] = "full"
-    """A number is a whole token (`full`) or any token that starts like one (`prefix`) (Q11)."""
+    """A number is a whole token (`full`) or any token that starts like one (`prefix`)."""
     word_vectors: str | None = None
     """Text file, a word and `word_dim` numbers a line; null trains a random table (sec. 2.4)."""
     freeze_word_vectors: bool = True
@@ -92,17 +91,17 @@ class Options:
     """Read only the first so many words of the file; 0 reads all (sec. 2.3)."""
     unknown_words: Literal["unk", "hash"] = "unk"
     """A word not in the vocabulary uses the row of `[unk]`, or (`hash`) a fixed random vector of
-    its own spelling (Q13)."""
+    its own spelling."""
     singleton_unk: float = 0.0
     """Probability that a training word seen once and without a vector is read as `[unk]`, so
-    that this row learns what unseen words are like (Q13)."""
+    that this row learns what unseen words are like."""
     upstream_tags: bool = False
-    """Give the CRF the tags `[pad]` and `[unk]`, for checkpoints of upstream (Q14)."""
+    """Give the CRF the tags `[pad]` and `[unk]`, for checkpoints of upstream."""
     standardize_grid: bool = False
     """Shift and scale each image channel to mean 0 and variance 1 over the training images;
     helps small corpora and untrained vision weights, not published."""
     max_tokens: int = 128
-    """Safety cap; tokens beyond it are tagged `O` and stay in the score (sec. 2.5, Q24)."""
+    """Safety cap; tokens beyond it are tagged `O` and stay in the score."""
     max_chars: int = 50
     """Safety cap on the characters of a word (sec. 2.5)."""
     constrain_bio: bool = False
@@ -369,7 +368,7 @@ class Model(TaggingModel):
         paths, _ = crf.viterbi(self.trace(batch).emissions, batch["mask"])
         decoded = []
         for path, n_tokens in zip(paths, batch["n_tokens"], strict=True):
-            # [pad] and [unk] say nothing about a real token (Q23).
+            # [pad] and [unk] say nothing about a real token.
             tags = ["O" if self.tags[i] in (PAD, UNK) else self.tags[i] for i in path]
             decoded.append(tags + ["O"] * (n_tokens - len(tags)))
         return decoded

@@ -84,7 +84,7 @@ def from_upstream(state: Mapping[str, Tensor], *, drop_pad_unk: bool = False) ->
     Raises:
         DataError: a name is missing or unknown.
 
-    Source: models/acn.md, sec. 5.
+    Source: the PyTorch re-implementation's state dict.
     """
     _check_names(state, UPSTREAM_NAMES, "upstream's ACN checkpoint")
     ours = {UPSTREAM_NAMES[name]: tensor.clone() for name, tensor in state.items()}

@@ -1,4 +1,4 @@
-"""ACN: shapes, counts, invariances and options (models/acn.md, sec. 7; numbers in test names)."""
+"""ACN: shapes, counts, invariances and options; numbers are those of the acceptance checks."""
 
 import itertools
 import math
@@ -189,7 +189,7 @@ def test_7_04_each_upstream_switch_lets_padding_in(switch):
 
 @pytest.mark.parametrize(("upstream", "sees_it"), [(True, False), (False, True)])
 def test_7_04_upstream_ignores_the_last_character(upstream, sees_it):
-    """Q7: with 30 characters the 30th has no effect; the repaired maximum sees it."""
+    """With 30 characters the 30th has no effect; the repaired maximum sees it."""
     model = small_model(upstream=upstream, max_chars=30)
     with torch.no_grad():  # large and opposite, so that either wins or loses the maximum
         model.char_cnn.table.weight[3] = 5

@@ -1,4 +1,4 @@
-"""ACN against numbers computed by an independent reference (models/acn.md, sec. 7, golden values).
+"""ACN against numbers computed by an independent reference.
 
 `OURS` below is the order of upstream's state_dict, so this also proves the name mapping.
 """
@@ -189,7 +189,7 @@ def test_7_golden_upstream_output():
     close(model.crf.nll(emissions, batch["tag_ids"], batch["mask"]), "13.95404318 10.70168543")
     paths, _ = model.crf.viterbi(emissions, batch["mask"])
     assert paths == [[3, 6, 3, 0, 6, 3], [3, 9, 6, 3]]
-    # Tag 0 is [pad]: on a real token it is no entity (Q23).
+    # Tag 0 is [pad]: on a real token it is no entity.
     assert model.decode(batch, "main")[0] == ["B-PER", "I-LOC", "B-PER", "O", "I-LOC", "B-PER"]
 
 

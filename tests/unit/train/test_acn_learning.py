@@ -1,4 +1,4 @@
-"""What ACN can and cannot learn (models/acn.md, sec. 7, checks 10 to 12)."""
+"""What ACN can and cannot learn."""
 
 from itertools import islice
 

@@ -1,4 +1,4 @@
-"""Names and layout of upstream's ACN checkpoints (models/acn.md, sec. 5)."""
+"""Names and layout of upstream's ACN checkpoints."""
 
 import pytest
 import torch

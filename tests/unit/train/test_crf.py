@@ -160,7 +160,7 @@ def test_refuses_a_mask_that_is_no_prefix(mask):
 
 
 def golden_crf() -> LinearChainCRF:
-    """Return the CRF of the golden example (ita.md 8.1)."""
+    """Return the CRF of the golden example."""
     crf = LinearChainCRF(3).double()
     crf.start_transitions.data = torch.tensor([0.5, -0.2, -1.0], dtype=torch.float64)
     crf.end_transitions.data = torch.tensor([0.1, 0.0, -0.3], dtype=torch.float64)

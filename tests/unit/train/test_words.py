@@ -1,4 +1,4 @@
-"""Word normal forms, vocabularies, vector files and ids (models/acn.md, sec. 2.2 to 2.4)."""
+"""Word normal forms, vocabularies, vector files and ids."""
 
 from collections import Counter
 from pathlib import Path
@@ -80,7 +80,7 @@ def twitter2015(shared_data):
 def test_7_01_counts(twitter2015):
     """Samples, tokens, longest sample, samples over 35, longest token, tokens over 30.
 
-    Valid has one token more than sec. 2.1 says: the no-break space of Q26 is kept.
+    Valid has one token more than upstream counts: the no-break space is kept.
     """
     facts = {}
     for split, samples in twitter2015.items():
@@ -100,7 +100,7 @@ def test_7_01_counts(twitter2015):
 
 
 def test_7_02_gold_entities(twitter2015):
-    """Lenient, by type, and strict (field_notes.md, E1): this is UMT's copy, not upstream's."""
+    """Lenient, by type, and strict: this is UMT's copy, not upstream's."""
     facts = {}
     for split, samples in twitter2015.items():
         spans = [span for sample in samples for span in entity_spans(sample.tags)]
@@ -150,7 +150,7 @@ def test_7_01_vocabulary_of_train(twitter2015):
 
 
 def test_7_01_prefix_numbers(twitter2015):
-    """Q11: 578 tokens are numbers only by their start."""
+    """578 tokens are numbers only by their start."""
     tokens = [t for split in SPLITS for sample in twitter2015[split] for t in sample.tokens]
     differ = [
         t
@@ -161,7 +161,7 @@ def test_7_01_prefix_numbers(twitter2015):
 
 
 def test_7_03_image_ids_are_strings(shared_data):
-    """`17_06_12483` would parse as the number 170612483, `O_144` as none (Q15)."""
+    """`17_06_12483` would parse as the number 170612483, `O_144` as none."""
     folder = shared_data / "twitter2017"
     samples = [s for split in SPLITS for s in iter_samples(folder, split, TextSettings())]
     assert {"17_06_12483", "O_144"} < {sample.image_id for sample in samples}
