@@ -431,9 +431,9 @@ def told_by_the_image():
     return [tell(k, ["see", "Oakland", "dog"][: 2 + i % 2]) for i in range(10) for k in kinds]
 
 
-def train(model, data, steps, part=None):
+def train(model, data, steps, part=None, lr=3e-3):
     """Train on one batch, on one part of the loss when asked."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
     batch = model.collate(data)
     model.train()
     for _ in range(steps):
@@ -478,8 +478,8 @@ def test_8_2_27_alignment_brings_the_views_together(tiny_encoder, image_reader, 
     model.load_state_dict(image_reader)
     gaps = [gap(model, told_by_both)]
     for _ in range(3):
-        train(model, told_by_both, 20, part)
+        # Slowly, so that every measure is taken while the gap still falls.
+        train(model, told_by_both, 20, part, lr=3e-4)
         gaps.append(gap(model, told_by_both))
     assert gaps[0] > 0.3
-    # Once closed, the gap wanders near zero: each later one is far below the first.
-    assert gaps[0] > gaps[1] and max(gaps[2:]) < gaps[0] / 10, gaps
+    assert gaps[0] > gaps[1] > gaps[3] and gaps[3] < gaps[0] / 10, gaps
