@@ -32,7 +32,7 @@ from extract.options import options_from
 from extract.provenance import code_version, package_versions
 from extract.spec import FeatureSpec, digest, load_plugin
 from extract.store import FeatureStore, FeatureWriter, Header, StoredItem
-from extract.store.format import as_stored
+from extract.store.format import ALL_COLUMNS, as_stored
 from extract.weights import resolve_weights
 
 logger = logging.getLogger(__name__)
@@ -87,8 +87,12 @@ def make_extractor(spec: FeatureSpec) -> tuple[Extractor, Outputs]:
             f"{spec.name}: the spec is for {spec.extractor} VERSION {spec.version}, the code is at "
             f"{module.VERSION}. Write the spec again."
         )
-    options = options_from(module.Options, spec.options, f"{spec.name}.options")
-    return module.Extractor(options), module.Extractor.outputs(options)
+    extractor = module.Extractor(options_from(module.Options, spec.options, f"{spec.name}.options"))
+    entries = spec.weights
+    outputs = extractor.outputs_from(
+        lambda role: resolve_weights(entries[role], entries[role]["name"])
+    )
+    return extractor, outputs
 
 
 def resolve_device(device: str) -> str:
@@ -317,9 +321,8 @@ def _unchanged_items(path: Path | None, header: Header) -> dict[str, FeatureStor
 
 
 def _copy(item: StoredItem) -> ItemFeatures:
-    return ItemFeatures(
-        item.features, item.text, item.boxes, item.scores, item.labels, item.status, item.reason
-    )
+    columns = {name: getattr(item, name) for name in ALL_COLUMNS}
+    return ItemFeatures(**columns, status=item.status, reason=item.reason)
 
 
 def _provenance(spec: FeatureSpec, extractor: Extractor) -> dict[str, Any]:

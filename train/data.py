@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from torch.utils.data import Dataset
 
 from extract.errors import DataError, MissingFileError, StoreError
@@ -149,18 +148,7 @@ def _key(store: FeatureStore, sample: Sample) -> str:
 
 def blank_item(store: FeatureStore) -> StoredItem:
     """Return an item without rows that has the columns of the store."""
-    outputs = store.outputs
-    return StoredItem(
-        status=STATUS["no_images"],
-        reason="variant blank",
-        features=np.zeros((0, outputs.feature_dim), outputs.feature_dtype)
-        if outputs.feature_dim
-        else None,
-        text=() if outputs.text else None,
-        boxes=np.zeros((0, 4), np.float32) if outputs.boxes else None,
-        scores=np.zeros(0, np.float32) if outputs.scores else None,
-        labels=np.zeros(0, np.int32) if outputs.labels else None,
-    )
+    return store.empty_item(STATUS["no_images"], "variant blank")
 
 
 class ExampleDataset(Dataset):

@@ -51,11 +51,15 @@ def describe_item(store: "FeatureStore", image_id: str) -> dict[str, Any]:
         if values.size:
             stats = {"min": values.min(), "max": values.max(), "mean": values.mean()}
             shown["features"] |= {key: float(value) for key, value in stats.items()}
-    for name in ("text", "boxes", "scores", "labels"):
-        column = getattr(item, name)
-        if column is not None:
-            shown[name] = list(column) if name == "text" else column.tolist()
-    if "scores" in shown:
+    if item.text is not None:
+        shown["text"] = list(item.text)
+    if item.boxes is not None:
+        shown["boxes"] = item.boxes.tolist()
+    if item.scores is not None:
         # JSON has no NaN, which stands for no score.
-        shown["scores"] = [None if math.isnan(score) else score for score in shown["scores"]]
+        shown["scores"] = [None if math.isnan(score) else score for score in item.scores.tolist()]
+    if item.labels is not None:
+        shown["labels"] = [item.vocabulary["labels"][label] for label in item.labels]
+    if item.attributes is not None:
+        shown["attributes"] = [item.attributes_of(row) for row in range(item.n_rows)]
     return shown

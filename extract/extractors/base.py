@@ -5,7 +5,7 @@ Grounders (extract/grounding/) are extractors whose items carry noun phrases.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,9 @@ import numpy as np
 from PIL import Image
 
 from extract.manifest import STATUS
+
+ATTRIBUTES_PER_ROW = 16
+"""Places for attributes in a row; VinVL keeps as many."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Outputs:
     scores: bool = False
     labels: tuple[str, ...] = ()
     """Vocabulary of `/rows/labels`; empty means no labels column."""
+    attributes: tuple[str, ...] = ()
+    """Vocabulary of `/rows/attributes`; empty means neither attributes nor their scores."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,10 @@ class ItemFeatures:
     """shape: (R,), float32, may be NaN."""
     labels: np.ndarray | None = None
     """shape: (R,), int32, indices into Outputs.labels."""
+    attributes: np.ndarray | None = None
+    """shape: (R, 16), int32, indices into Outputs.attributes, best first, then -1 for none."""
+    attribute_scores: np.ndarray | None = None
+    """shape: (R, 16), float32, NaN where there is no attribute."""
     status: int = STATUS["ok"]
     reason: str = ""
 
@@ -124,6 +133,14 @@ class Extractor(ABC):
     def load(self, weights: Mapping[str, Path], device: str) -> None:  # noqa: B027
         """Load the checkpoint folder or file of each role; called once, before any batch."""
 
+    def outputs_from(self, weights: Callable[[str], Path]) -> Outputs:
+        """Return the columns where a vocabulary comes with the weights; light, no tensor is read.
+
+        Args:
+            weights: role -> checkpoint folder or file.
+        """
+        return self.outputs(self.options)
+
     @abstractmethod
     def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return one result an item, in order; a batch of one equals a batch of many."""
@@ -139,6 +156,10 @@ def nothing_found(reason: str, outputs: Outputs) -> ItemFeatures:
         boxes=np.zeros((0, 4), np.float32) if outputs.boxes else None,
         scores=np.zeros(0, np.float32) if outputs.scores else None,
         labels=np.zeros(0, np.int32) if outputs.labels else None,
+        attributes=np.zeros((0, ATTRIBUTES_PER_ROW), np.int32) if outputs.attributes else None,
+        attribute_scores=np.zeros((0, ATTRIBUTES_PER_ROW), np.float32)
+        if outputs.attributes
+        else None,
         status=STATUS["nothing_found"],
         reason=reason,
     )

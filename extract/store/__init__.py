@@ -13,7 +13,8 @@ One file holds one feature set of one dataset: N items (images or samples), M ro
   of one row before flattening) and, for a grid, `grid` (rows, columns); and/or `/rows/text` (M,)
   UTF-8. MAY: `/rows/boxes` (M, 4) float32 `xyxy`, pixels of the original upright image, x2/y2
   exclusive; `/rows/scores` (M,) float32, NaN = none; `/rows/labels` (M,) int32, indices into
-  `/vocab/labels`.
+  `/vocab/labels`; `/rows/attributes` (M, 16) int32, indices into `/vocab/attributes`, best first,
+  then -1 for none, with `/rows/attribute_scores` (M, 16) float32, NaN where there is none.
 - `/items/image_size` (N, 2) int32 (height, width); `/items/input_sha256` (N,) what the rows were
   computed from.
 - Every dataset under `/rows` and `/items` MUST carry dimension labels and a `unit` where it has

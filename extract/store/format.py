@@ -1,8 +1,8 @@
 """Names, columns and attributes of the feature file; see the package's docstring."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,18 @@ import h5py
 import numpy as np
 
 from extract.errors import MissingFileError, StoreError
-from extract.extractors.base import Outputs
+from extract.extractors.base import ATTRIBUTES_PER_ROW, Outputs
 from extract.manifest import STATUS
 
 FORMAT, FORMAT_VERSION = "mner-features", "1.0"
 TEXT = h5py.string_dtype("utf-8")
 # What h5py raises for a file whose bytes are wrong.
 DAMAGED = (OSError, KeyError, RuntimeError, ValueError)
-ALL_COLUMNS = ("features", "text", "boxes", "scores", "labels")
+ALL_COLUMNS = (
+    "features", "text", "boxes", "scores", "labels", "attributes", "attribute_scores",
+)  # fmt: skip
+# Vocabularies, by the column of indices into them.
+VOCABULARIES = ("labels", "attributes")
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,19 @@ class StoredItem:
     scores: np.ndarray | None = None
     """shape: (R,), float32"""
     labels: np.ndarray | None = None
-    """shape: (R,), int32"""
+    """shape: (R,), int32, indices into `vocabulary["labels"]`"""
+    attributes: np.ndarray | None = None
+    """shape: (R, 16), int32, indices into `vocabulary["attributes"]`, then -1 for none"""
+    attribute_scores: np.ndarray | None = None
+    """shape: (R, 16), float32, NaN where there is no attribute"""
+    vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    """Of the store: the names that labels and attributes stand for."""
+
+    def attributes_of(self, row: int) -> list[tuple[str, float]]:
+        """Return (attribute, score) of one row, best first."""
+        pairs = zip(self.attributes[row], self.attribute_scores[row], strict=True)
+        words = self.vocabulary["attributes"]
+        return [(words[index], float(score)) for index, score in pairs if index >= 0]
 
     @property
     def is_ok(self) -> bool:
@@ -87,6 +103,10 @@ def row_columns(outputs: Outputs) -> dict[str, tuple[tuple[int, ...], Any, tuple
         columns["scores"] = ((), "float32", ("row",), "1")
     if outputs.labels:
         columns["labels"] = ((), "int32", ("row",), "")
+    if outputs.attributes:
+        shape = (ATTRIBUTES_PER_ROW,)
+        columns["attributes"] = (shape, "int32", ("row", "attribute"), "")
+        columns["attribute_scores"] = (shape, "float32", ("row", "attribute"), "1")
     return columns
 
 
@@ -135,8 +155,10 @@ def write_frame(file: h5py.File, header: Header) -> None:
         shape = (n, 2) if name == "image_size" else (n,)
         dataset = file.create_dataset(f"items/{name}", data=data, dtype=dtype, shape=shape)
         describe(dataset, labels, unit, header.outputs)
-    if header.outputs.labels:
-        file.create_dataset("vocab/labels", data=list(header.outputs.labels), dtype=TEXT)
+    for name in VOCABULARIES:
+        words = getattr(header.outputs, name)
+        if words:
+            file.create_dataset(f"vocab/{name}", data=list(words), dtype=TEXT)
 
 
 def create_column(file: h5py.File, name: str, n_rows: int, outputs: Outputs) -> h5py.Dataset:
@@ -189,5 +211,11 @@ def read_outputs(file: h5py.File) -> Outputs:
         text="text" in rows,
         boxes="boxes" in rows,
         scores="scores" in rows,
-        labels=tuple(file["vocab/labels"].asstr()[:]) if "labels" in rows else (),
+        **read_vocabularies(file),
     )
+
+
+def read_vocabularies(file: h5py.File) -> dict[str, tuple[str, ...]]:
+    """Return column -> the names that its indices stand for."""
+    names = [name for name in VOCABULARIES if name in file["rows"]]
+    return {name: tuple(file[f"vocab/{name}"].asstr()[:]) for name in names}

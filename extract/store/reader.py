@@ -10,9 +10,15 @@ import h5py
 import numpy as np
 
 from extract.errors import StoreError
-from extract.extractors.base import Outputs
+from extract.extractors.base import Outputs, nothing_found
 from extract.manifest import STATUS
-from extract.store.format import StoredItem, open_checked, read_outputs
+from extract.store.format import (
+    ALL_COLUMNS,
+    StoredItem,
+    open_checked,
+    read_outputs,
+    read_vocabularies,
+)
 
 
 class FeatureStore:
@@ -50,13 +56,14 @@ class FeatureStore:
             self._index = {image_id: i for i, image_id in enumerate(self.ids)}
             self._offsets = file["offsets"][:]
             self._status = file["status"][:]
+            self._vocabulary = read_vocabularies(file)
             # Last, so that another thread never sees an open file without its index.
             self._file, self._pid = file, os.getpid()
         return self._file
 
     def __getattr__(self, name: str) -> Any:
-        # ids, _index, _offsets and _status exist once the file is open
-        if name in ("ids", "_index", "_offsets", "_status"):
+        # These exist once the file is open.
+        if name in ("ids", "_index", "_offsets", "_status", "_vocabulary"):
             self._handle()
             return self.__dict__[name]
         raise AttributeError(name)
@@ -108,7 +115,19 @@ class FeatureStore:
             columns["text"] = tuple(columns["text"])
         status = int(self._status[index])
         reason = "" if status == STATUS["ok"] else file["items/reason"].asstr()[index]
-        return StoredItem(status=status, reason=reason, **columns)
+        return StoredItem(status=status, reason=reason, vocabulary=self._vocabulary, **columns)
+
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """Return (height, width) of an item's image in pixels, (0, 0) where it has none."""
+        height, width = self._handle()["items/image_size"][self._index[image_id]]
+        return int(height), int(width)
+
+    def empty_item(self, status: int, reason: str) -> StoredItem:
+        """Return an item without rows that has the columns of this store."""
+        empty = nothing_found(reason, self.outputs)
+        columns = {name: getattr(empty, name) for name in ALL_COLUMNS}
+        columns["text"] = None if empty.text is None else ()
+        return StoredItem(status, reason, vocabulary=self._vocabulary, **columns)
 
     def input_sha256(self) -> dict[str, str]:
         """Return id -> checksum of what its rows were computed from."""

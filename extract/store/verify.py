@@ -10,7 +10,14 @@ import numpy as np
 
 from extract.errors import StoreError
 from extract.manifest import STATUS, STATUS_NAMES, ImageRow
-from extract.store.format import ALL_COLUMNS, DAMAGED, Header, open_checked, read_outputs
+from extract.store.format import (
+    ALL_COLUMNS,
+    DAMAGED,
+    VOCABULARIES,
+    Header,
+    open_checked,
+    read_outputs,
+)
 from extract.store.merge import checked_datasets, compare_ids, content_sha256, iter_blocks
 
 _REQUIRED = (
@@ -79,8 +86,9 @@ def _check_names(file: h5py.File) -> list[str]:
                 findings.append(f"/{group}/{name} has no dimension labels")
     unknown = set(file.get("rows", ())) - set(ALL_COLUMNS)
     findings += [f"/rows/{name} is no column of the format" for name in sorted(unknown)]
-    if "rows/labels" in file and "vocab/labels" not in file:
-        findings.append("/vocab/labels is not there")
+    for name in VOCABULARIES:
+        if f"rows/{name}" in file and f"vocab/{name}" not in file:
+            findings.append(f"/vocab/{name} is not there")
     if "provenance" in file:
         json.loads(file["provenance"].asstr()[()])
     return findings
@@ -140,10 +148,24 @@ def _check_rows(file: h5py.File) -> list[str]:
         labels = rows["labels"][:]
         if ((labels < 0) | (labels >= len(outputs.labels))).any():
             findings.append("/rows/labels holds an index outside /vocab/labels")
+    if "attributes" in rows:
+        findings += _check_attributes(rows, len(outputs.attributes))
     if "boxes" in rows:
         boxes = rows["boxes"][:]
         bad = np.flatnonzero((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]))
         findings += [f"/rows/boxes[{row}] has x2 < x1 or y2 < y1" for row in bad[:3]]
+    return findings
+
+
+def _check_attributes(rows: h5py.Group, n_words: int) -> list[str]:
+    ids, scores = rows["attributes"][:], rows["attribute_scores"][:]
+    findings = []
+    if ((ids < -1) | (ids >= n_words)).any():
+        findings.append("/rows/attributes holds an index outside /vocab/attributes")
+    if ((ids[:, :-1] == -1) & (ids[:, 1:] != -1)).any():
+        findings.append("/rows/attributes has an attribute after -1 (none)")
+    if (np.isfinite(scores) != (ids >= 0)).any():
+        findings.append("/rows/attribute_scores is not NaN exactly where there is no attribute")
     return findings
 
 

@@ -1,0 +1,22 @@
+"""What every foreign artefact offers: a file of another project <-> rows of a feature store.
+
+One artefact = one file of this folder with `HELP`, `VERSION`, a frozen dataclass `Options`, and
+`read(source, images, options) -> Imported` and `write(store, images, out, options)`, or one of the
+two. Nothing foreign is unpickled freely: torch files are opened with `weights_only=True`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from extract.extractors.base import ItemFeatures, Outputs
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The rows that a foreign file has for the images of a manifest."""
+
+    outputs: Outputs
+    items: Iterable[ItemFeatures]
+    """One an image, in manifest order; an image that the file lacks is not ok and says why."""
+    notes: dict[str, int] = field(default_factory=dict)
+    """What was seen beside the rows, e.g. keys of the file that are in no manifest."""
