@@ -28,6 +28,7 @@ from extract.extractors.base import (
 from extract.images import UnreadableImage, file_sha256, load_image
 from extract.logs import Progress
 from extract.manifest import STATUS, ImageRow
+from extract.memory import keep_freed_memory
 from extract.options import options_from
 from extract.provenance import code_version, package_versions
 from extract.spec import FeatureSpec, digest, load_plugin
@@ -197,8 +198,13 @@ class _Job:
         if row.status != "ok" and _reads_images(self.extractor):
             empty = nothing_found(row.reason or row.status, self.outputs)
             return replace(empty, status=STATUS[row.status])
-        image = _load_listed(row) if "image" in self.extractor.needs else None
-        return make_item(self.extractor, row.image_id, self.inputs, image)
+        if "image" not in self.extractor.needs:
+            return make_item(self.extractor, row.image_id, self.inputs)
+        image = _load_listed(row, self.extractor.draft_px)
+        item = make_item(self.extractor, row.image_id, self.inputs, image)
+        prepared = self.extractor.prepare(item)
+        # A square of the network's size is kept in place of the whole photo.
+        return item if prepared is None else replace(item, image=None, prepared=prepared)
 
     def _finish(self, prepared: Sequence[Item | ItemFeatures]) -> list[ItemFeatures]:
         todo = [item for item in prepared if isinstance(item, Item)]
@@ -235,12 +241,14 @@ class _Job:
         if threads:
             # Read by torch when it is imported; set below where it already was.
             os.environ["OMP_NUM_THREADS"] = str(threads)
+        if self.device == "cpu":
+            keep_freed_memory()
         self.extractor.load(paths, self.device)
         if threads and "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(threads)
 
 
-def _load_listed(row: ImageRow) -> Image.Image:
+def _load_listed(row: ImageRow, draft_px: int | None) -> Image.Image:
     """Decode an image that the manifest says is readable.
 
     Raises:
@@ -249,7 +257,7 @@ def _load_listed(row: ImageRow) -> Image.Image:
     path = Path(row.path)
     try:
         if file_sha256(path) == row.sha256:
-            return load_image(path)
+            return load_image(path, draft_px=draft_px)
         change = "other bytes"
     except (OSError, UnreadableImage) as error:
         change = str(error)

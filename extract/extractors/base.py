@@ -76,6 +76,8 @@ class Item:
     """Captions of the corpus's caption list."""
     annotations: tuple[Box, ...] = ()
     """Annotated boxes of the corpus, in file order, with the entity's name."""
+    prepared: Any = None
+    """What `Extractor.prepare` made of the item."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,23 @@ class Extractor(ABC):
             weights: role -> checkpoint folder or file.
         """
         return self.outputs(self.options)
+
+    @property
+    def draft_px(self) -> int | None:
+        """Sides in px that suffice: a JPEG may be decoded that small; None wants every pixel."""
+        return None
+
+    def prepare(self, item: Item) -> Any:
+        """Do an item's own part of the work, without weights; called in a decoding thread.
+
+        Returns:
+            What `extract` finds in `item.prepared`, in place of the image; None keeps the image.
+        """
+        return None
+
+    def prepared(self, item: Item) -> Any:
+        """Return what `prepare` made of an item, making it now where the caller did not."""
+        return self.prepare(item) if item.prepared is None else item.prepared
 
     @abstractmethod
     def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:

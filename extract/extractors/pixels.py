@@ -75,9 +75,10 @@ class Extractor(base.Extractor):
 
     def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
         """Return one row an image, or one row a box in the order of the boxes."""
-        return [self._extract_one(item) for item in batch]
+        return [self.prepared(item) for item in batch]
 
-    def _extract_one(self, item: base.Item) -> base.ItemFeatures:
+    def prepare(self, item: base.Item) -> base.ItemFeatures:
+        """Do all the work where the image was decoded."""
         if self.options.of == "image":
             return base.ItemFeatures(features=self._row(item.image)[None])
         boxes = [] if item.boxes is None else item.boxes[: self.options.max_crops]

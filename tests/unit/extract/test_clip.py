@@ -62,7 +62,7 @@ def test_grid_equals_the_models_patch_states(
     model: CLIPModel, checkpoint: Path, items: list[Item]
 ) -> None:
     extractor = load(checkpoint, GRID)
-    pixels = torch.from_numpy(extractor.preprocess([item.image for item in items]))
+    pixels = extractor.network_input([extractor.prepare(item) for item in items])
     with torch.inference_mode():
         expected = model.vision_model(pixel_values=pixels).last_hidden_state[:, 1:].numpy()
     result = np.stack([rows.features for rows in extractor.extract(items)])
@@ -74,7 +74,7 @@ def test_global_equals_the_models_image_embedding(
     model: CLIPModel, checkpoint: Path, items: list[Item]
 ) -> None:
     extractor = load(checkpoint, GLOBAL)
-    pixels = torch.from_numpy(extractor.preprocess([item.image for item in items]))
+    pixels = extractor.network_input([extractor.prepare(item) for item in items])
     with torch.inference_mode():
         expected = model.get_image_features(pixel_values=pixels).pooler_output.numpy()
     result = np.stack([rows.features for rows in extractor.extract(items)])
@@ -88,7 +88,8 @@ def test_preprocessing_equals_the_pillow_image_processor(
     processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
     images = [item.image for item in items]
     expected = np.stack(processor(images=images)["pixel_values"])
-    result = load(checkpoint, GRID).preprocess(images)
+    extractor = load(checkpoint, GRID)
+    result = extractor.network_input([extractor.prepare(item) for item in items]).numpy()
     assert result.shape == (3, 3, 32, 32) and result.dtype == np.float32
     assert np.abs(result - expected).max() < 1e-5
 

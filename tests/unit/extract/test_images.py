@@ -16,7 +16,6 @@ from extract.images import (
     center_crop,
     clip_box,
     load_image,
-    normalize,
     probe_image,
     resize_exact,
     resize_shorter_side,
@@ -245,10 +244,14 @@ def test_clip_box_keeps_touched_pixels_and_at_least_one() -> None:
         clip_box((0, 0, float("nan"), 1), 10, 10)
 
 
-def test_normalize_is_the_stated_formula() -> None:
-    image = gradient()
-    result = normalize([image, image], (0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
-    assert result.shape == (2, 3, 8, 12) and result.dtype == np.float32
-    pixel = image.getpixel((3, 2))
-    expected = [(pixel[0] / 255 - 0.5) / 0.2, (pixel[1] / 255 - 0.4) / 0.25]
-    assert result[1, :2, 2, 3] == pytest.approx(expected, abs=1e-6)
+def test_a_draft_is_smaller_upright_and_no_less_than_asked(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Image.effect_mandelbrot((1200, 640), (-2, -1, 1, 1), 60).convert("RGB")
+    photo.save(tmp_path / "photo.jpg", quality=95, exif=exif)
+    draft = load_image(tmp_path / "photo.jpg", draft_px=150)
+    whole = load_image(tmp_path / "photo.jpg")
+    assert (whole.size, draft.size) == ((640, 1200), (160, 300))
+    near = np.asarray(whole.resize((160, 300), Image.Resampling.BOX), float)
+    assert np.abs(near - np.asarray(draft, float)).mean() < 4
+    assert load_image(tmp_path / "photo.jpg", draft_px=700).size == (640, 1200)

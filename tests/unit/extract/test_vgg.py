@@ -89,9 +89,10 @@ def test_upstream_pixels_wrap_as_the_published_ones() -> None:
 
 def test_the_upstream_preset_feeds_wrapped_unscaled_pixels(checkpoint: Path) -> None:
     image = Image.new("RGB", (30, 20), (0, 50, 103))
-    pixels = load(checkpoint, preset="upstream").preprocess([image])
-    assert pixels.shape == (1, 3, 224, 224) and pixels.dtype == np.float32
-    assert [np.unique(channel).tolist() for channel in pixels[0]] == [[153], [190], [236]]
+    extractor = load(checkpoint, preset="upstream")
+    pixels = extractor.network_input([extractor.prepare(Item("a", image))])
+    assert pixels.shape == (1, 3, 224, 224) and pixels.dtype == torch.float32
+    assert [channel.unique().tolist() for channel in pixels[0]] == [[153], [190], [236]]
 
 
 def test_bfloat16_stays_near_float32(checkpoint: Path) -> None:
@@ -195,6 +196,6 @@ def test_a_full_vgg16_checkpoint_gives_49_rows_of_512(tmp_path: Path) -> None:
     item = Item("a", noise(224, 224))
     result = extractor.extract([item])[0].features
     with torch.inference_mode():
-        expected = network.features(torch.from_numpy(extractor.preprocess([item.image])))
+        expected = network.features(extractor.network_input([extractor.prepare(item)]))
     assert result.shape == (49, 512) and (result >= 0).all()
     assert np.abs(result - expected[0].flatten(1).T.numpy()).max() < 1e-4
