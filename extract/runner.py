@@ -174,6 +174,8 @@ class _Job:
         """Rows taken from the earlier file."""
         self.device = ""
         """Where the weights are; empty before they are loaded."""
+        self.loading_s = 0.0
+        """Seconds to import the libraries and load the weights."""
         self._batch_size = runtime.batch_size
         self._old = _unchanged_items(reuse, header)
 
@@ -231,6 +233,7 @@ class _Job:
         """Load weights at the first batch that computes something."""
         if self.device:
             return
+        started = time.monotonic()
         self.device = resolve_device(self.runtime.device) if self.extractor.roles else "cpu"
         entries = self.spec.weights
         for role, entry in entries.items():
@@ -244,6 +247,7 @@ class _Job:
         if self.device == "cpu":
             keep_freed_memory()
         self.extractor.load(paths, self.device)
+        self.loading_s = time.monotonic() - started
         if threads and "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(threads)
 
@@ -353,7 +357,8 @@ def _log_summary(
         "status": counts,
         "computed": done - job.copied,
         "copied": job.copied,
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds, 2),
+        "loading_s": round(job.loading_s, 2),
         "items_per_s": round(done / seconds, 1) if seconds else None,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }

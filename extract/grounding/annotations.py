@@ -36,6 +36,11 @@ class Extractor(BaseExtractor):
 
     needs = frozenset({"phrases", "annotations"})
 
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        if options.mode == "all":
+            self.needs = frozenset({"annotations"})
+
     @classmethod
     def outputs(cls, options: Options) -> Outputs:
         """Return phrase, box and score; scores are NaN."""

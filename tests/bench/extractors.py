@@ -1,0 +1,191 @@
+"""Each extractor's rate against the loop that people write, and against what the machine can do.
+
+    python tests/bench/extractors.py [NAME ...]
+
+Networks have published sizes and random weights. Columns:
+
+- one by one: images/s of decode, resize and one float32 forward an image (for `vgg16` a plain
+  torchvision loop), imports and weights not counted;
+- ours: images/s of `python -m extract features`, files to store, imports and weights not counted;
+- whole: the same two as whole processes, imports and all, as a ratio;
+- forward: GFLOP/s of the network on decoded batches, and its share of the best bfloat16 matrix
+  product of this machine.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import loops
+import photos
+from rich.console import Console
+from rich.table import Table
+
+from extract.atomic import write_json, write_text
+from extract.manifest import ImageRow, Sample, read_images, write_images, write_samples
+from extract.random_weights import write_random_weights
+from extract.spec import complete_spec
+
+HERE = Path(__file__).parent
+REPEATS = 2
+CLIP_B32 = {
+    "kind": "clip",
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 224,
+    "patch_size": 32,
+    "projection_dim": 512,
+}
+BLIP_BASE = {"kind": "blip", "vision": {"image_size": 384}, "text": {}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One extractor at a published size."""
+
+    extractor: str
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Role -> config of random weights."""
+    options: dict[str, Any] = field(default_factory=dict)
+    plain: dict[str, Any] = field(default_factory=dict)
+    """Options of the loop where they differ: float32 instead of bfloat16."""
+    images: int = 60
+    batch_size: int = 16
+    phrases: bool = False
+    """Whether it grounds phrases."""
+
+
+BF16, F32 = {"compute": "bfloat16"}, {"compute": "float32"}
+CASES = {
+    "vgg16": Case("vgg", {"vision": {"kind": "vgg", "layers": "vgg16"}}, BF16, F32),
+    "clip_vit_b32": Case("clip", {"vision": CLIP_B32}, BF16, F32),
+    "pixels_224": Case("pixels"),
+    "ocr": Case("ocr", images=20),
+    "caption_blip_base": Case("caption", {"captioner": BLIP_BASE}, images=4, batch_size=4),
+}
+
+
+def write_spec(name: str, case: Case, options: dict[str, Any], folder: Path) -> Path:
+    """Write weights, where they are not there yet, and the spec of a case."""
+    weights = {}
+    for role, config in case.weights.items():
+        path = folder / "weights" / name / role
+        if not path.exists():
+            write_random_weights(config, 1, path)
+        weights[role] = {"name": role, "path": str(path)}
+    spec = complete_spec(
+        {"name": name, "extractor": case.extractor, "options": options, "weights": weights}
+    )
+    path = folder / f"{name}.{spec.fingerprint[:8]}.json"
+    write_json(path, {**vars(spec), "fingerprint": spec.fingerprint})
+    return path
+
+
+def run(*command: Any) -> tuple[dict[str, Any], float]:
+    """Run a command; return its last JSON object and the seconds of the whole process."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "HF_HUB_OFFLINE": "1"}
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    # The last line with an object: of the log on stderr, or all of stdout.
+    lines = [line for line in (done.stderr + done.stdout).splitlines() if "{" in line]
+    return json.loads(lines[-1][lines[-1].index("{") :]), seconds
+
+
+def best(*command: Any, key: str) -> tuple[float, float]:
+    """Return the least `key` and the least seconds of the whole process of some runs."""
+    results = [run(*command) for _ in range(REPEATS)]
+    return min(result[key] for result, _ in results), min(whole for _, whole in results)
+
+
+def ours(case: Case, spec: Path, images: Path, folder: Path) -> tuple[float, float]:
+    """Return seconds without imports and loading, and of the whole process, of the real command."""
+    results = []
+    for _ in range(REPEATS):
+        out = folder / "out.h5"
+        out.unlink(missing_ok=True)
+        flags = ["--threads", os.cpu_count(), "--workers", os.cpu_count()]
+        inputs = ["--phrases", folder / "phrases.jsonl", "--samples", folder / "all.jsonl"]
+        result, whole = run(
+            "-m", "extract", "features", "--spec", spec, "--images", images, "--device", "cpu",
+            "--batch-size", case.batch_size, *flags, *(inputs if case.phrases else []),
+            "--out", out,
+        )  # fmt: skip
+        results.append((result["seconds"] - result["loading_s"], whole))
+    return min(seconds for seconds, _ in results), min(whole for _, whole in results)
+
+
+def measure(name: str, case: Case, folder: Path, peak: float) -> list[str]:
+    """Return one row of the table."""
+    rows = read_images(folder / "images.tsv")[: case.images]
+    images = folder / f"images.{len(rows)}.tsv"
+    write_images(images, rows)
+    spec = write_spec(name, case, case.options, folder)
+    loop = HERE / "loops.py"
+    if name == "vgg16":
+        plain = ["plain_vgg", images, len(rows), folder / "weights" / name / "vision"]
+    else:
+        plain = ["one_by_one", images, len(rows), write_spec(name, case, case.plain, folder)]
+    plain_s, plain_whole = best(loop, *plain, key="seconds")
+    ours_s, ours_whole = ours(case, spec, images, folder)
+    cells = [
+        name,
+        str(len(rows)),
+        f"{len(rows) / plain_s:.2f}",
+        f"{len(rows) / ours_s:.2f}",
+        f"{plain_s / ours_s:.2f}",
+        f"{plain_whole:.1f} / {ours_whole:.1f} = {plain_whole / ours_whole:.2f}",
+    ]
+    if not case.weights:
+        return [*cells, "", ""]
+    forward, _ = run(loop, "forward", images, len(rows), spec, case.batch_size)
+    rate = forward["gflop_per_image"] * len(rows) / forward["seconds"]
+    return [*cells, f"{rate:.0f}", f"{rate / peak:.0%}"]
+
+
+def main() -> None:
+    """Measure the cases that the arguments name, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(CASES)}")
+    names = parser.parse_args().names or list(CASES)
+    peak = run(HERE / "loops.py", "matmul_peak")[0]["gflops"]
+    table = Table(title=f"{os.cpu_count()} cores, best bfloat16 matrix product {peak:.0f} GFLOP/s")
+    for column in (
+        "extractor", "images", "one by one /s", "ours /s", "ratio", "whole process s",
+        "forward GFLOP/s", "of peak",
+    ):  # fmt: skip
+        table.add_column(column, justify="left" if column == "extractor" else "right")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = photos.lay_out_photos(folder)
+        write_phrases(rows, folder)
+        for name in names:
+            table.add_row(*measure(name, CASES[name], folder, peak))
+    Console(width=140).print(table)
+
+
+def write_phrases(rows: Sequence[ImageRow], folder: Path) -> None:
+    """Write the same phrases for each photo, as the command reads them."""
+    samples = [Sample(row.image_id, row.image_id, list(loops.PHRASES)) for row in rows]
+    write_samples(folder / "all.jsonl", samples)
+    phrases = [{"text": text, "start": i, "end": i + 1} for i, text in enumerate(loops.PHRASES)]
+    lines = [json.dumps({"id": row.image_id, "phrases": phrases}) + "\n" for row in rows]
+    write_text(folder / "phrases.jsonl", "".join(lines))
+
+
+if __name__ == "__main__":
+    main()
