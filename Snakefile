@@ -14,10 +14,13 @@ configfile: workflow.source_path("workflow/config/default.yaml")
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/interop_inputs.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/grounding.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/features.smk"
+include: "workflow/rules/inspection.smk"
+include: "workflow/rules/interop.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/report.smk"
 
@@ -39,6 +42,8 @@ rule all:
         rules.verify.input,
         rules.crops.input,
         rules.dictionaries.input,
+        rules.degradation.input,
+        rules.exports.input,
         rules.report.input,
         kept_shards,
 

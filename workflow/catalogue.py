@@ -3,18 +3,20 @@
 Nothing heavy is imported: every `snakemake` call evaluates this, a dry run too.
 """
 
+import dataclasses
+import os
 import re
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from extract.errors import ConfigError, near_match
-from extract.registry import available
-from extract.spec import canonical, define, definition_fingerprint, load_plugin
+from extract.options import options_from
+from extract.registry import available, load_module
+from extract.spec import canonical, define, definition_fingerprint, digest, load_plugin
 
 READS = ("phrases", "boxes")
-ENTRY_KINDS = ("datasets", "weights", "phrases", "feature_sets", "models")
 
 
 def check_keys(config: Mapping[str, Any], schema: Mapping[str, Any], where: str = "config") -> None:
@@ -72,7 +74,7 @@ class Catalogue:
         self.config = config
         self.run = config["run"]
         self._definitions: dict[str, dict[str, Any]] = {}
-        for kind in ("datasets", "feature_sets", "models"):
+        for kind in ("datasets", "feature_sets", "exports", "models"):
             for name in self.run[kind]:
                 self.entry(kind, name, f"run.{kind}")
         for name, entry in config["datasets"].items():
@@ -81,7 +83,7 @@ class Catalogue:
         self._check_runs_differ()
         self._check_images()
         for name in (*self.feature_sets, *self.phrase_sets):
-            self.definition(name)
+            self.fingerprint(name)
 
     def entry(self, kind: str, name: str, where: str) -> dict[str, Any]:
         """Return one catalogue entry.
@@ -90,6 +92,9 @@ class Catalogue:
             ConfigError: there is none; the message gives the near match.
         """
         entries = self.config[kind]
+        if kind == "feature_sets":
+            # An imported store stands wherever a computed one does.
+            entries = {**self.config["imports"], **entries}
         if name not in entries:
             raise ConfigError(
                 f"{where}: no '{name}' in `{kind}:`.{near_match(name, entries)} "
@@ -102,11 +107,7 @@ class Catalogue:
         if name not in self._definitions:
             kind = "phrases" if name in self.config["phrases"] else "feature_sets"
             entry = self.entry(kind, name, kind)
-            reads = {
-                role: definition_fingerprint(self.definition(entry[role]))
-                for role in READS
-                if entry.get(role)
-            }
+            reads = {role: self.fingerprint(entry[role]) for role in READS if entry.get(role)}
             try:
                 self._definitions[name] = define(name, entry, self.config["weights"], reads)
             except ConfigError as error:
@@ -116,7 +117,25 @@ class Catalogue:
 
     def fingerprint(self, name: str) -> str:
         """Return the fingerprint of a definition: what Snakemake compares to rerun jobs."""
+        if name in self.config["imports"]:
+            return digest(self.import_definition(name))
         return definition_fingerprint(self.definition(name))
+
+    def import_definition(self, name: str) -> dict[str, Any]:
+        """Return kind, its VERSION and every option of an import.
+
+        Raises:
+            ConfigError: an unknown kind or option.
+        """
+        entry = self.config["imports"][name]
+        check_plugin("extract.interop", entry["kind"], f"imports.{name}.kind")
+        module = load_module("extract.interop", entry["kind"])
+        options = options_from(module.Options, entry["options"], f"imports.{name}.options")
+        return {
+            "kind": entry["kind"],
+            "version": module.VERSION,
+            "options": dataclasses.asdict(options),
+        }
 
     def definition_json(self, name: str) -> str:
         """Return a definition as canonical JSON."""
@@ -140,6 +159,8 @@ class Catalogue:
         names = list(self.run["feature_sets"])
         for model in self.run["models"]:
             names += self.model_features(model).values()
+        for export in self.run["exports"]:
+            names += self.export_sets(export)
         closure: dict[str, None] = {}
         while names:
             name = names.pop(0)
@@ -151,8 +172,7 @@ class Catalogue:
     @cached_property
     def phrase_sets(self) -> tuple[str, ...]:
         """Phrase sets that the selected grounders read."""
-        sets = self.config["feature_sets"]
-        read = [sets[name].get("phrases") for name in self.feature_sets]
+        read = [self.entry("feature_sets", n, "run").get("phrases") for n in self.feature_sets]
         return tuple(dict.fromkeys(name for name in read if name))
 
     def model_features(self, model: str) -> dict[str, str]:
@@ -161,6 +181,22 @@ class Catalogue:
         for role, name in features.items():
             self.entry("feature_sets", name, f"models.{model}.features.{role}")
         return dict(features)
+
+    def export_sets(self, export: str) -> list[str]:
+        """Return the grounding stores and feature sets that an export writes."""
+        entry = self.entry("exports", export, "run.exports")
+        check_plugin("extract.interop.layouts", entry["layout"], f"exports.{export}.layout")
+        crops = [entry[role] for role in ("crops", "detector_crops") if entry[role]]
+        for name in crops:
+            if name not in self.grounders:
+                raise ConfigError(
+                    f"exports.{export}: crops need a grounding store, '{name}' is none. Known: "
+                    f"{', '.join(self.grounders)}."
+                )
+        names = [*crops, *entry["stores"].values()]
+        for name in names:
+            self.entry("feature_sets", name, f"exports.{export}")
+        return names
 
     def weights_input(self, names: Iterable[str]) -> list[str]:
         """Return the files and folders that rules of ours make for these weights entries."""
@@ -195,6 +231,8 @@ class Catalogue:
             if self.config["datasets"][dataset].get("images"):
                 continue
             for name in self.feature_sets:
+                if name in self.config["imports"]:
+                    continue
                 extractor = self.config["feature_sets"][name]["extractor"]
                 _, module = load_plugin(extractor)
                 if module.Extractor.needs != {"captions"}:
@@ -226,6 +264,14 @@ def source_version(module: Path) -> int:
     """
     stated = re.search(r"^ *VERSION\b[^=\n]*= (\d+)$", module.read_text("utf-8"), re.MULTILINE)
     return int(stated[1]) if stated else 1
+
+
+@cache
+def folder_state(path: str) -> str:
+    """Return a checksum of the names, sizes and times of the files of a folder."""
+    with os.scandir(path) as entries:
+        files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    return digest(sorted([name, stat.st_size, stat.st_mtime_ns] for name, stat in files))
 
 
 def existing(path: str, remedy: str) -> str:

@@ -17,7 +17,7 @@ from extract.errors import MnerError
 from extract.registry import load_module
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights
-from workflow.catalogue import Catalogue, check_config, existing, source_version
+from workflow.catalogue import Catalogue, check_config, existing, folder_state, source_version
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 LAST_WORDS = {}
@@ -74,7 +74,8 @@ wildcard_constraints:
     dataset="|".join(config["datasets"]),
     phrases="|".join(config["phrases"]),
     grounder="|".join(CATALOGUE.grounders) or "none",
-    features="|".join(config["feature_sets"]),
+    features="|".join([*config["feature_sets"], *config["imports"]]),
+    export="|".join(config["exports"]) or "none",
     run="|".join(config["models"]),
     split="|".join(SPLITS),
     seed=r"\d+",
@@ -118,3 +119,14 @@ def show_errors():
 def gpu_resources(wildcards):
     """One GPU a job where the config says cuda; Snakemake's --resources gpu=N limits them."""
     return 1 if config["device"] == "cuda" else 0
+
+
+def extraction_gpu(wildcards):
+    """As gpu_resources, for the extractors that compute with weights."""
+    extractor = config["feature_sets"][wildcards.features]["extractor"]
+    return gpu_resources(wildcards) if load_plugin(extractor)[1].Extractor.roles else 0
+
+
+def extraction_threads(wildcards):
+    """One core a shard; a shard on the GPU takes all, to keep it fed with decoded images."""
+    return workflow.cores if extraction_gpu(wildcards) else 1

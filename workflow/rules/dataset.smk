@@ -69,6 +69,7 @@ rule prepare_dataset:
         check=lambda wildcards: (
             "--check-counts" if dataset_entry(wildcards)["check_counts"] else ""
         ),
+        state=images_state,
         out="results/{dataset}",
     shell:
         "python -m extract dataset "

@@ -4,6 +4,8 @@ Reads:  results/specs/{features}.json, results/{dataset}/images.tsv, phrases, ca
 Writes: results/{dataset}/features/{features}.h5, results/{dataset}/qc/{features}.json
 """
 
+COMPUTED = "|".join(config["feature_sets"])
+
 
 rule features:
     """Target: every selected feature set, merged."""
@@ -57,11 +59,13 @@ rule extract_features:
         "logs/{dataset}/extract_features.{features}.{scatteritem}.log",
     benchmark:
         "benchmarks/{dataset}/extract_features.{features}.{scatteritem}.tsv"
+    wildcard_constraints:
+        features=COMPUTED,
     conda:
         "../../envs/vision.yaml"
-    threads: 1
+    threads: extraction_threads
     resources:
-        gpu=gpu_resources,
+        gpu=extraction_gpu,
         device=config["device"],
         batch_size=lambda wildcards: runtime("feature_sets", wildcards.features, "batch_size"),
         mem=lambda wildcards: runtime("feature_sets", wildcards.features, "mem"),
@@ -79,6 +83,7 @@ rule extract_features:
         "--device {resources.device} "
         "--batch-size {resources.batch_size} "
         "--threads {threads} "
+        "--workers {threads} "
         "--out {output:q} "
         "> {log:q} 2>&1"
 
@@ -92,6 +97,8 @@ rule merge_features:
         ensure("results/{dataset}/features/{features}.h5", non_empty=True),
     log:
         "logs/{dataset}/merge_features.{features}.log",
+    wildcard_constraints:
+        features=COMPUTED,
     conda:
         "../../envs/vision.yaml"
     shell:

@@ -6,7 +6,8 @@ CORPUS_REMEDY = "data/README.md says how to obtain each corpus and where its fil
 def of_kind(*extractors):
     """Selected feature sets made by one of these extractors."""
     sets = config["feature_sets"]
-    return [name for name in CATALOGUE.feature_sets if sets[name]["extractor"] in extractors]
+    computed = [name for name in CATALOGUE.feature_sets if name in sets]
+    return [name for name in computed if sets[name]["extractor"] in extractors]
 
 
 def weights_files(entries):
@@ -37,6 +38,14 @@ def corpus_inputs(wildcards):
         return [*rules.generate_sample.output]
     places = [entry[key] for key in ("images", "evidence") if entry[key]]
     return [*split_files(entry), *(checked(place, CORPUS_REMEDY) for place in places)]
+
+
+def images_state(wildcards):
+    """Names, sizes and times of the image files: a replaced image leaves its folder's time alone."""
+    entry = dataset_entry(wildcards)
+    if not entry["images"] or entry["root"] == "data/sample":
+        return ""
+    return folder_state(entry["images"])
 
 
 def split_files(entry):

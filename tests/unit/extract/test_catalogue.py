@@ -19,7 +19,13 @@ def feature_set(extractor: str, **changes) -> dict:
 
 
 CONFIG = {
-    "run": {"datasets": ["x"], "feature_sets": ["crops"], "models": ["acn"], "seeds": [1]},
+    "run": {
+        "datasets": ["x"],
+        "feature_sets": ["crops"],
+        "models": ["acn"],
+        "exports": [],
+        "seeds": [1],
+    },
     "datasets": {"x": DATASET, "texts": {**DATASET, "images": None}},
     "weights": {
         "tower": {"random": {"config": {"kind": "vgg"}, "seed": 1}},
@@ -33,6 +39,17 @@ CONFIG = {
         "whole": feature_set("pixels", options={"size": 8}),
         "grid": feature_set("vgg", weights={"vision": "tower"}),
         "listed": feature_set("caption_list"),
+    },
+    "imports": {
+        "foreign": {"kind": "caption_list", "options": {}, "sources": {"x": ["captions.txt"]}},
+    },
+    "exports": {
+        "theirs": {
+            "layout": "hvpnet",
+            "crops": "boxes",
+            "detector_crops": None,
+            "stores": {"captions": "listed"},
+        },
     },
     "models": {
         "acn": {**MODEL, "system": "acn", "features": {"grid": "grid"}},
@@ -182,3 +199,52 @@ def test_version_in_the_source_is_that_of_the_class(repo_root, system):
 
     model = load_module("train.models", system).Model
     assert source_version(repo_root / f"train/models/{system}.py") == model.VERSION
+
+
+def test_an_export_selects_what_it_writes():
+    catalogue = Catalogue(config(run={"feature_sets": [], "models": [], "exports": ["theirs"]}))
+    assert catalogue.feature_sets == ("boxes", "listed")
+    assert catalogue.phrase_sets == ("nouns",)
+
+
+def test_an_export_of_crops_needs_a_grounder():
+    changed = config(run={"exports": ["theirs"]})
+    changed["exports"]["theirs"]["crops"] = "whole"
+    with pytest.raises(ConfigError, match="exports.theirs: crops need a grounding store, 'whole'"):
+        Catalogue(changed)
+
+
+def test_an_imported_store_stands_wherever_a_computed_one_does():
+    changed = config(run={"feature_sets": ["foreign"], "models": ["ita"]})
+    changed["models"]["ita"]["features"] = {"captions": "foreign"}
+    assert Catalogue(changed).feature_sets == ("foreign",)
+
+
+def test_an_import_of_an_unknown_kind_gives_the_nearest():
+    changed = config(run={"feature_sets": ["foreign"]})
+    changed["imports"]["foreign"]["kind"] = "caption_lists"
+    with pytest.raises(ConfigError, match="imports.foreign.kind.*Did you mean 'caption_list'"):
+        Catalogue(changed)
+
+
+def test_crops_of_imported_boxes_follow_the_import(monkeypatch):
+    changed = config()
+    changed["feature_sets"]["crops"]["boxes"] = "foreign"
+    before = Catalogue(changed).fingerprint("crops")
+    from extract.interop import caption_list
+
+    monkeypatch.setattr(caption_list, "VERSION", caption_list.VERSION + 1)
+    assert Catalogue(changed).fingerprint("crops") != before
+
+
+def test_the_state_of_a_folder_changes_with_any_file_in_it(tmp_path):
+    import os
+
+    from workflow.catalogue import folder_state
+
+    (tmp_path / "a.jpg").write_bytes(b"one")
+    before = folder_state.__wrapped__(str(tmp_path))
+    assert folder_state.__wrapped__(str(tmp_path)) == before
+    (tmp_path / "a.jpg").write_bytes(b"two")
+    os.utime(tmp_path / "a.jpg", ns=(1, 1))
+    assert folder_state.__wrapped__(str(tmp_path)) != before

@@ -16,7 +16,9 @@ from extract.errors import ConfigError
 from extract.runner import Runtime
 from workflow.catalogue import Catalogue, check_config
 
-CATALOGUES = ("datasets", "weights", "phrases", "feature_sets", "models")
+CATALOGUES = (
+    "datasets", "weights", "phrases", "feature_sets", "imports", "exports", "models",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,7 @@ def test_every_key_is_described_and_has_a_default_or_is_needed(schema):
         *("run", *CATALOGUES),
         *("datasets.*.reader", "datasets.*.root", "models.*.system"),
         *("phrases.*.extractor", "feature_sets.*.extractor"),
+        *("imports.*.kind", "imports.*.sources", "exports.*.layout"),
         *(f"weights.*.trained.{key}" for key in ("seed", "images")),
         *(f"weights.*.random.{key}" for key in ("config", "seed")),
     }
@@ -92,6 +95,8 @@ def test_default_states_the_defaults_of_the_schema(default, schema):
         "device",
         "shards",
         "crops.min_size_px",
+        "sheets.images",
+        "sheets.seed",
         "sample.seed",
         "sample.tweets",
     }

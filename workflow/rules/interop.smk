@@ -1,0 +1,83 @@
+"""Foreign files as feature stores, and a corpus as the folder that another project reads.
+
+Reads:  the files of `imports:`; results/{dataset}/samples/, images.tsv, crops/, features/
+Writes: results/{dataset}/features/{features}.h5; results/{dataset}/exports/{export}/
+"""
+
+IMPORTED = "|".join(config["imports"]) or "none"
+
+
+rule exports:
+    """Target: the folders of the projects that `run.exports` names."""
+    input:
+        expand(
+            "results/{dataset}/exports/{export}/EXPORT.json",
+            dataset=RUN["datasets"],
+            export=RUN["exports"],
+        ),
+
+
+rule import_features:
+    """Turn a foreign file into a feature store: `python -m extract import`."""
+    input:
+        sources=import_sources,
+        images="results/{dataset}/images.tsv",
+        samples=expand("results/{{dataset}}/samples/{split}.jsonl", split=SPLITS),
+    output:
+        ensure("results/{dataset}/features/{features}.h5", non_empty=True),
+    log:
+        "logs/{dataset}/import_features.{features}.log",
+    benchmark:
+        "benchmarks/{dataset}/import_features.{features}.tsv"
+    wildcard_constraints:
+        features=IMPORTED,
+    conda:
+        "../../envs/vision.yaml"
+    params:
+        kind=lambda wildcards: config["imports"][wildcards.features]["kind"],
+        options=lambda wildcards: json.dumps(
+            CATALOGUE.import_definition(wildcards.features)["options"]
+        ),
+        fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.features),
+    shell:
+        "python -m extract import {params.kind:q} "
+        "--source {input.sources:q} "
+        "--images {input.images:q} "
+        "--samples {input.samples:q} "
+        "--options {params.options:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
+rule write_export:
+    """Write one project's folder: `python -m extract export`."""
+    input:
+        unpack(export_inputs),
+        samples=expand("results/{{dataset}}/samples/{split}.jsonl", split=SPLITS),
+        images="results/{dataset}/images.tsv",
+    output:
+        "results/{dataset}/exports/{export}/EXPORT.json",
+    log:
+        "logs/{dataset}/write_export.{export}.log",
+    benchmark:
+        "benchmarks/{dataset}/write_export.{export}.tsv"
+    conda:
+        "../../envs/vision.yaml"
+    params:
+        layout=lambda wildcards: config["exports"][wildcards.export]["layout"],
+        name=lambda wildcards: (config["exports"][wildcards.export]["name"] or wildcards.dataset),
+        options=lambda wildcards: json.dumps(config["exports"][wildcards.export]["options"]),
+        link=lambda wildcards: config["exports"][wildcards.export]["link"],
+        flags=export_flags,
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m extract export "
+        "--layout {params.layout:q} "
+        "--name {params.name:q} "
+        "--samples {input.samples:q} "
+        "--images {input.images:q} "
+        "{params.flags} "
+        "--options {params.options:q} "
+        "--link {params.link} "
+        "--out {params.out:q} "
+        "> {log:q} 2>&1"
