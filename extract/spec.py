@@ -101,7 +101,9 @@ def fill_defaults(definition: Mapping[str, Any]) -> dict[str, Any]:
             f"for {given.version}"
         )
     options = options_from(module.Options, given.options or {}, f"{given.name}.options")
-    roles = (module.Extractor if hasattr(module, "Extractor") else module.Backend).roles
+    plugin = module.Extractor if hasattr(module, "Extractor") else module.Backend
+    # Of an instance: options may switch off what a role is for.
+    roles = plugin(options).roles
     if set(given.weights) != set(roles):
         raise ConfigError(
             f"{given.name}.weights: {given.extractor} needs the roles {sorted(roles) or 'none'}, "

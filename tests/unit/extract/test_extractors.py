@@ -37,6 +37,25 @@ WEIGHTS = {
     ("vgg", "vision"): {"kind": "vgg", "layers": [4, "M", 6, "M"]},
     ("clip", "vision"): {"kind": "clip", "projection_dim": 12, **TINY},
     ("caption", "captioner"): {"kind": "blip", "vision": TINY, "text": TINY_TEXT},
+    ("regions", "detector"): {
+        "kind": "faster_rcnn",
+        "architecture": "fasterrcnn_resnet18_fpn",
+        "labels": ["__background__", "dog", "N/A", "traffic light"],
+    },
+    ("regions", "trunk"): {"kind": "resnet", "layers": [1, 1, 1, 1], "width_per_group": 4},
+    ("regions", "clip"): {
+        "kind": "clip_full",
+        "vision": TINY,
+        "text": TINY_TEXT,
+        "projection_dim": 12,
+    },
+}
+TINY_REGIONS = {
+    "detector_min_size": 32,
+    "detector_max_size": 64,
+    "shorter_side": 32,
+    "longer_side": 64,
+    "max_regions": 12,
 }
 OPTIONS = {
     "vgg": [
@@ -49,6 +68,10 @@ OPTIONS = {
     ],
     "pixels": [{}, {"of": "crops", "size": 16}],
     "caption": [{"max_new_tokens": 4, "num_captions": 2}],
+    "regions": [
+        TINY_REGIONS | {"attribute_words": ["old", "red", "wooden"]},
+        TINY_REGIONS | {"attributes": False, "pooling": "c5_map"},
+    ],
 }
 CASES = [(name, options) for name in NAMES for options in OPTIONS.get(name, [{}])]
 
@@ -97,7 +120,7 @@ def loaded(
 
 
 def columns(result: ItemFeatures) -> dict[str, object]:
-    names = ("features", "text", "boxes", "scores", "labels")
+    names = ("features", "text", "boxes", "scores", "labels", "attributes", "attribute_scores")
     return {name: getattr(result, name) for name in names if getattr(result, name) is not None}
 
 
@@ -135,9 +158,12 @@ def test_an_empty_batch_gives_an_empty_list(loaded: tuple[ModuleType, Extractor]
     assert loaded[1].extract([]) == []
 
 
-def test_results_are_as_declared(loaded: tuple[ModuleType, Extractor]) -> None:
+def test_results_are_as_declared(
+    loaded: tuple[ModuleType, Extractor], checkpoints: dict[tuple[str, str], Path]
+) -> None:
     module, extractor = loaded
-    outputs = module.Extractor.outputs(extractor.options)
+    name = module.__name__.rsplit(".", 1)[-1]
+    outputs = extractor.outputs_from(lambda role: checkpoints[name, role])
     results = extractor.extract(make_items())
     assert len(results) == 5 and any(result.n_rows for result in results)
     declared = {
@@ -146,6 +172,8 @@ def test_results_are_as_declared(loaded: tuple[ModuleType, Extractor]) -> None:
         "boxes": outputs.boxes,
         "scores": outputs.scores,
         "labels": bool(outputs.labels),
+        "attributes": bool(outputs.attributes),
+        "attribute_scores": bool(outputs.attributes),
     }
     for result in results:
         found = columns(result)
