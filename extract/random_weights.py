@@ -28,7 +28,12 @@ def write_random_weights(config: Mapping[str, Any], seed: int, out: Path) -> Non
         config: `{"kind": ...}` and that kind's keys:
             `vgg`: `layers` (`"vgg16"` or `[64, "M", ...]`), `batch_norm`, `input_size`;
             `clip`: the fields of CLIPVisionConfig; `clip_text`: the fields of CLIPTextConfig;
-            `blip`: `vision` and `text`, the fields of the two BLIP configs.
+            `clip_full`: `vision`, `text` and `projection_dim`, both towers of CLIP;
+            `blip`: `vision` and `text`, the fields of the two BLIP configs;
+            `resnet`: `layers` (blocks of each stage), `groups`, `width_per_group`;
+            `faster_rcnn`: `architecture` and `labels` (null means COCO's);
+            `grounding_dino`: `vision` and `text`, the fields of SwinConfig and BertConfig, and
+            those of GroundingDinoConfig.
         seed: of the weights.
         out: folder to write.
 
@@ -110,11 +115,14 @@ def _write_clip(config: dict[str, Any], folder: Path) -> None:
     """A vision tower with projection, and the preprocessing that goes with it."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    from extract.extractors.clip import CLIP_MEAN, CLIP_STD
-
     model = CLIPVisionModelWithProjection(_make_config(CLIPVisionConfig, config, "clip"))
     model.save_pretrained(folder)
-    size = model.config.image_size
+    _write_clip_preprocessing(model.config.image_size, folder)
+
+
+def _write_clip_preprocessing(size: int, folder: Path) -> None:
+    from extract.extractors.clip import CLIP_MEAN, CLIP_STD
+
     write_json(
         folder / "preprocessor_config.json",
         {
@@ -130,15 +138,45 @@ def _write_clip(config: dict[str, Any], folder: Path) -> None:
 
 def _write_clip_text(config: dict[str, Any], folder: Path) -> None:
     """A text tower with projection, and a tokenizer that spells words byte by byte."""
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    tokenizer, ids = _clip_tokenizer(config)
+    _refuse_keys(config, ids, "clip_text")
+    model = CLIPTextModelWithProjection(_make_config(CLIPTextConfig, config | ids, "clip_text"))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _write_clip_full(config: dict[str, Any], folder: Path) -> None:
+    """Both towers in one model, with tokenizer and preprocessing."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+    _check_keys(config, ("vision", "text", "projection_dim"), "clip_full")
+    width = {"projection_dim": config.get("projection_dim", 512)}
+    vision, text = dict(config.get("vision", {})), dict(config.get("text", {}))
+    tokenizer, ids = _clip_tokenizer(text)
+    _refuse_keys(text, ids, "clip_full.text")
+    vision = _make_config(CLIPVisionConfig, vision | width, "clip_full.vision")
+    text = _make_config(CLIPTextConfig, text | ids | width, "clip_full.text")
+    model = CLIPModel(
+        CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), **width)
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    _write_clip_preprocessing(vision.image_size, folder)
+
+
+def _clip_tokenizer(text: Mapping[str, Any]) -> tuple[Any, dict[str, int]]:
+    """Return a tokenizer that spells words byte by byte, and the config fields it decides."""
     from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+    from transformers import CLIPTokenizer
 
     characters = sorted(ByteLevel.alphabet())
     words = [*characters, *(f"{c}</w>" for c in characters), "<|startoftext|>", "<|endoftext|>"]
     tokenizer = CLIPTokenizer(
         vocab={word: index for index, word in enumerate(words)},
         merges=[],
-        model_max_length=config.get("max_position_embeddings", 77),
+        model_max_length=text.get("max_position_embeddings", 77),
     )
     ids = {
         "vocab_size": len(words),
@@ -146,10 +184,7 @@ def _write_clip_text(config: dict[str, Any], folder: Path) -> None:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    _refuse_keys(config, ids, "clip_text")
-    model = CLIPTextModelWithProjection(_make_config(CLIPTextConfig, config | ids, "clip_text"))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return tokenizer, ids
 
 
 def _write_blip(config: dict[str, Any], folder: Path) -> None:
@@ -190,6 +225,106 @@ def _write_blip(config: dict[str, Any], folder: Path) -> None:
     BlipProcessor(BlipImageProcessorPil(size=size), tokenizer).save_pretrained(folder)
 
 
+def _write_grounding_dino(config: dict[str, Any], folder: Path) -> None:
+    """An open-vocabulary detector, its preprocessing, and a tokenizer that spells words."""
+    from transformers import (
+        BertConfig,
+        BertTokenizer,
+        GroundingDinoConfig,
+        GroundingDinoForObjectDetection,
+        SwinConfig,
+    )
+
+    from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
+
+    words = _bert_words()
+    # The detector knows its delimiters by their numbers in BERT's vocabulary.
+    tokenizer = BertTokenizer(vocab={word: index for index, word in enumerate(words)})
+    fields = {name: value for name, value in config.items() if name not in ("vision", "text")}
+    for name, part in (("vision", "backbone_config"), ("text", "text_config")):
+        if part in fields:
+            raise ConfigError(f"random weights: grounding_dino: write '{name}' for '{part}'.")
+    ids = {"vocab_size": len(words), "pad_token_id": 0}
+    vision, text = config.get("vision", {}), config.get("text", {})
+    _refuse_keys(text, ids, "grounding_dino.text")
+    backbone = _make_config(SwinConfig, vision, "grounding_dino.vision")
+    if "out_indices" not in vision:
+        # The three coarsest stages, as in the published detector.
+        backbone.out_indices = tuple(range(len(backbone.depths) + 1))[-3:]
+    text_config = _make_config(BertConfig, text | ids, "grounding_dino.text")
+    whole = _make_config(GroundingDinoConfig, fields, "grounding_dino").to_dict()
+    if whole["decoder_layers"] < 2:
+        raise ConfigError("random weights: grounding_dino: needs at least 2 decoder_layers.")
+    whole |= {"backbone_config": backbone.to_dict(), "text_config": text_config.to_dict()}
+    model = GroundingDinoForObjectDetection(GroundingDinoConfig.from_dict(whole))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_json(
+        folder / "preprocessor_config.json",
+        {
+            "image_processor_type": "GroundingDinoImageProcessor",
+            "size": {"shortest_edge": 800, "longest_edge": 1333},
+            "resample": 2,
+            "image_mean": IMAGENET_MEAN,
+            "image_std": IMAGENET_STD,
+        },
+    )
+
+
+def _bert_words() -> list[str]:
+    """Return a vocabulary of single characters, each where BERT's uncased vocabulary has it."""
+    characters = [chr(code) for code in range(ord("!"), ord("~") + 1) if not chr(code).isupper()]
+    words = [f"[unused{index}]" for index in range(999)]
+    words[:1], words[100:104] = ["[PAD]"], ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    return [*words, *characters, *(f"##{character}" for character in characters)]
+
+
+def _write_resnet(config: dict[str, Any], folder: Path) -> None:
+    """A ResNet with bottleneck blocks, by torchvision's names, without a classifier's use."""
+    from safetensors.torch import save_file
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    full = {"layers": [3, 4, 6, 3], "groups": 1, "width_per_group": 64}
+    _check_keys(config, full, "resnet")
+    full |= config
+    network = ResNet(
+        Bottleneck, list(full["layers"]), 1, groups=full["groups"],
+        width_per_group=full["width_per_group"],
+    )  # fmt: skip
+    _calm_residuals(network)
+    write_json(folder / "config.json", {"architecture": "resnet", **full})
+    save_file(network.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _write_faster_rcnn(config: dict[str, Any], folder: Path) -> None:
+    """A detector of torchvision; its boxes and classes mean nothing."""
+    from safetensors.torch import save_file
+
+    from extract.detection import build_detector, read_detector_config
+    from extract.vocabularies import read_vocabulary
+
+    full: dict[str, Any] = {"architecture": "fasterrcnn_resnet50_fpn", "labels": None}
+    _check_keys(config, full, "faster_rcnn")
+    full |= config
+    full["labels"] = list(full["labels"] or read_vocabulary("coco"))
+    write_json(folder / "config.json", full)
+    read = read_detector_config(folder)
+    network = build_detector(read, read.architecture)
+    _calm_residuals(network)
+    save_file(network.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _calm_residuals(network: Any) -> None:
+    """Let each residual branch add little, or activations would double with every block."""
+    import torch
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
+    for module in network.modules():
+        if isinstance(module, BasicBlock | Bottleneck):
+            last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
+            torch.nn.init.constant_(last.weight, 0.2)
+
+
 def _make_config(config_class: type, values: Mapping[str, Any], where: str) -> Any:
     """Build a transformers config; unlike the class itself, refuse names that it does not know."""
     _check_keys(values, config_class().to_dict(), where)
@@ -217,5 +352,9 @@ _WRITERS: dict[str, Callable[[dict[str, Any], Path], None]] = {
     "vgg": _write_vgg,
     "clip": _write_clip,
     "clip_text": _write_clip_text,
+    "clip_full": _write_clip_full,
     "blip": _write_blip,
+    "resnet": _write_resnet,
+    "faster_rcnn": _write_faster_rcnn,
+    "grounding_dino": _write_grounding_dino,
 }

@@ -26,6 +26,19 @@ CONFIGS = {
     "clip": {"kind": "clip", **TINY, "image_size": 32, "patch_size": 8, "projection_dim": 12},
     "clip_text": {"kind": "clip_text", **TINY, "projection_dim": 12},
     "blip": {"kind": "blip", "vision": {**TINY, "image_size": 32, "patch_size": 8}, "text": TINY},
+    "grounding_dino": {
+        "kind": "grounding_dino",
+        "vision": {"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 2], "window_size": 4},
+        "text": TINY,
+        "d_model": 32,
+        "num_queries": 9,
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 16,
+        "decoder_ffn_dim": 16,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+    },
 }
 
 
@@ -157,6 +170,29 @@ def test_the_text_tower_spells_every_word(tmp_path: Path) -> None:
     assert (embeddings[0] - embeddings[1]).abs().max() > 1e-3
 
 
+def test_the_open_vocabulary_detector_reads_its_own_words(tmp_path: Path) -> None:
+    from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
+
+    folder = tmp_path / "dino"
+    write_random_weights(CONFIGS["grounding_dino"], 0, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    batch = tokenizer(["a café. x?"], return_tensors="pt")
+    # The delimiters have the numbers of BERT's uncased vocabulary, which the network relies on.
+    assert [batch["input_ids"][0][index].item() for index in (0, 6, 8, 9)] == [101, 1012, 1029, 102]
+    assert tokenizer.unk_token_id not in batch["input_ids"]
+    model, info = AutoModelForZeroShotObjectDetection.from_pretrained(
+        folder, output_loading_info=True
+    )
+    assert not any(info.values())
+    assert tuple(model.config.backbone_config.out_indices) == (1, 2, 3)
+    pixels = torch.rand(1, 3, 72, 80, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = model.eval()(pixel_values=pixels, **batch)
+    assert found.pred_boxes.shape == (1, 9, 4) and found.logits[..., :10].isfinite().all()
+    stated = json.loads((folder / "preprocessor_config.json").read_text())
+    assert stated["size"] == {"shortest_edge": 800, "longest_edge": 1333}
+
+
 def test_only_our_own_folder_is_replaced(tmp_path: Path) -> None:
     out = tmp_path / "vgg"
     write_random_weights(CONFIGS["vgg"], 1, out)
@@ -181,6 +217,11 @@ def test_only_our_own_folder_is_replaced(tmp_path: Path) -> None:
         ({"kind": "clip", "hidden_sizes": 3}, "Did you mean 'hidden_size'"),
         ({"kind": "clip_text", "vocab_size": 3}, "follows from the tokenizer"),
         ({"kind": "blip", "text": {"hiden_size": 1}}, "blip.text: unknown key 'hiden_size'"),
+        ({"kind": "grounding_dino", "querys": 3}, "grounding_dino: unknown key 'querys'"),
+        ({"kind": "grounding_dino", "vision": {"depth": 3}}, "Did you mean 'depths'"),
+        ({"kind": "grounding_dino", "text": {"vocab_size": 3}}, "follows from the tokenizer"),
+        ({"kind": "grounding_dino", "text_config": {}}, "write 'text' for 'text_config'"),
+        ({"kind": "grounding_dino", "decoder_layers": 1}, "at least 2 decoder_layers"),
     ],
 )
 def test_a_wrong_config_is_explained(tmp_path: Path, config: dict, message: str) -> None:

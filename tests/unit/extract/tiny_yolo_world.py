@@ -10,6 +10,7 @@ def write_tiny_detector(path: Path) -> Path:
     yolo_world._prepare_environment()
     import torch
     import yaml
+    from ultralytics.nn.modules.block import MaxSigmoidAttnBlock
     from ultralytics.nn.tasks import WorldModel
     from ultralytics.utils import ROOT
 
@@ -22,6 +23,9 @@ def write_tiny_detector(path: Path) -> Path:
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d) and module.weight.requires_grad:
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, MaxSigmoidAttnBlock):
+            # Otherwise the phrases would hardly reach the boxes.
+            module.gl.weight.data *= 5000
     head = model.model[-1]
     for to_boxes, to_embedding, contrast in zip(head.cv2, head.cv3, head.cv4, strict=True):
         to_boxes[-1].weight.data *= 300
