@@ -7,6 +7,7 @@ host, no path, so the same inputs give the same bytes.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,8 @@ class RunInfo:
     """Role -> fingerprint of the store."""
     samples_sha256: dict[str, str] = field(default_factory=dict)
     """Split -> checksum of its samples file."""
-    encoder_sha256: dict[str, str] = field(default_factory=dict)
-    """File name -> checksum, of the pretrained text encoder."""
+    weights_sha256: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Role -> file name -> checksum, of the pretrained networks."""
     n_parameters: int = 0
     best_epoch: int = 0
     """The epoch whose weights these are, from 1."""
@@ -159,9 +160,8 @@ def load_run(folder: Path) -> tuple[TaggingModel, RunInfo]:
             f"{module.Model.VERSION}. Train it again."
         )
     options = options_from(module.Options, info.options, f"{folder / RUN}: options")
-    assets = folder / ASSETS
-    encoder = assets if (assets / "config.json").is_file() else None
-    model = module.Model(options, info.vocabulary, encoder=encoder, pretrained=False)
+    weights = {role: folder / ASSETS / role for role in module.Model.roles}
+    model = module.Model(options, info.vocabulary, weights, pretrained=False)
     load_weights(model, folder / WEIGHTS)
     return model.eval(), info
 
@@ -172,15 +172,17 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def encoder_sha256(folder: Path | None) -> dict[str, str]:
-    """Return file name -> checksum of a checkpoint's config, weights and tokenizer."""
-    if folder is None:
-        return {}
-    if not Path(folder).is_dir():
-        raise MissingFileError(f"--encoder {folder}: no such checkpoint folder.")
+def weights_sha256(weights: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Return role -> file name -> checksum of a checkpoint's config, weights and tokenizer.
+
+    Raises:
+        MissingFileError: a role's folder is not there.
+    """
     suffixes = {".json", ".safetensors", ".txt", ".model", ".bin"}
-    return {
-        path.name: file_sha256(path)
-        for path in sorted(Path(folder).iterdir())
-        if path.is_file() and path.suffix in suffixes
-    }
+    sums: dict[str, dict[str, str]] = {}
+    for role, folder in sorted(weights.items()):
+        if not Path(folder).is_dir():
+            raise MissingFileError(f"--weights {role}={folder}: no such checkpoint folder.")
+        files = [path for path in sorted(Path(folder).iterdir()) if path.is_file()]
+        sums[role] = {path.name: file_sha256(path) for path in files if path.suffix in suffixes}
+    return sums

@@ -1,6 +1,7 @@
 """The run spec: which system, on which features, trained how; typos get a near match."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -84,8 +85,8 @@ class RunSpec:
     recipe: Recipe = field(default_factory=Recipe)
     features: dict[str, str] = field(default_factory=dict)
     """Role -> feature-set id; the files themselves are given on the command line."""
-    encoder: dict[str, Any] | None = None
-    """Weights entry of the text encoder with its `name`; None for systems without one."""
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Role -> weights entry with its `name`, of each pretrained network it starts from."""
 
 
 def read_run_spec(path: Path) -> RunSpec:
@@ -105,21 +106,34 @@ def read_run_spec(path: Path) -> RunSpec:
     return options_from(RunSpec, mapping, str(path))
 
 
-def parse_stores(pairs: list[str]) -> dict[str, Path]:
-    """Return role -> path of `--store role=path` arguments.
+def parse_roles(pairs: list[str], flag: str) -> dict[str, Path]:
+    """Return role -> path of `--store role=path` or `--weights role=path` arguments.
 
     Raises:
         ConfigError: an argument without `=`, or a role twice.
     """
-    stores: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for pair in pairs:
         role, separator, path = pair.partition("=")
         if not separator or not role or not path:
-            raise ConfigError(f"--store {pair}: expected role=path, e.g. captions=captions.h5.")
-        if role in stores:
-            raise ConfigError(f"--store {pair}: the role '{role}' is given twice.")
-        stores[role] = Path(path)
-    return stores
+            raise ConfigError(f"{flag} {pair}: expected role=path, e.g. captions=captions.h5.")
+        if role in paths:
+            raise ConfigError(f"{flag} {pair}: the role '{role}' is given twice.")
+        paths[role] = Path(path)
+    return paths
+
+
+def check_weights_roles(system: str, needed: Sequence[str], given: Iterable[str]) -> None:
+    """Check that exactly the pretrained networks of a system are named.
+
+    Raises:
+        ConfigError: a role without weights, or weights without a role.
+    """
+    if set(needed) != set(given):
+        raise ConfigError(
+            f"{system}.weights: needs the roles {', '.join(needed) or 'none'}, "
+            f"got {', '.join(given) or 'none'}."
+        )
 
 
 def check_roles(system: str, needed: dict[str, str], given: dict[str, Any]) -> None:

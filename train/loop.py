@@ -25,7 +25,7 @@ from extract.registry import load_module
 from extract.spec import digest
 from train import checkpoint
 from train.accelerator import create_accelerator, seed_all, used_resources
-from train.config import RunSpec, check_roles
+from train.config import RunSpec, check_roles, check_weights_roles
 from train.data import FeatureSource, entity_types, read_split, without_tags
 from train.history import LossSums, selection_score, write_history
 from train.inference import iter_batches, predict_tags
@@ -56,8 +56,8 @@ class FitJob:
     """Dataset id, for tables; decides nothing."""
     stores: dict[str, Path] = field(default_factory=dict)
     """Role -> feature store."""
-    encoder: Path | None = None
-    """Folder of the pretrained text encoder."""
+    weights: dict[str, Path] = field(default_factory=dict)
+    """Role -> checkpoint folder of each pretrained network."""
     device: str = "auto"
     workers: int = 0
     """Processes that read features ahead."""
@@ -78,6 +78,7 @@ def fit(job: FitJob) -> dict[str, Any]:
     module = load_module("train.models", job.spec.system)
     options = options_from(module.Options, job.spec.options, f"{job.spec.run}.options")
     check_roles(job.spec.system, module.Model.required_features(options), job.stores)
+    check_weights_roles(job.spec.system, module.Model.roles, job.weights)
     _check_view(job.spec, module.Model)
     with FeatureSource(job.stores, job.spec.variant) as source:
         trainer = Trainer(job, module.Model, options, source)
@@ -135,7 +136,7 @@ class Trainer:
             },
             "stores": self.source.fingerprints,
             "store_inputs": self.source.input_digests,
-            "encoder_sha256": checkpoint.encoder_sha256(self.job.encoder),
+            "weights_sha256": checkpoint.weights_sha256(self.job.weights),
             "torch": torch.__version__,
             "processes": self.accelerator.num_processes,
         }
@@ -143,7 +144,7 @@ class Trainer:
     def _prepare(self, model_class: type[TaggingModel]) -> tuple[Any, Any]:
         """Return model and optimizer on the device, new or as the last whole epoch left them."""
         seed_all(self.job.seed, EPOCH_0)
-        model = model_class(self.options, self.vocabulary, self.job.encoder, True)
+        model = model_class(self.options, self.vocabulary, self.job.weights, True)
         if not self.progress.epoch:
             model.fit_statistics(iter(self.train_set))
         model.to(self.accelerator.device)
@@ -310,7 +311,7 @@ class Trainer:
             features=spec.features,
             fingerprints=self.source.fingerprints,
             samples_sha256=self.identity["samples_sha256"],
-            encoder_sha256=self.identity["encoder_sha256"],
+            weights_sha256=self.identity["weights_sha256"],
             n_parameters=count_parameters(self.bare_model),
             best_epoch=best["epoch"],
             epochs_run=self.progress.epoch,

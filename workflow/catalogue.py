@@ -205,12 +205,12 @@ class Catalogue:
         return [f"results/weights/{n}" for n in names if any(key in entries[n] for key in made)]
 
     def _check_models(self) -> None:
-        """System and encoder of every selected model exist; its options are checked by a rule."""
+        """System and weights of every selected model exist; its options are checked by a rule."""
         for name in self.run["models"]:
             model = self.config["models"][name]
             check_plugin("train.models", model["system"], f"models.{name}.system")
-            if model["encoder"]:
-                self.entry("weights", model["encoder"], f"models.{name}.encoder")
+            for role, entry in model["weights"].items():
+                self.entry("weights", entry, f"models.{name}.weights.{role}")
 
     def _check_runs_differ(self) -> None:
         """Two selected runs of one system and variant could not be told apart in the summary."""

@@ -108,8 +108,8 @@ def test_missing_corpus(fresh):
             id="system",
         ),
         pytest.param(
-            {"models": {"tiny_ita": {"encoder": "tiny_bart"}}},
-            ("models.tiny_ita.encoder: no 'tiny_bart'", "Did you mean 'tiny_bert'?"),
+            {"models": {"tiny_ita": {"weights": {"encoder": "tiny_bart"}}}},
+            ("models.tiny_ita.weights.encoder: no 'tiny_bart'", "Did you mean 'tiny_bert'?"),
             id="encoder",
         ),
         pytest.param(
@@ -120,7 +120,7 @@ def test_missing_corpus(fresh):
         pytest.param(
             {
                 "weights": {"bert": {"path": "weights/bert", "fetch": "hf download bert"}},
-                "models": {"tiny_ita": {"encoder": "bert"}},
+                "models": {"tiny_ita": {"weights": {"encoder": "bert"}}},
             },
             ("weights.bert: no file or folder weights/bert", "hf download bert"),
             id="weights",

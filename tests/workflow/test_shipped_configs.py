@@ -96,7 +96,7 @@ def test_every_model_entry_is_a_legal_run(repo_root, name):
         options = options_from(module.Options, spec.options, f"models.{run}.options")
         check_roles(spec.system, module.Model.required_features(options), spec.features)
         assert set(spec.recipe.lr) <= {"default", *GROUP_NAMES}
-        assert entry.get("encoder") is None or entry["encoder"] in config["weights"]
+        assert set(entry.get("weights", {}).values()) <= set(config["weights"])
 
 
 def test_reproductions_differ_in_corpus_and_temperature_only(repo_root):

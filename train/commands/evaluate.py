@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Evaluate and log the summary as one JSON object."""
     from train.accelerator import set_threads
-    from train.config import parse_stores
+    from train.config import parse_roles
     from train.evaluation import EvaluateJob, evaluate
 
     set_threads(args.threads)
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
         samples=args.samples,
         out=args.out,
         train_samples=args.train_samples,
-        stores=parse_stores(args.store),
+        stores=parse_roles(args.store, "--store"),
         device=args.device,
         workers=args.workers,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 HELP = "Train one system with one seed on train.jsonl, selecting the epoch on valid.jsonl."
 EXAMPLE = (
     "python -m train fit --spec results/specs/runs/text_crf.json --samples-dir "
-    "results/sample/samples --encoder weights/minilm --seed 1 "
+    "results/sample/samples --weights encoder=weights/minilm --seed 1 "
     "--out results/sample/runs/text_crf/seed1"
 )
 
@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--dataset", default="", help="dataset id, kept in run.json and tables")
     parser.add_argument(
-        "--encoder", type=Path, help="folder of the text encoder (default: the run spec's)"
+        "--weights",
+        action="append",
+        default=[],
+        metavar="ROLE=PATH",
+        help="checkpoint folder of a pretrained network (default: the run spec's)",
     )
     add_runtime_arguments(parser)
     parser.add_argument(
@@ -63,25 +67,24 @@ def run(args: argparse.Namespace) -> None:
     """Train and log the summary as one JSON object."""
     from extract.weights import resolve_weights
     from train.accelerator import set_threads
-    from train.config import parse_stores, read_run_spec
+    from train.config import parse_roles, read_run_spec
     from train.loop import FitJob, fit
 
     set_threads(args.threads)
     spec = read_run_spec(args.spec)
-    encoder = args.encoder
-    if encoder is None and spec.encoder:
-        encoder = resolve_weights(spec.encoder, spec.encoder["name"])
-    if spec.encoder:
-        # The run remembers which weights, by name and checksum, not where they were.
-        spec = replace(spec, encoder={"name": spec.encoder["name"]})
+    weights = parse_roles(args.weights, "--weights")
+    for role in spec.weights.keys() - weights.keys():
+        weights[role] = resolve_weights(spec.weights[role], spec.weights[role]["name"])
+    # The run remembers which weights, by name and checksum, not where they were.
+    spec = replace(spec, weights={r: {"name": e["name"]} for r, e in spec.weights.items()})
     job = FitJob(
         spec=spec,
         samples_dir=args.samples_dir,
         out=args.out,
         seed=args.seed,
         dataset=args.dataset,
-        stores=parse_stores(args.store),
-        encoder=encoder,
+        stores=parse_roles(args.store, "--store"),
+        weights=weights,
         device=args.device,
         workers=args.workers,
         checkpoint_every=args.checkpoint_every,

@@ -6,7 +6,7 @@ AAAI 32(1). The default is the published model with its reading and masking erro
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -185,7 +185,7 @@ class Model(TaggingModel):
         self,
         options: Options,
         vocabulary: dict[str, Any],
-        encoder: Path | None = None,
+        weights: Mapping[str, Path] | None = None,
         pretrained: bool = True,
     ) -> None:
         super().__init__()

@@ -48,12 +48,14 @@ class TaggingModel(nn.Module, ABC):
     Args of every subclass's constructor:
         options: the system's frozen `Options`.
         vocabulary: what `build_vocabulary` returned (JSON-able; travels in the checkpoint).
-        encoder: folder of a transformers checkpoint, or None for systems without one.
-        pretrained: True loads the encoder's weights, False builds it from its config only
-            (a trained checkpoint brings the weights).
+        weights: role -> checkpoint folder, for each of `roles`.
+        pretrained: True loads the weights of the roles, False builds the networks from their
+            configs only (a trained checkpoint brings the weights).
     """
 
     VERSION: ClassVar[int] = 1
+    roles: ClassVar[tuple[str, ...]] = ()
+    """Pretrained networks that it starts from: `encoder` (text), `vision`, ..."""
     views: ClassVar[tuple[str, ...]] = ("main",)
     """Ways to decode one batch; the first is the headline."""
 
@@ -93,7 +95,7 @@ class TaggingModel(nn.Module, ABC):
         """
 
     def save_assets(self, folder: Path) -> None:
-        """Write what the constructor needs besides weights (encoder config, tokenizer)."""
+        """Write `folder/<role>/`: what the constructor needs of each role besides tensors."""
 
 
 def count_parameters(module: nn.Module) -> int:

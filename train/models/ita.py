@@ -7,7 +7,7 @@ of the text view towards those of the mm view.
 Source: Wang et al. 2022, ITA: Image-Text Alignments for Multi-Modal Named Entity Recognition.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -86,21 +86,22 @@ def cva_divergence(student: Tensor, teacher: Tensor, mask: Tensor, temperature: 
 class Model(base.TaggingModel):
     """Encoder -> first piece of each tweet word -> word dropout -> linear -> CRF, on two views."""
 
+    roles = ("encoder",)
     views: ClassVar[tuple[str, ...]] = ("mm", "text")
 
     def __init__(
         self,
         options: Options,
         vocabulary: dict[str, Any],
-        encoder: Path | None = None,
+        weights: Mapping[str, Path],
         pretrained: bool = True,
     ) -> None:
         super().__init__()
-        if encoder is None:
-            raise ConfigError("ita needs a text encoder: name a checkpoint folder.")
         self.options = options
         self.codec = TagCodec(vocabulary["entity_types"], options.tag_scheme)
-        self.encoder = TextEncoder(encoder, pretrained=pretrained, empty_word=options.empty_word)
+        self.encoder = TextEncoder(
+            weights["encoder"], pretrained=pretrained, empty_word=options.empty_word
+        )
         # An encoder with few positions leaves less room for context.
         budget = min(options.context.max_subwords, self.encoder.max_subwords - 2)
         self.context = replace(options.context, max_subwords=budget)
@@ -193,4 +194,4 @@ class Model(base.TaggingModel):
 
     def save_assets(self, folder: Path) -> None:
         """Write the encoder's config and tokenizer."""
-        self.encoder.save_assets(folder)
+        self.encoder.save_assets(folder / "encoder")

@@ -3,7 +3,7 @@
 Source: Devlin et al. 2019 (first piece of each word) with the CRF of Lample et al. 2016.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,20 +44,20 @@ class Options:
 class Model(base.TaggingModel):
     """Encoder -> first piece of each word -> dropout -> linear -> CRF."""
 
+    roles = ("encoder",)
+
     def __init__(
         self,
         options: Options,
         vocabulary: dict[str, Any],
-        encoder: Path | None = None,
+        weights: Mapping[str, Path],
         pretrained: bool = True,
     ) -> None:
         super().__init__()
-        if encoder is None:
-            raise ConfigError("text_crf needs a text encoder: name a checkpoint folder.")
         self.options = options
         self.codec = TagCodec(vocabulary["entity_types"], options.tag_scheme)
         self.encoder = TextEncoder(
-            encoder,
+            weights["encoder"],
             pretrained=pretrained,
             empty_word=options.empty_word,
             max_subwords=options.max_subwords,
@@ -110,4 +110,4 @@ class Model(base.TaggingModel):
 
     def save_assets(self, folder: Path) -> None:
         """Write the encoder's config and tokenizer."""
-        self.encoder.save_assets(folder)
+        self.encoder.save_assets(folder / "encoder")

@@ -117,14 +117,12 @@ def kept_shards(wildcards):
 def run_definition(name):
     """The run spec of a model entry, as canonical JSON; runtime knobs are not in it."""
     entry = config["models"][name]
-    encoder = entry["encoder"]
-    if encoder:
-        encoder = {
-            "name": encoder,
-            **CATALOGUE.entry("weights", encoder, f"models.{name}.encoder"),
-        }
+    weights = {
+        role: {"name": given, **CATALOGUE.entry("weights", given, f"models.{name}.weights.{role}")}
+        for role, given in entry["weights"].items()
+    }
     keys = ("system", "variant", "options", "recipe", "features")
-    return canonical({"run": name, "encoder": encoder, **{key: entry[key] for key in keys}})
+    return canonical({"run": name, "weights": weights, **{key: entry[key] for key in keys}})
 
 
 def training_versions(wildcards):
@@ -134,9 +132,9 @@ def training_versions(wildcards):
 
 
 def run_weights(wildcards):
-    """The text encoder, where it is a path or made by a rule."""
-    encoder = config["models"][wildcards.run]["encoder"]
-    return weights_files([{"name": encoder, **config["weights"][encoder]}] if encoder else [])
+    """The pretrained networks that a run starts from, where paths or made by a rule."""
+    names = config["models"][wildcards.run]["weights"].values()
+    return weights_files([{"name": name, **config["weights"][name]} for name in names])
 
 
 def run_stores(wildcards):

@@ -11,7 +11,7 @@ from workflow.catalogue import Catalogue, check_plugin, existing, source_version
 
 DATASET = {"reader": "conll_imgid", "root": "data/x", "images": "data/x/images"}
 FEATURE_SET = {"weights": {}, "phrases": None, "boxes": None, "options": {}}
-MODEL = {"variant": "main", "encoder": None, "features": {}}
+MODEL = {"variant": "main", "weights": {}, "features": {}}
 
 
 def feature_set(extractor: str, **changes) -> dict:
@@ -53,7 +53,12 @@ CONFIG = {
     },
     "models": {
         "acn": {**MODEL, "system": "acn", "features": {"grid": "grid"}},
-        "ita": {**MODEL, "system": "ita", "encoder": "bert", "features": {"captions": "listed"}},
+        "ita": {
+            **MODEL,
+            "system": "ita",
+            "weights": {"encoder": "bert"},
+            "features": {"captions": "listed"},
+        },
     },
 }
 
@@ -119,8 +124,8 @@ def test_default_options_written_out_change_no_fingerprint():
             ["models.acn.system: no 'anc' in train/models/", "Did you mean 'acn'?"],
         ),
         (
-            {"models": {"acn": {**MODEL, "system": "acn", "encoder": "bart"}}},
-            ["models.acn.encoder: no 'bart' in `weights:`", "Did you mean 'bert'?"],
+            {"models": {"acn": {**MODEL, "system": "acn", "weights": {"encoder": "bart"}}}},
+            ["models.acn.weights.encoder: no 'bart' in `weights:`", "Did you mean 'bert'?"],
         ),
         (
             {"feature_sets": {"grid": feature_set("vgg", weights={"vision": "towr"})}},
@@ -210,7 +215,7 @@ def test_an_export_selects_what_it_writes():
 def test_an_export_of_crops_needs_a_grounder():
     changed = config(run={"exports": ["theirs"]})
     changed["exports"]["theirs"]["crops"] = "whole"
-    with pytest.raises(ConfigError, match="exports.theirs: crops need a grounding store, 'whole'"):
+    with pytest.raises(ConfigError, match=r"theirs: crops need a grounding store, 'whole'"):
         Catalogue(changed)
 
 
@@ -223,7 +228,7 @@ def test_an_imported_store_stands_wherever_a_computed_one_does():
 def test_an_import_of_an_unknown_kind_gives_the_nearest():
     changed = config(run={"feature_sets": ["foreign"]})
     changed["imports"]["foreign"]["kind"] = "caption_lists"
-    with pytest.raises(ConfigError, match="imports.foreign.kind.*Did you mean 'caption_list'"):
+    with pytest.raises(ConfigError, match=r"imports\.foreign\.kind.*Did you mean 'caption_list'"):
         Catalogue(changed)
 
 

@@ -4,7 +4,7 @@ Run as a script it is the command line of `train` with this system added, to be 
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Model(base.TaggingModel):
         self,
         options: Options,
         vocabulary: dict[str, Any],
-        encoder: Path | None = None,
+        weights: Mapping[str, Path] | None = None,
         pretrained: bool = True,
     ) -> None:
         super().__init__()

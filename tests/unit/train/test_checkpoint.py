@@ -11,12 +11,12 @@ from extract.errors import ConfigError, MissingFileError, StoreError
 from tests.unit.train import dummy_system
 from train.checkpoint import (
     RunInfo,
-    encoder_sha256,
     load_run,
     load_weights,
     read_run_info,
     resolved,
     save_weights,
+    weights_sha256,
     write_run_info,
 )
 from train.config import Recipe, RunSpec
@@ -113,10 +113,10 @@ def test_resolved_specs_hold_every_default() -> None:
         resolved(RunSpec("r", "dummy", options={"dimm": 4}))
 
 
-def test_encoder_checksums(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    (tmp_path / "README.md").write_text("x", encoding="utf-8")
-    assert list(encoder_sha256(tmp_path)) == ["config.json"]
-    assert encoder_sha256(None) == {}
-    with pytest.raises(MissingFileError, match="no such checkpoint folder"):
-        encoder_sha256(tmp_path / "none")
+def test_checksums_of_pretrained_networks(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "notes.md").write_text("ignored")
+    assert list(weights_sha256({"encoder": tmp_path})["encoder"]) == ["config.json"]
+    assert weights_sha256({}) == {}
+    with pytest.raises(MissingFileError, match="--weights vision="):
+        weights_sha256({"vision": tmp_path / "none"})

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from extract.errors import ConfigError, MissingFileError
-from train.config import Recipe, RunSpec, check_roles, parse_stores, rate_of, read_run_spec
+from train.config import (
+    Recipe,
+    RunSpec,
+    check_roles,
+    check_weights_roles,
+    parse_roles,
+    rate_of,
+    read_run_spec,
+)
 
 
 def write(path: Path, mapping: dict) -> Path:
@@ -52,11 +60,20 @@ def test_unreadable_specs(tmp_path: Path) -> None:
         read_run_spec(write(tmp_path / "s.json", {"run": "r"}))
 
 
+def test_weights_are_those_of_the_roles() -> None:
+    check_weights_roles("ita", ("encoder",), ["encoder"])
+    with pytest.raises(ConfigError, match=r"ita\.weights: needs the roles encoder, got none"):
+        check_weights_roles("ita", ("encoder",), [])
+    with pytest.raises(ConfigError, match="needs the roles none, got encoder"):
+        check_weights_roles("acn", (), ["encoder"])
+
+
 def test_stores_and_roles() -> None:
-    assert parse_stores(["a=x=y.h5", "b=z.h5"]) == {"a": Path("x=y.h5"), "b": Path("z.h5")}
+    parsed = parse_roles(["a=x=y.h5", "b=z.h5"], "--store")
+    assert parsed == {"a": Path("x=y.h5"), "b": Path("z.h5")}
     for wrong, message in ((["a"], "expected role=path"), (["a=x", "a=y"], "twice")):
         with pytest.raises(ConfigError, match=message):
-            parse_stores(wrong)
+            parse_roles(wrong, "--store")
     needed = {"captions": "captions, best first"}
     check_roles("ita", needed, {"captions": "x"})
     with pytest.raises(ConfigError, match="captions \\(captions, best first\\)"):

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from extract.errors import StoreError
+from extract.errors import ConfigError, StoreError
+from extract.image_text import GROUPS
+from extract.interop.text_views import subword_counter
 from extract.manifest import STATUS, Sample
 from extract.options import options_from
 from extract.store import StoredItem
 from train.context import ContextOptions, build_view
-from train.layers.text_encoder import SEP
+from train.layers.text_encoder import SEP, TextEncoder
 from train.models.base import Example
 
 ALL = ("captions", "objects", "ocr")
@@ -143,10 +145,125 @@ def test_a_store_without_text_is_refused():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"use": ["caption"]}, {"use": ["ocr", "ocr"]}, {"max_subwords": 511}, {"num_captions": -1}],
+    [
+        {"use": ["caption"]},
+        {"use": ["ocr", "ocr"]},
+        {"max_subwords": 511},
+        {"num_captions": -1},
+        {"max_objects": -1},
+        {"attributes_per_object": -1},
+    ],
 )
 def test_options_are_checked(bad):
-    from extract.errors import ConfigError
-
     with pytest.raises(ConfigError):
         options_from(ContextOptions, bad, "context")
+
+
+# Objects of a region store: labels and attributes instead of text.
+
+
+def regions(rows, **columns):
+    """Return an ok item; a row is (class, score, [(attribute, score), ...])."""
+    classes = sorted({name for name, _, _ in rows})
+    words = sorted({word for _, _, attributes in rows for word, _ in attributes})
+    ids = np.full((len(rows), 16), -1, np.int32)
+    scores = np.full((len(rows), 16), np.nan, np.float32)
+    for i, (_, _, attributes) in enumerate(rows):
+        for j, (word, score) in enumerate(attributes):
+            ids[i, j], scores[i, j] = words.index(word), score
+    return StoredItem(
+        status=STATUS["ok"],
+        boxes=np.zeros((len(rows), 4), np.float32),
+        scores=np.array([score for _, score, _ in rows], np.float32),
+        labels=np.array([classes.index(name) for name, _, _ in rows], np.int32),
+        attributes=ids,
+        attribute_scores=scores,
+        vocabulary={"labels": tuple(classes), "attributes": tuple(words)},
+        **columns,
+    )
+
+
+REGIONS = {
+    "objects": regions(
+        [
+            ("car", 0.3, [("old", 0.9), ("red", 0.5), ("wet", 0.05)]),
+            ("traffic light", 0.8, []),
+            ("dog", 0.1, [("big", 0.9)]),
+        ]
+    )
+}
+
+
+def objects_of(features=REGIONS, **options):
+    """Return the words after the tweet."""
+    return shown(view_of(features, use=("objects",), **options)).removeprefix("hello world | ")
+
+
+def test_regions_become_attributes_and_classes_best_first():
+    assert objects_of() == "traffic light red old car"
+    assert objects_of(object_score_min=0.0) == "traffic light red old car big dog"
+    assert objects_of(attribute_score_min=0.01) == "traffic light wet red old car"
+    assert objects_of(attribute_score_min=0.6) == "traffic light old car"
+    assert objects_of(attributes_per_object=1) == "traffic light old car"
+    assert objects_of(attributes_per_object=0) == "traffic light car"
+    assert objects_of(max_objects=1) == "traffic light"
+    assert shown(view_of(REGIONS, use=("objects",), max_objects=0)) == "hello world"
+
+
+def test_regions_without_scores_pass_every_threshold():
+    unscored = regions([("car", math.nan, [("red", 0.9)]), ("dog", math.nan, [])])
+    assert objects_of({"objects": unscored}, object_score_min=0.9) == "red car dog"
+
+
+def test_regions_that_read_the_same_are_given_once_where_asked():
+    twins = {"objects": regions([("car", 0.9, [("red", 0.5)]), ("car", 0.8, [("red", 0.7)])])}
+    assert objects_of(twins) == "red car red car"
+    assert objects_of(twins, dedupe_objects=True) == "red car"
+
+
+def test_the_text_of_a_region_store_is_not_its_classes():
+    item = {"objects": regions([("car", 0.9, [])], text=("phrase",))}
+    assert objects_of(item) == "car"
+
+
+@pytest.mark.parametrize(
+    "features", [REGIONS, {"objects": stored(["traffic light", "red old car"])}]
+)
+def test_a_list_of_objects_beyond_the_budget_is_cut_after_an_object(features):
+    # 2 for the tweet, 1 for the separator, 2 and 3 for the objects.
+    assert objects_of(features, max_subwords=8) == "traffic light red old car"
+    assert objects_of(features, max_subwords=7) == "traffic light"
+    assert objects_of(features, max_subwords=5) == "traffic light"
+    assert shown(view_of(features, use=("objects",), max_subwords=4)) == "hello world"
+    cut = {"max_subwords": 7, "overflow": "truncate"}
+    assert objects_of(features, **cut) == "traffic light red old"
+
+
+def test_what_follows_a_cut_list_of_objects_may_still_fit():
+    features = {**REGIONS, "ocr": stored(["EXIT"])}
+    view = view_of(features, use=("objects", "ocr"), max_subwords=7)
+    assert shown(view) == "hello world | traffic light | EXIT"
+
+
+def test_only_objects_may_have_classes_for_words():
+    with pytest.raises(StoreError, match=r"image i: .*'captions' has no text"):
+        view_of({"captions": REGIONS["objects"]}, use=("captions",))
+
+
+# Ready-made context.
+
+
+def test_ready_made_segments_are_taken_whole_and_in_order():
+    ready = {"context": stored([f"segment {i}" for i in range(7)])}
+    words = shown(view_of(ready, use=("context",), num_captions=1))
+    assert words == "hello world | " + " | ".join(f"segment {i}" for i in range(7))
+    assert tuple(GROUPS) == ("captions", "objects", "ocr", "context")
+
+
+def test_exports_count_pieces_as_the_encoder_does(minilm):
+    encoder = TextEncoder(minilm, pretrained=False)
+    count = subword_counter(str(minilm))
+    words = ["Unbelievable", "\ufe0f", "[SEP]", "</s>", "#", "@KingJames", "🙂", "naïve", "co-op"]
+    for word in words:
+        assert count([word]) == encoder.count_subwords([word])
+    assert count(words) == encoder.count_subwords(words)

@@ -63,7 +63,7 @@ def examples(context=True, labelled=True):
 
 def build(folder, seed=0, **options):
     torch.manual_seed(seed)
-    return Model(Options(**options), VOCABULARY, folder, True)
+    return Model(Options(**options), VOCABULARY, {"encoder": folder}, True)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,9 @@ def test_unlabelled_batches_decode_in_both_views(tiny_encoder):
 def test_rebuilt_from_assets_and_weights_it_decodes_the_same(tiny_encoder, tmp_path):
     model = build(tiny_encoder("roberta")).eval()
     model.save_assets(tmp_path)
-    again = Model(model.options, VOCABULARY, encoder=tmp_path, pretrained=False).eval()
+    again = Model(
+        model.options, VOCABULARY, {"encoder": tmp_path / "encoder"}, pretrained=False
+    ).eval()
     again.load_state_dict(model.state_dict())
     for view in model.views:
         assert again.decode(again.collate(examples()), view) == model.decode(

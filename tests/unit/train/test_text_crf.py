@@ -28,7 +28,7 @@ def examples(labelled=True):
 
 def build(folder, **options):
     torch.manual_seed(0)
-    return Model(Options(**options), VOCABULARY, folder, True)
+    return Model(Options(**options), VOCABULARY, {"encoder": folder}, True)
 
 
 @pytest.mark.parametrize("scheme", ["bio", "bioes"])
@@ -68,7 +68,9 @@ def test_every_parameter_is_in_one_group(tiny_encoder):
 def test_rebuilt_from_assets_and_weights_it_decodes_the_same(tiny_encoder, tmp_path):
     model = build(tiny_encoder("xlmr"), crf_init="normal").eval()
     model.save_assets(tmp_path)
-    again = Model(model.options, VOCABULARY, encoder=tmp_path, pretrained=False).eval()
+    again = Model(
+        model.options, VOCABULARY, {"encoder": tmp_path / "encoder"}, pretrained=False
+    ).eval()
     again.load_state_dict(model.state_dict())
     batch = model.collate(examples())
     assert again.decode(again.collate(examples()), "main") == model.decode(batch, "main")
