@@ -1,4 +1,7 @@
-"""`phrases`: samples -> noun phrases with token offsets, one JSON line a sample."""
+"""`phrases`: samples -> what to look for in their images, one JSON line a sample.
+
+That is noun phrases or nouns with token offsets, or a word an entity type: the backend says.
+"""
 
 import argparse
 import json
@@ -14,7 +17,7 @@ from extract.options import options_from
 from extract.phrases.base import PhraseExtractor
 from extract.registry import load_module
 
-HELP = "Find the noun phrases of samples (with token offsets)."
+HELP = "Find the noun phrases (or nouns) of samples, with token offsets."
 EXAMPLE = (
     "python -m extract phrases --backend textblob "
     "--samples results/x/samples/train.jsonl --out results/x/phrases/textblob.jsonl"
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="textblob", help="a file in extract/phrases/")
     parser.add_argument("--samples", type=Path, nargs="+", required=True, help="samples/*.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines: id, phrases")
-    parser.add_argument("--options", default="{}", help="the backend's options as JSON")
+    parser.add_argument("--options", default="{}", help='as JSON, e.g. {"query": "nouns"}')
     parser.add_argument("--weights", type=Path, help="model folder of a backend that has one")
 
 

@@ -5,25 +5,25 @@ The tagger's three JSON files are looked for along `NLTK_DATA`; nothing is downl
 Source: Bird, Klein and Loper 2009, Natural Language Processing with Python, ch. 7.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.chunking import ChunkOptions, check_grammar
+from extract.chunking import ChunkOptions, compile_grammar
 from extract.errors import MissingFileError, MissingToolError
-from extract.phrases.base import Analysis, PhraseExtractor
+from extract.phrases.base import Analysis, TaggingBackend
 
-VERSION = 1
+VERSION = 2
 
 RESOURCE = "averaged_perceptron_tagger_eng"
 
 
 @dataclass(frozen=True)
 class Options(ChunkOptions):
-    """The grammar and the tweet rules, see ChunkOptions."""
+    """What a query is, the grammar and the tweet rules: see ChunkOptions."""
 
 
-class Backend(PhraseExtractor):
+class Backend(TaggingBackend):
     """NLTK's averaged perceptron tagger and the chunk grammar."""
 
     def load(self, weights: Path | None) -> None:
@@ -40,7 +40,7 @@ class Backend(PhraseExtractor):
                 "phrases nltk: package 'nltk' is not installed. "
                 "Run: pip install 'mner-pipeline[text]'"
             ) from error
-        check_grammar(self.options.grammar)
+        compile_grammar(self.options.grammar)
         try:
             self._tagger = PerceptronTagger(lang="eng")
         except LookupError as error:
@@ -50,9 +50,10 @@ class Backend(PhraseExtractor):
                 f"python -m nltk.downloader -d FOLDER {RESOURCE}; then set NLTK_DATA=FOLDER."
             ) from error
 
-    def analyse(self, tweets: Sequence[list[str]]) -> list[Analysis]:
+    def analyse(self, tweets: Iterable[list[str]]) -> Iterator[Analysis]:
         """Tag each word in its sentence."""
-        return [Analysis([tag for _, tag in self._tagger.tag(words)]) for words in tweets]
+        for words in tweets:
+            yield Analysis([tag for _, tag in self._tagger.tag(words)])
 
 
 def _search_path() -> str:

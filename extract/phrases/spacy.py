@@ -3,16 +3,16 @@
 The Doc is built from the corpus's tokens, so spaCy's tokeniser never runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from extract.chunking import ChunkOptions, check_grammar
+from extract.chunking import ChunkOptions, compile_grammar
 from extract.errors import ConfigError, DataError, MissingFileError, MissingToolError
-from extract.phrases.base import Analysis, PhraseExtractor
+from extract.phrases.base import Analysis, TaggingBackend
 
-VERSION = 1
+VERSION = 2
 
 # For pipelines with coarse tags only (a morphologizer): what the grammar needs to tell apart.
 _PENN = {
@@ -32,10 +32,10 @@ _PENN = {
 
 @dataclass(frozen=True)
 class Options(ChunkOptions):
-    """The grammar (used where the pipeline has no parser) and the tweet rules."""
+    """See ChunkOptions; the grammar is used where the pipeline has no parser."""
 
 
-class Backend(PhraseExtractor):
+class Backend(TaggingBackend):
     """A trained spaCy pipeline, given as a folder written by `nlp.to_disk`."""
 
     roles: ClassVar[tuple[str, ...]] = ("model",)
@@ -62,15 +62,16 @@ class Backend(PhraseExtractor):
                 "is a network, run: python -m spacy download en_core_web_sm; then give the "
                 "folder inside the installed package that has config.cfg."
             )
-        check_grammar(self.options.grammar)
+        compile_grammar(self.options.grammar)
         self._nlp = spacy.load(Path(weights), exclude=["ner", "lemmatizer"])
 
-    def analyse(self, tweets: Sequence[list[str]]) -> list[Analysis]:
+    def analyse(self, tweets: Iterable[list[str]]) -> Iterator[Analysis]:
         """Run the pipeline over ready-made words."""
         from spacy.tokens import Doc
 
         docs = (Doc(self._nlp.vocab, words=words) for words in tweets)
-        return [_analysis(doc) for doc in self._nlp.pipe(docs)]
+        for doc in self._nlp.pipe(docs):
+            yield _analysis(doc)
 
 
 def _analysis(doc: Any) -> Analysis:

@@ -6,23 +6,23 @@ because the class takes a string and splits it again, and drops punctuation.
 Source: De Smedt and Daelemans 2012, Pattern for Python, JMLR 13.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.chunking import ChunkOptions, check_grammar
+from extract.chunking import ChunkOptions, compile_grammar
 from extract.errors import MissingToolError
-from extract.phrases.base import Analysis, PhraseExtractor
+from extract.phrases.base import Analysis, TaggingBackend
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Options(ChunkOptions):
-    """The grammar and the tweet rules, see ChunkOptions."""
+    """What a query is, the grammar and the tweet rules: see ChunkOptions."""
 
 
-class Backend(PhraseExtractor):
+class Backend(TaggingBackend):
     """TextBlob's pattern tagger and the chunk grammar."""
 
     def load(self, weights: Path | None) -> None:
@@ -35,9 +35,11 @@ class Backend(PhraseExtractor):
                 "phrases textblob: package 'textblob' is not installed. "
                 "Run: pip install 'mner-pipeline[text]'"
             ) from error
-        check_grammar(self.options.grammar)
+        compile_grammar(self.options.grammar)
         self._parser = parser
 
-    def analyse(self, tweets: Sequence[list[str]]) -> list[Analysis]:
+    def analyse(self, tweets: Iterable[list[str]]) -> Iterator[Analysis]:
         """Tag each word by lexicon, capital letter and suffix."""
-        return [Analysis([tag for _, tag in self._parser.find_tags(words)]) for words in tweets]
+        # A tag set that find_tags does not know spares a mapping of each tag to itself.
+        for words in tweets:
+            yield Analysis([tag for _, tag in self._parser.find_tags(words, tagset="unmapped")])
