@@ -1,8 +1,11 @@
 """Caption lists as they circulate with the Twitter corpora: one `name.jpg :caption` a line."""
 
+import re
 from pathlib import Path
 
 from extract.errors import DataError, MissingFileError
+
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp")
 
@@ -39,6 +42,20 @@ def read_caption_list(path: Path) -> dict[str, list[str]]:
             )
         captions.setdefault(strip_image_suffix(name.strip()), []).append(caption.strip())
     return captions
+
+
+def caption_line(name: str, caption: str) -> str:
+    """Return the line of one caption; line breaks inside it become spaces.
+
+    Raises:
+        DataError: the name would be read as another one.
+    """
+    if name != name.strip() or " :" in name or "\n" in name or not name:
+        raise DataError(
+            f"image name {name!r} cannot stand in a caption list: it is empty, holds ' :' or a "
+            "line break, or begins or ends with white space. Rename the image."
+        )
+    return f"{name} :{' '.join(re.split(_LINE_BREAK, caption))}\n"
 
 
 def strip_image_suffix(name: str) -> str:

@@ -4,13 +4,15 @@ These are the files that HVPNeT, DeepKE, VEC-MNER, Co-MIPN and RPI-HMIF read.
 
 - `<num>` is the row of the grounding store, from 0. Where a box gives no crop its number is left
   out, so that crop j and row j of any feature set made from the same boxes are the same region.
-- `<image name>` is the image id with every character but letters, digits and `_.-~` written as
-  `%XX` of its UTF-8 bytes. Different ids give different names. Ids that differ in case only give
-  names that differ in case only: do not cut those on a file system that ignores case.
+- `<image name>` is the image id with every character but ASCII letters, digits and `_.-~` written
+  as `%XX` of its UTF-8 bytes. Where that name is too long for a file system, or an earlier image of
+  the store has it in whatever case, `+` and eight digits of the id's sha256 tell them apart:
+  different ids give different files on every file system.
 - `crops.jsonl` has a line for each row of the store: its crop file, or why there is none. It is
   written last: a folder without it is not complete.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -18,21 +20,32 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
 from extract.atomic import atomic_path, write_text
+from extract.caption_lists import strip_image_suffix
 from extract.errors import DataError
 from extract.images import clip_box, file_sha256, load_image
 from extract.manifest import ImageRow, iter_jsonl
-from extract.store import StoredItem
+
+if TYPE_CHECKING:
+    from extract.store import StoredItem
 
 MANIFEST = "crops.jsonl"
 
+KeyForm = Literal["file", "id", "first_dot"]
+"""Of a dictionary's keys: `file`: `<id>.jpg` (HVPNeT); `id`: without image extension; `first_dot`:
+the id up to its first dot, where DeepKE and VEC-MNER look for the crops of a detector."""
+
 _OURS = re.compile(r"\.?.+_pred_yolo_crop_\d+\.png(\.\d+\.tmp)?$")
 _IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|webp|bmp)$", re.IGNORECASE)
+
+# Leaves room in the 255 bytes of a file name for what is put around it, a temporary name's too.
+_LONGEST_STEM = 180
 
 
 @dataclass(frozen=True)
@@ -57,9 +70,42 @@ class Crop:
     """Of the image file's bytes."""
 
 
-def crop_name(image_id: str, number: int) -> str:
-    """Return the file name of crop `number` of an image; unique for each pair."""
-    return f"{quote(image_id, safe='')}_pred_yolo_crop_{number}.png"
+def crop_stems(image_ids: Iterable[str]) -> dict[str, str]:
+    """Return image id -> the image's part of its crops' file names.
+
+    Args:
+        image_ids: of the store, in its order: of two ids whose names differ in case at most, the
+            first keeps the plain name.
+
+    Returns:
+        Names that differ even where case is ignored. They are ASCII, so that no file system
+        changes their Unicode form.
+
+    Raises:
+        DataError: two checksums begin alike.
+    """
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for image_id in image_ids:
+        if image_id in stems:
+            continue
+        stem = quote(image_id, safe="")
+        if len(stem) > _LONGEST_STEM or stem.lower() in taken:
+            # `+` is in no quoted name.
+            digest = hashlib.sha256(image_id.encode("utf-8")).hexdigest()
+            stem = f"{stem[:_LONGEST_STEM]}+{digest[:8]}"
+        if stem.lower() in taken:
+            raise DataError(
+                f"image id {image_id!r}: crop name {stem!r} is taken. Rename the image."
+            )
+        taken.add(stem.lower())
+        stems[image_id] = stem
+    return stems
+
+
+def crop_name(stem: str, number: int) -> str:
+    """Return the file name of crop `number` of the image that `crop_stems` names `stem`."""
+    return f"{stem}_pred_yolo_crop_{number}.png"
 
 
 def clip_to_image(
@@ -74,12 +120,15 @@ def clip_to_image(
     return clip_box(box, width, height)
 
 
-def plan_crops(item: StoredItem, image: ImageRow, *, min_size_px: int = 1) -> list[Crop]:
+def plan_crops(
+    item: "StoredItem", image: ImageRow, *, stem: str, min_size_px: int = 1
+) -> list[Crop]:
     """Decide for each row of an item whether it gives a crop.
 
     Args:
         item: of a grounding store.
         image: the same image's line of images.tsv.
+        stem: the image's part of the file names, of `crop_stems`.
         min_size_px: smallest width and height of a crop.
     """
     plan = []
@@ -96,7 +145,7 @@ def plan_crops(item: StoredItem, image: ImageRow, *, min_size_px: int = 1) -> li
             Crop(
                 image_id=image.image_id,
                 row=row,
-                crop=None if dropped else crop_name(image.image_id, row),
+                crop=None if dropped else crop_name(stem, row),
                 dropped=dropped,
                 box=box,
                 clipped=None if clipped is None else list(clipped),
@@ -168,16 +217,46 @@ def count_dropped(crops: Iterable[Crop]) -> dict[str, int]:
     return dict(sorted(Counter(crop.dropped for crop in crops if crop.dropped).items()))
 
 
-def crop_dictionary(
-    image_ids: Iterable[str], crops: Iterable[Crop], *, key_suffix: str = ".jpg"
-) -> dict[str, list[str]]:
-    """Return image file name -> its crop files, best first, as HVPNeT and its family read it.
+def files_by_image(crops: Iterable[Crop]) -> dict[str, list[str]]:
+    """Return image id -> file names of its crops, best first; images without crops are left out."""
+    files: dict[str, list[str]] = {}
+    for crop in sorted(crops, key=lambda crop: crop.row):
+        if crop.crop is not None:
+            files.setdefault(crop.image_id, []).append(crop.crop)
+    return files
+
+
+def dictionary_key(image_id: str, form: KeyForm = "file", suffix: str = ".jpg") -> str:
+    """Return the key under which a consumer looks for the crops of an image.
 
     Args:
-        image_ids: of the split, in sample order; repeated ones count once.
+        image_id: with or without image extension.
+        form: see `KeyForm`.
+        suffix: of the form `file`, added to ids that have no image extension: HVPNeT's family looks
+            up `<id>.jpg`, and a key without it gives blank crops without a message.
+    """
+    if form == "file":
+        return image_id if _IMAGE_SUFFIX.search(image_id) else image_id + suffix
+    name = strip_image_suffix(image_id)
+    return name if form == "id" else name.split(".")[0]
+
+
+def crop_dictionary(
+    image_ids: Iterable[str],
+    crops: Iterable[Crop],
+    *,
+    keys: KeyForm = "file",
+    key_suffix: str = ".jpg",
+    prefix: str = "",
+) -> dict[str, list[str]]:
+    """Return image -> its crop files, best first, as HVPNeT and its family read it.
+
+    Args:
+        image_ids: of the split or splits, in sample order; repeated ones count once.
         crops: lines of `crops.jsonl`.
-        key_suffix: added to ids that have no image suffix: those systems look up `<id>.jpg`, and
-            a key without it gives blank crops without a message.
+        keys: form of the keys.
+        key_suffix: of keys of the form `file`, see `dictionary_key`.
+        prefix: put before every file name, e.g. `twitter15_detect/crops/`.
 
     Returns:
         Every image id is a key; one without crops has an empty list.
@@ -185,17 +264,14 @@ def crop_dictionary(
     Raises:
         DataError: two ids would have one key.
     """
-    by_image: dict[str, list[str]] = {}
-    for crop in sorted(crops, key=lambda crop: crop.row):
-        if crop.crop is not None:
-            by_image.setdefault(crop.image_id, []).append(crop.crop)
+    files = files_by_image(crops)
     owner: dict[str, str] = {}
     dictionary: dict[str, list[str]] = {}
     for image_id in image_ids:
-        key = image_id if _IMAGE_SUFFIX.search(image_id) else image_id + key_suffix
+        key = dictionary_key(image_id, keys, key_suffix)
         if owner.setdefault(key, image_id) != image_id:
             raise DataError(f"image ids {owner[key]!r} and {image_id!r} both give key {key!r}")
-        dictionary[key] = by_image.get(image_id, [])
+        dictionary[key] = [prefix + name for name in files.get(image_id, [])]
     return dictionary
 
 

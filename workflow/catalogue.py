@@ -128,8 +128,8 @@ class Catalogue:
             ConfigError: an unknown kind or option.
         """
         entry = self.config["imports"][name]
-        check_plugin("extract.interop", entry["kind"], f"imports.{name}.kind")
-        module = load_module("extract.interop", entry["kind"])
+        check_plugin("extract.interop.artefacts", entry["kind"], f"imports.{name}.kind")
+        module = load_module("extract.interop.artefacts", entry["kind"])
         options = options_from(module.Options, entry["options"], f"imports.{name}.options")
         return {
             "kind": entry["kind"],

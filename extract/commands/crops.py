@@ -52,10 +52,14 @@ def run(args: argparse.Namespace) -> None:
         # From here to its rewriting the folder is not complete.
         manifest.unlink(missing_ok=True)
         progress = Progress("crops", len(store.ids))
+        stems = crops.crop_stems(store.ids)
         done = []
         for image_id in store.ids:
             plan = crops.plan_crops(
-                store.item(image_id), images[image_id], min_size_px=args.min_size
+                store.item(image_id),
+                images[image_id],
+                stem=stems[image_id],
+                min_size_px=args.min_size,
             )
             crops.cut_crops(plan, Path(images[image_id].path), args.out)
             done += plan

@@ -5,10 +5,12 @@ import sys
 
 from extract.registry import available
 
-HELP = "List the dataset readers, phrase backends, grounders and extractors."
+HELP = "List the dataset readers, phrase backends, grounders, extractors, artefacts and layouts."
 EXAMPLE = "python -m extract list"
 
-PACKAGES = ("datasets", "phrases", "grounding", "extractors")
+PACKAGES = (
+    "datasets", "phrases", "grounding", "extractors", "interop.artefacts", "interop.layouts",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

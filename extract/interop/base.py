@@ -1,8 +1,9 @@
 """What every foreign artefact offers: a file of another project <-> rows of a feature store.
 
-One artefact = one file of this folder with `HELP`, `VERSION`, a frozen dataclass `Options`, and
+One artefact = one file of `artefacts/` with `HELP`, `VERSION`, a frozen dataclass `Options`, and
 `read(source, images, options) -> Imported` and `write(store, images, out, options)`, or one of the
-two. Nothing foreign is unpickled freely: torch files are opened with `weights_only=True`.
+two; with `ID_KIND = "sample"`, `read` gets samples instead of images. Nothing foreign is unpickled
+freely: torch files are opened with `weights_only=True`.
 """
 
 from collections.abc import Iterable

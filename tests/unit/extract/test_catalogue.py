@@ -236,7 +236,7 @@ def test_crops_of_imported_boxes_follow_the_import(monkeypatch):
     changed = config()
     changed["feature_sets"]["crops"]["boxes"] = "foreign"
     before = Catalogue(changed).fingerprint("crops")
-    from extract.interop import caption_list
+    from extract.interop.artefacts import caption_list
 
     monkeypatch.setattr(caption_list, "VERSION", caption_list.VERSION + 1)
     assert Catalogue(changed).fingerprint("crops") != before

@@ -70,7 +70,8 @@ def test_list_names_the_plugins(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     kinds = [line.split(": ")[0] for line in lines]
-    assert kinds == ["datasets", "phrases", "grounding", "extractors"]
+    assert kinds[:4] == ["datasets", "phrases", "grounding", "extractors"]
+    assert kinds[4:] == ["interop.artefacts", "interop.layouts"]
     assert "twitter2015" in lines[0].split()
     assert "vgg" in lines[3].split()
 

@@ -1,6 +1,7 @@
 """Crops and dictionaries: pixels, names, cleaning up, and what the consumers expect."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from extract.__main__ import main
-from extract.crops import clip_to_image, crop_dictionary, crop_name, plan_crops, read_manifest
+from extract.crops import (
+    clip_to_image,
+    crop_dictionary,
+    crop_name,
+    crop_stems,
+    plan_crops,
+    read_manifest,
+)
 from extract.errors import DataError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.images import probe_image
@@ -39,8 +47,9 @@ def test_a_box_that_is_not_finite_is_outside(bad):
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.integers(0, 99)), unique=True, max_size=8))
 def test_different_crops_have_different_plain_names(crops):
-    names = [crop_name(image_id, number) for image_id, number in crops]
-    assert len(set(names)) == len(crops)
+    stems = crop_stems(image_id for image_id, _ in crops)
+    names = [crop_name(stems[image_id], number) for image_id, number in crops]
+    assert len({name.lower() for name in names}) == len(crops)
     assert all(name.isascii() and "/" not in name and "\0" not in name for name in names)
 
 
@@ -56,7 +65,27 @@ def test_different_crops_have_different_plain_names(crops):
     ],
 )
 def test_names(image_id, name):
-    assert crop_name(image_id, 0) == name
+    assert crop_name(crop_stems([image_id])[image_id], 0) == name
+
+
+def test_ids_that_differ_in_case_get_a_suffix_by_the_later_one():
+    ids = ["Ab", "ab", "é", "É", "e\u0301", "AB", "ab", "%41b"]
+    stems = crop_stems(ids)
+    assert stems["Ab"] == "Ab"
+    assert re.fullmatch(r"ab\+[0-9a-f]{8}", stems["ab"])
+    assert re.fullmatch(r"AB\+[0-9a-f]{8}", stems["AB"])
+    assert len({stem.lower() for stem in stems.values()}) == len(stems) == 7
+    # The order decides who keeps the plain name; the suffix depends on the id alone.
+    other = crop_stems(["AB", "ab"])
+    assert other["AB"] == "AB" and other["ab"] == stems["ab"]
+
+
+def test_long_ids_are_cut_to_what_a_file_system_takes(tmp_path):
+    ids = ["犬" * 80, "犬" * 80 + "a", "x" * 5000]
+    names = [crop_name(stem, 10**6) for stem in crop_stems(ids).values()]
+    assert len(set(names)) == 3
+    for name in names:
+        (tmp_path / f".{name}.4194304.tmp").touch()
 
 
 def stored(boxes, scores=None, text=None):
@@ -72,7 +101,7 @@ def stored(boxes, scores=None, text=None):
 def test_small_and_outside_boxes_are_dropped_with_a_reason_and_keep_their_number():
     image = ImageRow("i", "i.png", "sha", height=10, width=20, status="ok")
     boxes = [(-5, -5, 4, 40), (0, 0, 2.5, 9), (30, 0, 40, 5), (20, 0, 25, 5), (18, 8, 99, 99)]
-    plan = plan_crops(stored(boxes), image, min_size_px=3)
+    plan = plan_crops(stored(boxes), image, stem="i", min_size_px=3)
     assert [(crop.crop, crop.dropped, crop.clipped) for crop in plan] == [
         ("i_pred_yolo_crop_0.png", None, [0, 0, 4, 10]),
         ("i_pred_yolo_crop_1.png", None, [0, 0, 3, 9]),
@@ -205,12 +234,12 @@ def test_a_second_run_gives_the_same_bytes_and_removes_what_is_old(corpus, tmp_p
 
 
 def test_ids_that_look_alike_do_not_collide(corpus, tmp_path):
-    ids = ["x/1", "x%2F1", "x_1", "x.1"]
+    ids = ["x/1", "x%2F1", "x_1", "x.1", "X/1", "x%2f1"]
     for seed, image_id in enumerate(ids):
         corpus.add(image_id, 8, 8, seed=seed)
     assert corpus.cut(corpus.store({image_id: [(0, 0, 8, 8)] for image_id in ids})) == 0
     manifest = read_manifest(tmp_path / "crops" / "crops.jsonl")
-    assert len({crop.crop for crop in manifest}) == 4
+    assert len({crop.crop.lower() for crop in manifest}) == len(ids)
     for crop in manifest:
         found = pixels_of(tmp_path / "crops" / crop.crop)
         assert np.array_equal(found, corpus.pixels[crop.image_id])
@@ -281,3 +310,26 @@ def test_dictionary_refuses_two_ids_with_one_key():
     assert list(crop_dictionary(["a", "a.jpg"], [], key_suffix="")) == ["a", "a.jpg"]
     with pytest.raises(DataError, match=r"a\.jpg"):
         crop_dictionary(["a", "a.jpg"], [])
+
+
+def test_dictionary_of_a_detector(corpus, tmp_path):
+    """DeepKE's form: keys without extension, paths as values, all splits in one."""
+    import torch
+
+    for seed, image_id in enumerate(["a.jpg", "b.x", "c"]):
+        corpus.add(image_id, 30, 20, seed=seed)
+    boxes = {"a.jpg": [(0, 0, 9, 9)], "b.x": [(0, 0, 9, 9), (1, 1, 5, 5)]}
+    assert corpus.cut(corpus.store(boxes)) == 0
+    write_split(tmp_path / "train.jsonl", ["a.jpg"])
+    write_split(tmp_path / "test.jsonl", ["b.x", "c"])
+    out = tmp_path / "img2crop.pth"
+    command = ["crop-dict", "--crops", str(tmp_path / "crops" / "crops.jsonl"), "--samples"]
+    command += [str(tmp_path / "train.jsonl"), str(tmp_path / "test.jsonl"), "--out", str(out)]
+    assert main([*command, "--keys", "id", "--prefix", "detect/crops/"]) == 0
+    assert torch.load(out, weights_only=True) == {
+        "a": ["detect/crops/a.jpg_pred_yolo_crop_0.png"],
+        "b.x": [f"detect/crops/b.x_pred_yolo_crop_{i}.png" for i in range(2)],
+        "c": [],
+    }
+    assert main([*command, "--keys", "first_dot"]) == 0
+    assert list(torch.load(out, weights_only=True)) == ["a", "b", "c"]

@@ -7,11 +7,13 @@ import pytest
 
 from extract.errors import ConfigError, StoreError
 from extract.image_text import GROUPS
+from extract.interop.stores import import_artefact
 from extract.interop.text_views import subword_counter
 from extract.manifest import STATUS, Sample
 from extract.options import options_from
 from extract.store import StoredItem
 from train.context import ContextOptions, build_view
+from train.data import FeatureSource
 from train.layers.text_encoder import SEP, TextEncoder
 from train.models.base import Example
 
@@ -118,6 +120,16 @@ def test_overflow_truncates_at_a_word_and_stops():
     assert shown(view_of(max_subwords=9, **cut)) == "hello world | a man in a hat"
     assert shown(view_of(max_subwords=6, **cut)) == "hello world | a man in"
     assert shown(view_of(max_subwords=3, **cut)) == "hello world"
+
+
+@pytest.mark.parametrize("overflow", ["skip_segment", "truncate"])
+def test_a_segment_without_pieces_adds_nothing_and_stops_nothing(overflow):
+    def cost(words):
+        return sum(word != "\ufe0f" for word in words)
+
+    features = {"captions": stored(["\ufe0f", "two dogs"])}
+    view = view_of(features, cost=cost, use=("captions",), overflow=overflow)
+    assert shown(view) == "hello world | two dogs"
 
 
 @pytest.mark.parametrize("overflow", ["skip_segment", "truncate"])
@@ -258,6 +270,22 @@ def test_ready_made_segments_are_taken_whole_and_in_order():
     words = shown(view_of(ready, use=("context",), num_captions=1))
     assert words == "hello world | " + " | ".join(f"segment {i}" for i in range(7))
     assert tuple(GROUPS) == ("captions", "objects", "ocr", "context")
+
+
+def test_imported_context_reaches_the_view_of_its_sample(tmp_path):
+    samples = [Sample("train-0", "i", ["hello", "world"]), Sample("train-1", "i", ["bye"])]
+    (tmp_path / "train.txt").write_text(
+        "hello O\nworld O\n<EOS> B-X\na B-X\ndog B-X\n<EOS> B-X\nEXIT B-X\n\nbye O\n\n"
+    )
+    store = tmp_path / "context.h5"
+    import_artefact("context_conll", [tmp_path / "train.txt"], store, samples=[samples])
+    with FeatureSource({"context": store}) as source:
+        views = [
+            build_view(example, ContextOptions(use=("context",)), len)
+            for example in source.join(samples)
+        ]
+    # Both have the same image: the context is the sample's.
+    assert [shown(view) for view in views] == ["hello world | a dog | EXIT", "bye"]
 
 
 def test_exports_count_pieces_as_the_encoder_does(minilm):
