@@ -247,7 +247,7 @@ def test_what_is_missing_is_counted_with_its_ids(finished):
     splits = ("train", "valid", "test")
     assert sum(whole[split, "images", "missing", "images"] for split in splits) == 0
     # Boxes were drawn on ten of the photos.
-    assert sum(whole[split, "drawn_boxes", "no_box", "images"] for split in splits) == 20
+    assert sum(whole[split, "grounding/drawn_boxes", "no_box", "images"] for split in splits) == 20
 
 
 def test_every_export_is_complete(finished):
