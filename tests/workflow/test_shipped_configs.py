@@ -8,8 +8,20 @@ from snakemake.utils import update_config
 
 from tests.workflow.workspace import Workspace
 
-CONFIGS = ("default", "twitter2015", "twitter2017", "snap", "twitter_minilm")
+# What is run -> the files that are given for it, in order.
+CONFIGS = {
+    "default": (),
+    "twitter2015": ("published", "twitter2015"),
+    "twitter2017": ("published", "twitter2017"),
+    "snap": ("published", "snap"),
+    "twitter_minilm": ("twitter_minilm",),
+}
 REPRODUCTIONS = ("twitter2015", "twitter2017", "snap")
+
+
+def files(repo_root: Path, name: str) -> list[Path]:
+    """Return the config files of a run."""
+    return [repo_root / "workflow/config" / f"{part}.yaml" for part in CONFIGS[name]]
 
 
 def load(repo_root: Path, name: str) -> dict:
@@ -21,7 +33,8 @@ def load(repo_root: Path, name: str) -> dict:
 def merged(repo_root: Path, name: str) -> dict:
     """Return a config over the default, as Snakemake merges them."""
     config = load(repo_root, "default")
-    update_config(config, load(repo_root, name))
+    for part in CONFIGS[name]:
+        update_config(config, load(repo_root, part))
     return config
 
 
@@ -47,7 +60,7 @@ def place_placeholders(folder: Path, config: dict) -> None:
 
 def test_all_shipped_configs_are_tested(repo_root):
     found = {path.stem for path in (repo_root / "workflow/config").glob("*.yaml")}
-    assert found == set(CONFIGS)
+    assert found == {"default", *(part for parts in CONFIGS.values() for part in parts)}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -56,8 +69,7 @@ def test_config_dry_runs_over_placeholders(repo_root, tmp_path, minilm, name):
     folder = tmp_path / "placeholders"
     folder.mkdir()
     place_placeholders(folder, config)
-    overlay = repo_root / "workflow/config" / f"{name}.yaml"
-    workspace = Workspace(folder, repo_root, [] if name == "default" else [overlay])
+    workspace = Workspace(folder, repo_root, files(repo_root, name))
     jobs = workspace.plan()
     run = config["run"]
     n_runs = len(run["datasets"]) * len(run["models"]) * len(run["seeds"])
@@ -74,8 +86,7 @@ def test_missing_checkpoint_names_the_command_that_fetches_it(repo_root, tmp_pat
     folder.mkdir()
     place_placeholders(folder, config)
     (folder / "weights/vgg16-397923af.pth").unlink()
-    overlay = repo_root / "workflow/config" / f"{name}.yaml"
-    result = Workspace(folder, repo_root, [overlay]).snakemake("--dry-run", "features")
+    result = Workspace(folder, repo_root, files(repo_root, name)).snakemake("--dry-run", "features")
     assert result.returncode != 0
     assert "weights.vgg16_imagenet" in result.last_line
     assert "curl -L --create-dirs -o weights/vgg16-397923af.pth https://" in result.last_line
@@ -99,31 +110,41 @@ def test_every_model_entry_is_a_legal_run(repo_root, name):
         assert set(entry.get("weights", {}).values()) <= set(config["weights"])
 
 
-def test_reproductions_differ_in_corpus_and_temperature_only(repo_root):
-    temperatures = {"twitter2015": 4.0, "twitter2017": 2.0, "snap": 4.0}
-    rest = []
-    for name, temperature in temperatures.items():
-        config = load(repo_root, name)
-        assert config["run"].pop("datasets") == [name]
-        assert list(config.pop("datasets")) == [name]
-        for run, entry in config["models"].items():
-            if entry["system"] == "ita":
-                options = dict(entry["options"])
-                assert options.pop("cva_temperature") == temperature
-                config["models"][run] = {**entry, "options": options}
-        rest.append(config)
-    assert rest[0] == rest[1] == rest[2]
+@pytest.mark.parametrize(
+    ("name", "temperature"), [("twitter2015", 4.0), ("twitter2017", 2.0), ("snap", 4.0)]
+)
+def test_reproductions_differ_in_corpus_and_temperature_only(repo_root, name, temperature):
+    own = load(repo_root, name)
+    assert own.pop("run") == {"datasets": [name]}
+    assert list(own.pop("datasets")) == [name]
+    assert set(own) <= {"models"}
+    for run, entry in merged(repo_root, name)["models"].items():
+        if entry["system"] == "ita" and run in load(repo_root, "published")["models"]:
+            assert entry["options"]["cva_temperature"] == temperature
+            # All that the overlay says of this run.
+            said = own.get("models", {}).get(run, {"options": {"cva_temperature": temperature}})
+            assert said == {"options": {"cva_temperature": temperature}}
 
 
-@pytest.mark.parametrize("name", REPRODUCTIONS)
-def test_reproduction_shadows_no_entry_of_the_default(repo_root, name):
-    default, overlay = load(repo_root, "default"), load(repo_root, name)
-    for kind in ("datasets", "weights", "phrases", "feature_sets", "models"):
+def test_published_shadows_no_entry_of_the_default(repo_root):
+    default, overlay = load(repo_root, "default"), load(repo_root, "published")
+    for kind in ("weights", "phrases", "feature_sets", "exports", "models"):
         assert not set(default[kind]) & set(overlay[kind]), kind
 
 
-@pytest.mark.parametrize("name", REPRODUCTIONS)
-def test_every_checkpoint_says_how_to_fetch_it(repo_root, name):
-    for entry in load(repo_root, name)["weights"].values():
+def test_every_checkpoint_says_how_to_fetch_it(repo_root):
+    for entry in load(repo_root, "published")["weights"].values():
         assert entry["path"].startswith("weights/")
         assert entry["path"] in entry["fetch"]
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_every_export_is_planned(repo_root, tmp_path, name):
+    config = merged(repo_root, name)
+    folder = tmp_path / "placeholders"
+    folder.mkdir()
+    place_placeholders(folder, config)
+    workspace = Workspace(folder, repo_root, files(repo_root, name))
+    exports = list(load(repo_root, "published")["exports"])
+    workspace.overlay({"run": {"exports": exports}})
+    assert len(workspace.plan("exports")["write_export"]) == len(exports)
