@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
 
-.PHONY: help demo test test-unit lint lock clean tesseract
+.PHONY: help demo test test-unit bench lint lock clean tesseract
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -28,6 +28,13 @@ test: .venv/test.stamp tesseract  ## lint and run all tests but the slow ones
 
 test-unit: .venv/test.stamp tesseract  ## the unit tests alone
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal tests/unit
+
+bench: export PYTHONPATH := $(CURDIR)
+bench: .venv/test.stamp tesseract  ## rates of every extractor, the pixel store, reruns and phrases (20 minutes)
+	$(BIN)/python tests/bench/extractors.py
+	$(BIN)/python tests/bench/pixel_store.py
+	$(BIN)/python tests/bench/reruns.py
+	$(BIN)/python tests/bench/phrases.py
 
 lint: .venv/test.stamp  ## style of Python and rules, and Snakemake's own lint
 	$(BIN)/ruff check .
@@ -51,10 +58,10 @@ tesseract:
 
 lock: | $(UV)  ## pin every dependency anew from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --extra text --extra vision --extra ocr --extra train --extra workflow \
+	  --no-header --extra text --extra vision --extra train --extra workflow \
 	  --extra sample --extra yolo --extra dev --output-file envs/test.lock
 	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --extra text --extra vision --extra ocr --extra train --extra workflow \
+	  --no-header --extra text --extra vision --extra train --extra workflow \
 	  --extra sample --constraint envs/test.lock --output-file envs/demo.lock
 
 clean:  ## remove what runs made (not the environment)

@@ -14,7 +14,6 @@ _PACKAGES = (
     "nltk",
     "numpy",
     "pillow",
-    "pytesseract",
     "pytorch-crf",
     "spacy",
     "textblob",

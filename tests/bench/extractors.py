@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from extract.atomic import write_json, write_text
+from extract.grounding.yolo_world import _prepare_environment as prepare_environment
 from extract.manifest import ImageRow, Sample, read_images, write_images, write_samples
 from extract.random_weights import write_random_weights
 from extract.spec import complete_spec
@@ -47,6 +48,19 @@ CLIP_B32 = {
     "projection_dim": 512,
 }
 BLIP_BASE = {"kind": "blip", "vision": {"image_size": 384}, "text": {}}
+
+
+TOWER = {key: CLIP_B32[key] for key in list(CLIP_B32)[1:-1]}
+TEXT = {
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+}
+CLIP_TEXT = {"kind": "clip_text", **TEXT, "projection_dim": 512}
+CLIP_FULL = {"kind": "clip_full", "vision": TOWER, "text": TEXT, "projection_dim": 512}
+RCNN = {"kind": "faster_rcnn", "architecture": "fasterrcnn_resnet50_fpn"}
+BEAMS = {"num_captions": 5, "num_beams": 5, "max_new_tokens": 20}
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,23 @@ CASES = {
     "clip_vit_b32": Case("clip", {"vision": CLIP_B32}, BF16, F32),
     "pixels_224": Case("pixels"),
     "ocr": Case("ocr", images=20),
-    "caption_blip_base": Case("caption", {"captioner": BLIP_BASE}, images=4, batch_size=4),
+    "caption_blip_base": Case(
+        "caption", {"captioner": BLIP_BASE}, BF16 | BEAMS, F32 | BEAMS, images=8, batch_size=8
+    ),
+    "yolo_world_s": Case(
+        "yolo_world", {"detector": {"kind": "yolov8s-worldv2"}, "text": CLIP_TEXT}, phrases=True
+    ),
+    "grounding_dino_t": Case(
+        "grounding_dino", {"detector": {"kind": "grounding_dino"}}, images=4, phrases=True
+    ),
+    "faster_rcnn_r50": Case("faster_rcnn", {"detector": RCNN}, BF16, F32, images=8),
+    "regions_r50": Case(
+        "regions",
+        {"detector": RCNN, "trunk": {"kind": "resnet"}, "clip": CLIP_FULL},
+        BF16,
+        F32,
+        images=4,
+    ),
 }
 
 
@@ -80,8 +110,10 @@ def write_spec(name: str, case: Case, options: dict[str, Any], folder: Path) -> 
     weights = {}
     for role, config in case.weights.items():
         path = folder / "weights" / name / role
+        if config["kind"].startswith("yolo"):
+            path = path.with_suffix(".pt")
         if not path.exists():
-            write_random_weights(config, 1, path)
+            write_weights(config, path)
         weights[role] = {"name": role, "path": str(path)}
     spec = complete_spec(
         {"name": name, "extractor": case.extractor, "options": options, "weights": weights}
@@ -89,6 +121,19 @@ def write_spec(name: str, case: Case, options: dict[str, Any], folder: Path) -> 
     path = folder / f"{name}.{spec.fingerprint[:8]}.json"
     write_json(path, {**vars(spec), "fingerprint": spec.fingerprint})
     return path
+
+
+def write_weights(config: dict[str, Any], path: Path) -> None:
+    """Write random weights of a published size."""
+    if not config["kind"].startswith("yolo"):
+        write_random_weights(config, 1, path)
+        return
+    # Sets the environment in which the package stays offline, before its first import.
+    prepare_environment()
+    from ultralytics import YOLOWorld
+
+    path.parent.mkdir(parents=True)
+    YOLOWorld(f"{config['kind']}.yaml").save(path)
 
 
 def run(*command: Any) -> tuple[dict[str, Any], float]:

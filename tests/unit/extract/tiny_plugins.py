@@ -38,6 +38,19 @@ def _random(**config: Any) -> Writer:
     return lambda path: write_random_weights(config, 0, path)
 
 
+def _captioner(folder: Path) -> None:
+    """A BLIP whose scores depend on the picture: fresh weights hardly let it through."""
+    from safetensors.torch import load_file, save_file
+
+    _random(kind="blip", vision=_VISION, text=_TOWER)(folder)
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    for name, tensor in tensors.items():
+        if tensor.ndim > 1:
+            tensor *= 100 if "crossattention" in name or "vision" in name else 5
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
 def _faster_rcnn(folder: Path) -> None:
     from tests.unit.extract.tiny_faster_rcnn import write_detector
 
@@ -81,7 +94,7 @@ CASES = {
     "caption": Case(
         "caption",
         {"max_new_tokens": 4, "num_captions": 2},
-        {"captioner": _random(kind="blip", vision=_VISION, text=_TOWER)},
+        {"captioner": _captioner},
     ),
     "caption_list": Case("caption_list"),
     "clip": Case(
@@ -99,7 +112,7 @@ CASES = {
         {"threshold": 0.0, "shortest_edge": 72, "longest_edge": 120},
         {"detector": _grounding_dino},
     ),
-    "ocr": Case("ocr", {"psm": 6}, package="pytesseract", program="tesseract"),
+    "ocr": Case("ocr", {"psm": 6}, program="tesseract"),
     "pixels": Case("pixels", {"size": 16}),
     "pixels_crops": Case("pixels", {"size": 16, "of": "crops"}),
     "random": Case("random"),
