@@ -3,19 +3,18 @@
 Words are tokenised one by one and remembered, so a corpus is tokenised once, not once an epoch.
 """
 
-import contextlib
-import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
+from transformers import AutoConfig
 
-from extract.errors import ConfigError, MissingFileError
+from extract.errors import ConfigError
 from train.layers.windows import cut_windows
+from train.pretrained import load_network
+from train.word_tokenizer import load_tokenizer, piece_ids, special_ids
 
 MAX_SUBWORDS = 512
 # Tensors of a checkpoint that a bare encoder has no use for: heads of the pretraining tasks.
@@ -59,25 +58,14 @@ class TextEncoder(nn.Module):
         super().__init__()
         if empty_word not in ("unk", "zero"):
             raise ConfigError(f"empty_word: expected 'unk' or 'zero', got {empty_word!r}")
-        self.tokenizer = _load_tokenizer(folder)
-        self.model = _load_model(folder, pretrained=pretrained)
+        self.tokenizer = load_tokenizer(folder)
+        self.model = load_text_model(folder, pretrained=pretrained)
         self.dim: int = self.model.config.hidden_size
         self.empty_word = empty_word
-        self.max_subwords = min(max_subwords, _positions(self.model))
+        self.max_subwords = min(max_subwords, position_limit(self.model))
         if self.max_subwords < 4:
             raise ConfigError(f"max_subwords: expected at least 4, got {self.max_subwords}")
-        first_choice = {
-            "begin": ("cls_token_id", "bos_token_id"),
-            "end": ("sep_token_id", "eos_token_id"),
-            "separator": ("eos_token_id", "sep_token_id"),
-            "unknown": ("unk_token_id",),
-            "padding": ("pad_token_id",),
-        }
-        self.specials = {
-            name: _special_id(self.tokenizer, choices, folder)
-            for name, choices in first_choice.items()
-        }
-        # No word may be read as one of these: XLM-R's Unigram model would find "</s>" in a tweet.
+        self.specials = special_ids(self.tokenizer, folder)
         self._never = frozenset(self.tokenizer.all_special_ids)
         self._pieces: dict[str, tuple[int, ...]] = {}
 
@@ -154,21 +142,10 @@ class TextEncoder(nn.Module):
 
     def _learn(self, words: Sequence[str] | dict[str, None]) -> None:
         """Tokenise words that were not met before."""
-        if not words:
-            return
-        encoded = self.tokenizer(
-            [[word] for word in words],
-            is_split_into_words=True,
-            add_special_tokens=False,
-            split_special_tokens=True,  # a tweet that spells "</s>" or "[SEP]" has no such piece
-            truncation=False,
-            padding=False,
-            return_attention_mask=False,
-        )
         unknown = self.specials["unknown"]
-        empty = (unknown,) if self.empty_word == "unk" else ()
-        for word, ids in zip(words, encoded["input_ids"], strict=True):
-            self._pieces[word] = tuple(unknown if i in self._never else i for i in ids) or empty
+        found = piece_ids(self.tokenizer, list(words), self._never, unknown)
+        for word, ids in zip(words, found, strict=True):
+            self._pieces[word] = ids or ((unknown,) if self.empty_word == "unk" else ())
 
     def _lay_out(
         self, pieces: Sequence[tuple[int, ...]], n_words: int, rows: list[list[int]]
@@ -192,76 +169,22 @@ class TextEncoder(nn.Module):
         return places
 
 
-def _load_tokenizer(folder: Path):
-    """Load the fast tokenizer of a local folder, made fit for words given one by one."""
-    if not (folder / "config.json").is_file():
-        raise MissingFileError(f"{folder}: no text encoder (config.json) in this folder.")
-    load = AutoTokenizer.from_pretrained
-    try:
-        tokenizer = load(folder, local_files_only=True)
-        if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
-            # Without it a byte-level tokenizer reads every word as the tail of the one before.
-            tokenizer = load(folder, local_files_only=True, add_prefix_space=True)
-    except (OSError, ValueError) as error:
-        raise MissingFileError(f"{folder}: no usable tokenizer: {error}") from error
-    if not tokenizer.is_fast:
-        raise ConfigError(f"{folder}: its tokenizer has no fast version (tokenizer.json).")
-    return tokenizer
+def load_text_model(folder: Path, *, pretrained: bool) -> nn.Module:
+    """Return the bare encoder in float32, without pooler where the family allows it.
 
+    Args:
+        folder: checkpoint folder in the transformers format.
+        pretrained: True loads the weights, False builds the network from config.json alone.
 
-def _is_byte_level(tokenizer) -> bool:
-    """Say whether words are split by the byte-level rule of GPT-2 and RoBERTa."""
-    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
-
-
-def _special_id(tokenizer, choices: Sequence[str], folder: Path) -> int:
-    """Return the first special id that the tokenizer has."""
-    for choice in choices:
-        if (found := getattr(tokenizer, choice, None)) is not None:
-            return found
-    raise ConfigError(f"{folder}: its tokenizer has none of {', '.join(choices)}.")
-
-
-def _load_model(folder: Path, *, pretrained: bool) -> nn.Module:
-    """Return the bare encoder in float32, without pooler where the family allows it."""
+    Raises:
+        MissingFileError: no weights in the folder.
+        ConfigError: the weights are not exactly those of the config.
+    """
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    config.name_or_path = ""  # it is saved with the assets, where a path has no place
-    network = MODEL_MAPPING[type(config)]
-    parameters = inspect.signature(network.__init__).parameters
-    options = {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}
-    if not pretrained:
-        return AutoModel.from_config(config, dtype=torch.float32, **options)
-    try:
-        with _quiet_loading():
-            model, report = AutoModel.from_pretrained(
-                folder,
-                config=config,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused below, with the others
-                **options,
-            )
-    except OSError as error:
-        raise MissingFileError(f"{folder}: no usable weights: {error}") from error
-    unknown = [
-        key
-        for key in report["unexpected_keys"]
-        if not key.startswith(_HEADS) and not key.endswith("position_ids")
-    ]
-    problems = {
-        "missing": sorted(report["missing_keys"]),
-        "of another shape": sorted(map(str, report["mismatched_keys"])),
-        "unknown": sorted(unknown),
-    }
-    if any(problems.values()):
-        found = "; ".join(f"{kind}: {', '.join(k[:5])}" for kind, k in problems.items() if k)
-        raise ConfigError(f"{folder}: these are not the weights of its config.json. {found}")
-    return model
+    return load_network(folder, config, pretrained=pretrained, unused=_HEADS)
 
 
-def _positions(model: nn.Module) -> int:
+def position_limit(model: nn.Module) -> int:
     """Return the longest input that the position embeddings allow."""
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     if not isinstance(table, nn.Embedding):  # relative positions: no limit of their own
@@ -269,18 +192,3 @@ def _positions(model: nn.Module) -> int:
     # RoBERTa numbers positions from its padding id + 1.
     used = 0 if table.padding_idx is None else table.padding_idx + 1
     return table.num_embeddings - used
-
-
-@contextlib.contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Silence transformers' bar and report: what they say is checked from the loading info."""
-    verbosity = transformers_logging.get_verbosity()
-    bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bar:
-            transformers_logging.enable_progress_bar()

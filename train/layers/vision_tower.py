@@ -1,0 +1,60 @@
+"""A pretrained image tower from a local checkpoint folder: CLIP's, or any vision transformer."""
+
+from pathlib import Path
+
+from torch import nn
+from transformers import MODEL_MAPPING, AutoConfig, PreTrainedConfig
+
+from extract.errors import ConfigError, MissingFileError
+from train.pretrained import load_network
+
+# What a checkpoint may hold besides the tower: CLIP's text side and heads of pretraining tasks.
+_OTHERS = (
+    "text_model.",
+    "text_projection.",
+    "visual_projection.",
+    "logit_scale",
+    "logit_bias",
+    "pooler.",
+    "classifier.",
+)
+
+
+def load_vision_tower(folder: Path, *, pretrained: bool) -> nn.Module:
+    """Return the bare image tower of a checkpoint, in float32, in evaluation mode.
+
+    Args:
+        folder: of a `CLIPModel`, `CLIPVisionModel` or another vision model of transformers (ViT,
+            DINO, DINOv2, ...). A ViT comes without its pooler.
+        pretrained: True loads the weights, False builds the tower from config.json alone.
+
+    Raises:
+        MissingFileError: no such folder, or it holds no config or weights.
+        ConfigError: not a vision model, or the tensors are not exactly those of its config.
+    """
+    folder = Path(folder)
+    config = vision_config(folder)
+    return load_network(folder, config, pretrained=pretrained, unused=_OTHERS).eval()
+
+
+def vision_config(folder: Path) -> PreTrainedConfig:
+    """Return the config of the vision side of a checkpoint folder.
+
+    Raises:
+        MissingFileError: no config.json.
+        ConfigError: the folder holds no vision model.
+    """
+    if not (folder / "config.json").is_file():
+        raise MissingFileError(f"{folder}: no vision tower (config.json) in this folder.")
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = getattr(config, "vision_config", config)
+    network = MODEL_MAPPING.get(type(config), None)
+    if network is None or getattr(network, "main_input_name", "") != "pixel_values":
+        raise ConfigError(f"{folder}: '{config.model_type}' is not a vision model.")
+    return config
+
+
+def save_vision_assets(model: nn.Module, folder: Path) -> None:
+    """Write config.json, from which `pretrained=False` builds the same tower."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.save_pretrained(folder)

@@ -1,0 +1,88 @@
+"""A checkpoint's tokenizer, made fit for words given one by one."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from extract.errors import ConfigError, MissingFileError
+
+# Name -> the tokenizer's own names for it, in order of preference.
+_SPECIALS = {
+    "begin": ("cls_token_id", "bos_token_id"),
+    "end": ("sep_token_id", "eos_token_id"),
+    "separator": ("eos_token_id", "sep_token_id"),
+    "unknown": ("unk_token_id",),
+    "padding": ("pad_token_id",),
+}
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the fast tokenizer of a checkpoint folder.
+
+    Raises:
+        MissingFileError: no config.json or no tokenizer in the folder.
+        ConfigError: the tokenizer has no fast version.
+    """
+    if not (folder / "config.json").is_file():
+        raise MissingFileError(f"{folder}: no text encoder (config.json) in this folder.")
+    load = AutoTokenizer.from_pretrained
+    try:
+        tokenizer = load(folder, local_files_only=True)
+        if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
+            # Without it a byte-level tokenizer reads every word as the tail of the one before.
+            tokenizer = load(folder, local_files_only=True, add_prefix_space=True)
+    except (OSError, ValueError) as error:
+        raise MissingFileError(f"{folder}: no usable tokenizer: {error}") from error
+    if not tokenizer.is_fast:
+        raise ConfigError(f"{folder}: its tokenizer has no fast version (tokenizer.json).")
+    return tokenizer
+
+
+def special_ids(tokenizer: Any, folder: Path) -> dict[str, int]:
+    """Return the ids of `begin`, `end`, `separator`, `unknown` and `padding`.
+
+    Raises:
+        ConfigError: the tokenizer lacks one; `folder` is named.
+    """
+    return {name: _first_id(tokenizer, choices, folder) for name, choices in _SPECIALS.items()}
+
+
+def piece_ids(
+    tokenizer: Any, words: Sequence[str], never: Collection[int], unknown: int
+) -> list[tuple[int, ...]]:
+    """Return the piece ids of each word, tokenised alone; empty for a word without pieces.
+
+    Args:
+        tokenizer: fast, of transformers.
+        words: without duplicates, best.
+        never: ids that no word may be read as: all special ones, whatever a tweet spells.
+        unknown: what stands in their place.
+    """
+    if not words:
+        return []
+    encoded = tokenizer(
+        [[word] for word in words],
+        is_split_into_words=True,
+        add_special_tokens=False,
+        split_special_tokens=True,  # a tweet that spells "</s>" or "[SEP]" has no such piece
+        truncation=False,
+        padding=False,
+        return_attention_mask=False,
+    )
+    # XLM-R's Unigram model would still find "</s>" in a tweet.
+    return [tuple(unknown if i in never else i for i in ids) for ids in encoded["input_ids"]]
+
+
+def _is_byte_level(tokenizer: Any) -> bool:
+    """Say whether words are split by the byte-level rule of GPT-2 and RoBERTa."""
+    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
+
+
+def _first_id(tokenizer: Any, choices: Sequence[str], folder: Path) -> int:
+    """Return the first special id that the tokenizer has."""
+    for choice in choices:
+        if (found := getattr(tokenizer, choice, None)) is not None:
+            return found
+    raise ConfigError(f"{folder}: its tokenizer has none of {', '.join(choices)}.")
