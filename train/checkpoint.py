@@ -160,7 +160,7 @@ def load_run(folder: Path) -> tuple[TaggingModel, RunInfo]:
             f"{module.Model.VERSION}. Train it again."
         )
     options = options_from(module.Options, info.options, f"{folder / RUN}: options")
-    weights = {role: folder / ASSETS / role for role in module.Model.roles}
+    weights = {role: folder / ASSETS / role for role in module.Model.roles_for(options)}
     model = module.Model(options, info.vocabulary, weights, pretrained=False)
     load_weights(model, folder / WEIGHTS)
     return model.eval(), info

@@ -78,7 +78,7 @@ def fit(job: FitJob) -> dict[str, Any]:
     module = load_module("train.models", job.spec.system)
     options = options_from(module.Options, job.spec.options, f"{job.spec.run}.options")
     check_roles(job.spec.system, module.Model.required_features(options), job.stores)
-    check_weights_roles(job.spec.system, module.Model.roles, job.weights)
+    check_weights_roles(job.spec.system, module.Model.roles_for(options), job.weights)
     _check_view(job.spec, module.Model)
     with FeatureSource(job.stores, job.spec.variant) as source:
         trainer = Trainer(job, module.Model, options, source)

@@ -76,6 +76,40 @@ def test_ocr_reads_the_signs(results):
         assert store.item("test_2").text == ("BRIDGE",)
 
 
+def test_an_imported_list_is_the_same_captions(results):
+    folder = results / "tiny" / "features"
+    with (
+        FeatureStore(folder / "foreign_captions.h5") as imported,
+        FeatureStore(folder / "tiny_captions.h5") as computed,
+    ):
+        assert imported.ids == computed.ids
+        for image_id in computed.ids:
+            assert imported.item(image_id).text == computed.item(image_id).text
+
+
+def test_degradation_counts_the_missing_and_the_broken_image(results):
+    with (results / "tiny" / "degradation.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    counts = {
+        (row["split"], row["problem"]): int(row["count"])
+        for row in rows
+        if row["source"] == "images" and row["unit"] == "images" and not row["reason"]
+    }
+    assert (counts["train", "missing"], counts["valid", "unreadable"]) == (1, 1)
+    with (results / "tiny" / "degradation_ids.tsv").open(encoding="utf-8", newline="") as file:
+        listed = {(row["problem"], row["image_id"]) for row in csv.DictReader(file, delimiter="\t")}
+    assert {("missing", "gone"), ("unreadable", "broken")} <= listed
+
+
+def test_exports_are_folders_of_their_projects(results):
+    exports = results / "tiny" / "exports"
+    hvpnet = exports / "tiny_hvpnet" / "data" / "NER_data"
+    assert (hvpnet / "twitter2015" / "train.txt").is_file()
+    assert (hvpnet / "twitter2015" / "twitter2015_train_dict.pth").is_file()
+    assert read_json(exports / "tiny_hvpnet" / "EXPORT.json")["missing_images"]
+    assert (exports / "tiny_ita" / "tiny" / "dev.txt").is_file()
+
+
 def test_crops_and_dictionaries_name_the_same_files(results):
     folder = results / "tiny" / "crops" / "tiny_boxes"
     train = read_json(folder / "train_dict.json")

@@ -16,10 +16,13 @@ TARGETS = {
     "grounding": BOXES,
     "crops": BOXES | {"cut_crops"},
     "dictionaries": BOXES | {"cut_crops", "make_dictionary"},
-    "features": FEATURES,
+    "features": FEATURES | {"import_features"},
     "captions": STORES,
     "ocr": STORES,
-    "verify": FEATURES | {"verify_features"},
+    "verify": FEATURES | {"import_features", "verify_features"},
+    "degradation": FEATURES | {"cut_crops", "import_features", "count_degradation"},
+    "contact_sheets": BOXES | {"draw_sheets"},
+    "exports": BOXES | {"cut_crops", "import_features", "write_export"},
     # The models read no boxes.
     "train": STORES | {"make_random_weights", "write_run_spec", "fit", "evaluate"},
     "report": STORES
@@ -36,9 +39,11 @@ def test_target_plans_its_stage_and_what_comes_before(fresh, target):
 
 def test_without_a_target_everything_is_planned(fresh):
     jobs = fresh.plan()
-    assert set(jobs) == set.union(*TARGETS.values()) | {"all"}
+    # Sheets are drawn only when asked for.
+    assert set(jobs) == set.union(*TARGETS.values()) - {"draw_sheets"} | {"all"}
     assert len(jobs["extract_features"]) == 2 * len(jobs["merge_features"])
-    assert len(jobs["verify_features"]) == len(jobs["merge_features"])
+    stores = len(jobs["merge_features"]) + len(jobs["import_features"])
+    assert len(jobs["verify_features"]) == stores
 
 
 @pytest.mark.parametrize("target", TARGETS)

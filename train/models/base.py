@@ -55,9 +55,14 @@ class TaggingModel(nn.Module, ABC):
 
     VERSION: ClassVar[int] = 1
     roles: ClassVar[tuple[str, ...]] = ()
-    """Pretrained networks that it starts from: `encoder` (text), `vision`, ..."""
+    """Pretrained networks that it can start from: `encoder` (text), `vision`, ..."""
     views: ClassVar[tuple[str, ...]] = ("main",)
     """Ways to decode one batch; the first is the headline."""
+
+    @classmethod
+    def roles_for(cls, options: Any) -> tuple[str, ...]:
+        """Return those of `roles` that a model of these options has."""
+        return cls.roles
 
     @classmethod
     @abstractmethod
