@@ -32,10 +32,12 @@ class Recipe:
     """Peak rate by parameter group (encoder, vision, fusion, head, crf); `default`: the others."""
     eps: float = 1e-8
     """Adam's epsilon."""
-    weight_decay: float = 0.0
-    """Not applied to biases, normalisation weights and other vectors."""
-    schedule: Literal["linear", "constant"] = "linear"
-    """After the warm-up: down to 0 at the last update, or constant."""
+    weight_decay: float | dict[str, float] = 0.0
+    """Of all groups, or by parameter group with `default` for the others."""
+    decay_vectors: bool = False
+    """Also decay biases, normalisation weights and other vectors, which is not usual."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """After the warm-up: down to 0 at the last update, in a line or half a cosine, or constant."""
     warmup: float = 0.0
     """Fraction of all updates in which the rate rises linearly from 0."""
     clip: float = 0.0
@@ -58,9 +60,13 @@ class Recipe:
         for name in ("epochs", "batch_size", "eval_batch_size", "accumulation"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("weight_decay", "clip", "patience"):
+        for name in ("clip", "patience"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        decays = self.weight_decay
+        for decay in decays.values() if isinstance(decays, dict) else [decays]:
+            if decay < 0:
+                raise ValueError(f"weight_decay must not be negative, got {decay}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a fraction of all updates, got {self.warmup}")
         if self.eps <= 0:
@@ -168,15 +174,31 @@ def rate_of(group: str, lr: dict[str, float], groups: list[str]) -> float:
     Raises:
         ConfigError: the recipe names an unknown group, or leaves this one without a rate.
     """
-    known = dict.fromkeys(["default", *groups, *GROUP_NAMES])
-    for name in lr:
-        if name not in known:
-            raise ConfigError(
-                f"recipe.lr: no parameter group '{name}'; groups: {', '.join(groups)}, default."
-                f"{near_match(name, known)}"
-            )
+    _refuse_unknown_groups(lr, groups, "lr")
     if group not in lr and "default" not in lr:
         raise ConfigError(
             f"recipe.lr: no rate for the group '{group}'. Add '{group}' or 'default'."
         )
     return lr.get(group, lr.get("default", 0.0))
+
+
+def decay_of(group: str, decay: float | dict[str, float], groups: list[str]) -> float:
+    """Return the weight decay of one parameter group; 0 where a mapping does not name it.
+
+    Raises:
+        ConfigError: the recipe names an unknown group.
+    """
+    if not isinstance(decay, dict):
+        return decay
+    _refuse_unknown_groups(decay, groups, "weight_decay")
+    return decay.get(group, decay.get("default", 0.0))
+
+
+def _refuse_unknown_groups(named: Iterable[str], groups: list[str], key: str) -> None:
+    known = dict.fromkeys(["default", *groups, *GROUP_NAMES])
+    for name in named:
+        if name not in known:
+            raise ConfigError(
+                f"recipe.{key}: no parameter group '{name}'; groups: {', '.join(groups)}, default."
+                f"{near_match(name, known)}"
+            )

@@ -1,10 +1,12 @@
 """Optimizer, learning rates and their schedule, from a recipe and a model's parameter groups."""
 
+import math
+
 import torch
 from torch import nn
 
 from extract.errors import ConfigError
-from train.config import Recipe, rate_of
+from train.config import Recipe, decay_of, rate_of
 from train.models.base import TaggingModel
 
 
@@ -23,12 +25,14 @@ def build_optimizer(model: TaggingModel, recipe: Recipe) -> torch.optim.Optimize
     groups = []
     for name, parameters in named.items():
         rate = rate_of(name, recipe.lr, list(named))
+        decay = decay_of(name, recipe.weight_decay, list(named))
         # Weight decay pulls towards 0, which means nothing for biases and normalisation scales.
         matrices = [parameter for parameter in parameters if parameter.ndim > 1]
         vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-        for members, decay in ((matrices, recipe.weight_decay), (vectors, 0.0)):
+        decay_of_vectors = decay if recipe.decay_vectors else 0.0
+        for members, share in ((matrices, decay), (vectors, decay_of_vectors)):
             if members:
-                settings = {"lr": rate, "peak_lr": rate, "weight_decay": decay, "name": name}
+                settings = {"lr": rate, "peak_lr": rate, "weight_decay": share, "name": name}
                 groups.append({"params": members, **settings})
     if not groups:
         raise ConfigError(f"{type(model).__module__}: no trainable parameter under these options.")
@@ -63,7 +67,10 @@ def rate_factor(update: int, n_updates: int, recipe: Recipe) -> float:
         return update / n_warm
     if recipe.schedule == "constant":
         return 1.0
-    return max(0.0, (n_updates - update) / max(1, n_updates - n_warm))
+    left = max(0.0, (n_updates - update) / max(1, n_updates - n_warm))
+    if recipe.schedule == "cosine":
+        return 0.5 * (1 - math.cos(math.pi * left))
+    return left
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

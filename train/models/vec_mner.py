@@ -20,6 +20,7 @@ from extract.errors import ConfigError, DataError
 from train.config import Recipe
 from train.layers.crf import LinearChainCRF
 from train.layers.hybrid_stack import HybridStack
+from train.layers.path_marginals import of_first_pieces, path_marginals
 from train.layers.picture_tokens import PictureKind, PictureTokens
 from train.layers.piece_tags import PieceTags, as_entities, outside
 from train.layers.pooled_contrast import PooledContrast
@@ -38,13 +39,13 @@ RECIPE = Recipe(
     batch_size=32,
     lr={"encoder": 3e-5, "vision": 3e-5, "fusion": 3e-5, "head": 5e-2, "crf": 5e-2},
     weight_decay=1e-3,
+    schedule="cosine",
     warmup=0.05,
     clip=1.0,
     length_buckets=False,
     ties="last",
 )
-"""The published values (Twitter-2015; nothing separate is known of Twitter-2017). Published is a
-cosine down to 0 after the warm-up, where this one is linear."""
+"""The published values (Twitter-2015; nothing separate is known of Twitter-2017)."""
 
 
 @dataclass(frozen=True)
@@ -312,16 +313,24 @@ class Model(TaggingModel):
         """Return the tag of each word's first piece on the best path; `O` for words not read."""
         if view not in self.views:
             raise ConfigError(f"view: expected one of {', '.join(self.views)}, got {view!r}")
-        options = self.options
-        emissions = self.trace(batch, finish_vision=False).emissions
-        if options.special_tag_pred == "forbid":
-            hidden = torch.zeros_like(emissions, dtype=torch.bool)
-            hidden[..., self.tags.special_ids] = batch["is_word"].unsqueeze(2)
-            emissions = emissions.masked_fill(hidden, -torch.inf)
-        paths, _ = self.crf.viterbi(emissions, batch["mask"])
-        read = as_entities if options.special_tag_pred == "entity" else outside
+        paths, _ = self.crf.viterbi(self._decodable(batch), batch["mask"])
+        read = as_entities if self.options.special_tag_pred == "entity" else outside
         rows = zip(paths, batch["first_piece"].tolist(), batch["n_tokens"], strict=True)
         return [read(self.tags.of_words(path, first[:n_tokens])) for path, first, n_tokens in rows]
+
+    def marginals(self, batch: dict[str, Any], view: str = "main") -> list[list[float | None]]:
+        """Return the probability of the tag on each word's first piece; None for words not read."""
+        rows = path_marginals(self.crf, self._decodable(batch), batch["mask"])
+        return of_first_pieces(rows, batch["first_piece"], batch["n_tokens"])
+
+    def _decodable(self, batch: dict[str, Any]) -> Tensor:
+        """Return emissions with what decoding must not choose at -inf. # shape: (B, L, K)"""
+        emissions = self.trace(batch, finish_vision=False).emissions
+        if self.options.special_tag_pred != "forbid":
+            return emissions
+        hidden = torch.zeros_like(emissions, dtype=torch.bool)
+        hidden[..., self.tags.special_ids] = batch["is_word"].unsqueeze(2)
+        return emissions.masked_fill(hidden, -torch.inf)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return `encoder` and `vision` (what was pretrained), `fusion`, `head`, `crf`.

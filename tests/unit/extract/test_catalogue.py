@@ -7,6 +7,7 @@ import pytest
 from extract.errors import ConfigError
 from extract.grounding import annotations
 from extract.phrases import textblob
+from extract.registry import available
 from workflow.catalogue import Catalogue, check_plugin, existing, source_version
 
 DATASET = {"reader": "conll_imgid", "root": "data/x", "images": "data/x/images"}
@@ -198,7 +199,7 @@ def test_version_is_read_from_the_source(tmp_path, source, version):
     assert source_version(module) == version
 
 
-@pytest.mark.parametrize("system", ["acn", "ita", "text_crf"])
+@pytest.mark.parametrize("system", available("train.models"))
 def test_version_in_the_source_is_that_of_the_class(repo_root, system):
     from extract.registry import load_module
 

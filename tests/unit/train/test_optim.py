@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from extract.errors import ConfigError
 from tests.unit.train.dummy_system import Model, Options
 from train.config import Recipe
 from train.optim import build_optimizer, current_rates, rate_factor, set_rates
@@ -62,3 +63,34 @@ def test_linear_schedule_with_and_without_warm_up() -> None:
     constant = [rate_factor(update, 4, Recipe(schedule="constant")) for update in range(4)]
     assert constant == [1.0] * 4
     assert rate_factor(0, 1, Recipe(warmup=0.1)) == 1.0
+
+
+def test_cosine_schedule_is_that_of_torch() -> None:
+    """With a warm-up the half wave begins where the warm-up ends, as in transformers."""
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
+    expected = []
+    for _ in range(8):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    recipe = Recipe(schedule="cosine", warmup=0.2)
+    found = [rate_factor(update, 10, recipe) for update in range(10)]
+    assert found == pytest.approx([0.0, 0.5, *expected])
+
+
+def test_decay_by_group_and_of_vectors() -> None:
+    tagger = model()
+    recipe = Recipe(weight_decay={"encoder": 0.1}, decay_vectors=True)
+    groups = build_optimizer(tagger, recipe).param_groups
+    assert {(group["name"], group["weight_decay"]) for group in groups} == {
+        ("encoder", 0.1),
+        ("head", 0.0),
+    }
+    groups = build_optimizer(tagger, Recipe(weight_decay=0.2, decay_vectors=True)).param_groups
+    assert {group["weight_decay"] for group in groups} == {0.2}
+    with pytest.raises(ConfigError, match=r"recipe\.weight_decay.*Did you mean 'encoder'"):
+        build_optimizer(tagger, Recipe(weight_decay={"encodr": 0.1}))
+    with pytest.raises(ValueError, match="must not be negative"):
+        Recipe(weight_decay={"encoder": -1.0})

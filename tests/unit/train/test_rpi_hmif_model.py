@@ -20,7 +20,7 @@ from tests.unit.train.rpi_hmif_tiny import (
 from train.config import Recipe
 from train.layers.vision_tower import load_vision_tower
 from train.models.base import count_parameters
-from train.models.rpi_hmif import RECIPES, WEIGHT_DECAY, Model, Options
+from train.models.rpi_hmif import RECIPES, Model, Options
 from train.optim import build_optimizer
 from train.pieces import PieceTable
 
@@ -136,7 +136,7 @@ def test_check_6_14_every_parameter_is_in_one_group(build, options):
 def test_check_6_14_recipes_name_every_group(build, corpus):
     recipe = options_from(Recipe, RECIPES[corpus], "recipe")
     assert set(recipe.lr) == set(build().parameter_groups())
-    assert set(WEIGHT_DECAY[corpus]) <= set(recipe.lr)
+    assert set(recipe.weight_decay) <= {"default", *recipe.lr}
 
 
 def test_no_weight_is_dead(build):
