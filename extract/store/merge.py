@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -40,7 +41,7 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
     with ExitStack() as stack:
         files = [stack.enter_context(open_checked(path)) for path in shards]
         header = _joint_header(files, shards, out)
-        provenance = json.loads(files[0]["provenance"].asstr()[()])
+        provenance = _joint_provenance(files, shards)
     _check_ids(header.ids, ids, out)
     with atomic_path(out) as tmp, open_file(tmp, "w") as merged:
         join_files(shards, header, merged)
@@ -74,6 +75,18 @@ def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path], out: Path)
         image_size=np.concatenate([file["items/image_size"][:] for file in files]),
         id_kind=first.attrs["id_kind"],
     )
+
+
+def _joint_provenance(files: Sequence[h5py.File], shards: Sequence[Path]) -> dict[str, Any]:
+    """Return the first shard's, after checking that the same programs made them all."""
+    found = [json.loads(file["provenance"].asstr()[()]) for file in files]
+    for provenance, path in zip(found, shards, strict=True):
+        if provenance.get("tools") != found[0].get("tools"):
+            raise StoreError(
+                f"{path}: made with {provenance.get('tools')}, {shards[0]} with "
+                f"{found[0].get('tools')}. Delete the older shard and rerun."
+            )
+    return found[0]
 
 
 def _check_ids(found: Sequence[str], expected: Sequence[str] | None, out: Path) -> None:

@@ -6,7 +6,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from extract.options import options_from
 from tests.workflow.workspace import Workspace
+from train.config import Recipe
 
 # What is run -> the files that are given for it, in order.
 CONFIGS = {
@@ -94,9 +96,8 @@ def test_missing_checkpoint_names_the_command_that_fetches_it(repo_root, tmp_pat
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_model_entry_is_a_legal_run(repo_root, name):
-    from extract.options import options_from
     from extract.registry import load_module
-    from train.config import GROUP_NAMES, RunSpec, check_roles
+    from train.config import RunSpec, check_roles, check_weights_roles
 
     config = merged(repo_root, name)
     for run, entry in config["models"].items():
@@ -106,24 +107,43 @@ def test_every_model_entry_is_a_legal_run(repo_root, name):
         module = load_module("train.models", spec.system)
         options = options_from(module.Options, spec.options, f"models.{run}.options")
         check_roles(spec.system, module.Model.required_features(options), spec.features)
-        assert set(spec.recipe.lr) <= {"default", *GROUP_NAMES}
-        assert set(entry.get("weights", {}).values()) <= set(config["weights"])
+        roles = entry.get("weights", {})
+        check_weights_roles(spec.system, module.Model.roles_for(options), roles)
+        assert set(roles.values()) <= set(config["weights"])
 
 
-@pytest.mark.parametrize(
-    ("name", "temperature"), [("twitter2015", 4.0), ("twitter2017", 2.0), ("snap", 4.0)]
-)
-def test_reproductions_differ_in_corpus_and_temperature_only(repo_root, name, temperature):
+TEMPERATURES = {"twitter2015": 4.0, "twitter2017": 2.0, "snap": 4.0}
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_reproductions_differ_in_corpus_temperature_and_rates_only(repo_root, name):
     own = load(repo_root, name)
     assert own.pop("run") == {"datasets": [name]}
     assert list(own.pop("datasets")) == [name]
     assert set(own) <= {"models"}
-    for run, entry in merged(repo_root, name)["models"].items():
-        if entry["system"] == "ita" and run in load(repo_root, "published")["models"]:
-            assert entry["options"]["cva_temperature"] == temperature
-            # All that the overlay says of this run.
-            said = own.get("models", {}).get(run, {"options": {"cva_temperature": temperature}})
-            assert said == {"options": {"cva_temperature": temperature}}
+    published, models = load(repo_root, "published")["models"], merged(repo_root, name)["models"]
+    for run in published:
+        if models[run]["system"] == "ita":
+            assert models[run]["options"]["cva_temperature"] == TEMPERATURES[name]
+    for run, said in own.get("models", {}).items():
+        keys = {"ita": {"options"}, "rpi_hmif": {"recipe"}}[published[run]["system"]]
+        assert set(said) == keys
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_recipes_are_those_that_the_systems_state(repo_root, name):
+    from train.models import co_mipn, rpi_hmif, vec_mner
+
+    corpus = "twitter2017" if name == "twitter2017" else "twitter2015"
+    stated = {
+        "vec_mner": vec_mner.RECIPE,
+        "co_mipn": co_mipn.UPSTREAM_RECIPE,
+        "rpi_hmif": options_from(Recipe, rpi_hmif.RECIPES[corpus], "recipe"),
+    }
+    models = merged(repo_root, name)["models"]
+    for run, recipe in stated.items():
+        for variant in (run, f"{run}_shuffled"):
+            assert options_from(Recipe, models[variant]["recipe"], variant) == recipe
 
 
 def test_published_shadows_no_entry_of_the_default(repo_root):

@@ -170,3 +170,13 @@ def test_a_failed_merge_leaves_the_old_file(tmp_path: Path) -> None:
         merge_shards(shards, out)
     assert sha256(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5", "m.h5"]
+
+
+def test_shards_of_two_versions_of_a_tool_are_refused(tmp_path: Path) -> None:
+    paths = write_shards(tmp_path, 2)
+    with h5py.File(paths[1], "a") as file:
+        del file["provenance"]
+        file.create_dataset("provenance", data='{"tools": {"tesseract": "4.1.1"}}')
+    with pytest.raises(StoreError, match=r"made with \{'tesseract': '4\.1\.1'\}"):
+        merge_shards(paths, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
