@@ -4,6 +4,7 @@ A grounder is an extractor (extract/extractors/base.py) whose items carry noun p
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,19 @@ def order_rows(rows: Sequence[GroundedRow]) -> list[GroundedRow]:
     scored = [row for row in rows if not math.isnan(row.score)]
     unscored = [row for row in rows if math.isnan(row.score)]
     return [*sorted(scored, key=lambda row: (-row.score, row.start, row.xyxy)), *unscored]
+
+
+def best_rows(
+    rows: Sequence[GroundedRow], *, boxes_per_phrase: int, boxes_per_image: int
+) -> list[GroundedRow]:
+    """Return the rows in order, cut to the best of each phrase, then of the image."""
+    kept: list[GroundedRow] = []
+    counts: Counter[str] = Counter()
+    for row in order_rows(rows):
+        counts[row.text] += 1
+        if counts[row.text] <= boxes_per_phrase:
+            kept.append(row)
+    return kept[:boxes_per_image]
 
 
 def rows_to_features(rows: Sequence[GroundedRow]) -> ItemFeatures:

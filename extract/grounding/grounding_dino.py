@@ -37,8 +37,8 @@ from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
 from extract.grounding.base import (
     GROUNDING_OUTPUTS,
     GroundedRow,
+    best_rows,
     distinct_phrases,
-    order_rows,
     rows_to_features,
 )
 from extract.images import resize_exact, to_array
@@ -194,19 +194,15 @@ class Extractor(BaseExtractor):
     def _best_rows(self, found: Found, phrases: Sequence[Phrase]) -> list[GroundedRow]:
         """Return the ordered rows after the cuts per phrase and per image."""
         columns = (found.boxes.tolist(), found.scores.tolist(), found.phrases.tolist())
-        rows = order_rows(
-            [
-                GroundedRow(phrases[index].text, tuple(box), score, phrases[index].start)
-                for box, score, index in zip(*columns, strict=True)
-            ]
+        rows = [
+            GroundedRow(phrases[index].text, tuple(box), score, phrases[index].start)
+            for box, score, index in zip(*columns, strict=True)
+        ]
+        return best_rows(
+            rows,
+            boxes_per_phrase=self.options.boxes_per_phrase,
+            boxes_per_image=self.options.boxes_per_image,
         )
-        kept: list[GroundedRow] = []
-        counts: dict[str, int] = {}
-        for row in rows:
-            counts[row.text] = counts.get(row.text, 0) + 1
-            if counts[row.text] <= self.options.boxes_per_phrase:
-                kept.append(row)
-        return kept[: self.options.boxes_per_image]
 
     def detect(self, views: Sequence[View], prompts: Sequence[Sequence[Prompt]]) -> list[Found]:
         """Return all boxes above the threshold after suppression, of each image.

@@ -30,8 +30,8 @@ from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing
 from extract.grounding.base import (
     GROUNDING_OUTPUTS,
     GroundedRow,
+    best_rows,
     distinct_phrases,
-    order_rows,
     rows_to_features,
 )
 from extract.logs import set_offline
@@ -130,23 +130,19 @@ class Extractor(BaseExtractor):
 
     def _best_rows(self, boxes: np.ndarray, phrases: Sequence[Phrase]) -> list[GroundedRow]:
         """Return the ordered rows after the cuts per phrase and per image."""
-        rows = order_rows(
-            [
-                GroundedRow(
-                    phrases[int(index)].text, tuple(xyxy), float(score), phrases[int(index)].start
-                )
-                for *xyxy, score, index in boxes.tolist()
-                # A box in the padding around the image is empty once clipped.
-                if xyxy[0] < xyxy[2] and xyxy[1] < xyxy[3]
-            ]
+        rows = [
+            GroundedRow(
+                phrases[int(index)].text, tuple(xyxy), float(score), phrases[int(index)].start
+            )
+            for *xyxy, score, index in boxes.tolist()
+            # A box in the padding around the image is empty once clipped.
+            if xyxy[0] < xyxy[2] and xyxy[1] < xyxy[3]
+        ]
+        return best_rows(
+            rows,
+            boxes_per_phrase=self.options.boxes_per_phrase,
+            boxes_per_image=self.options.boxes_per_image,
         )
-        kept: list[GroundedRow] = []
-        counts: dict[str, int] = {}
-        for row in rows:
-            counts[row.text] = counts.get(row.text, 0) + 1
-            if counts[row.text] <= self.options.boxes_per_phrase:
-                kept.append(row)
-        return kept[: self.options.boxes_per_image]
 
     def detect(
         self, images: Sequence[Image.Image], names: Sequence[Sequence[str]]
