@@ -54,7 +54,8 @@ class RunInfo:
     samples_sha256: dict[str, str] = field(default_factory=dict)
     """Split -> checksum of its samples file."""
     weights_sha256: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Role -> file name -> checksum, of the pretrained networks."""
+    """Role -> file name -> checksum, of the pretrained networks; `init_from`: of the run that it
+    started from, `checkpoint`: of the file that it was imported from."""
     n_parameters: int = 0
     best_epoch: int = 0
     """The epoch whose weights these are, from 1."""

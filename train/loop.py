@@ -29,6 +29,7 @@ from train.config import RunSpec, check_roles, check_weights_roles
 from train.data import FeatureSource, entity_types, read_split, without_tags
 from train.history import LossSums, selection_score, write_history
 from train.inference import iter_batches, predict_tags
+from train.initial_run import ROLE, check_initial_run, initial_sha256
 from train.metrics import micro_counts
 from train.models.base import TaggingModel, count_parameters
 from train.optim import build_optimizer, current_rates, rate_factor, set_rates
@@ -58,6 +59,8 @@ class FitJob:
     """Role -> feature store."""
     weights: dict[str, Path] = field(default_factory=dict)
     """Role -> checkpoint folder of each pretrained network."""
+    init_from: Path | None = None
+    """Run folder whose weights and statistics training starts from."""
     device: str = "auto"
     workers: int = 0
     """Processes that read features ahead."""
@@ -111,6 +114,9 @@ class Trainer:
         self.train_set, self.valid_set = source.join(train), source.join(without_tags(valid))
         self.vocabulary = model_class.build_vocabulary(options, train, self.entity_types)
         self.identity = self._identity(model_class)
+        if job.init_from:
+            sums, system = self.identity["weights_sha256"], job.spec.system
+            check_initial_run(job.init_from, system, options, self.vocabulary, sums)
         self.state = StateFolder(job.out / "state", digest(self.identity))
         self.progress = self.state.read()
         self.resumed_from = self.progress.epoch
@@ -124,7 +130,9 @@ class Trainer:
 
     def _identity(self, model_class: type[TaggingModel]) -> dict[str, Any]:
         """Return everything that decides the weights."""
-        samples = self.job.samples_dir
+        samples, weights = self.job.samples_dir, checkpoint.weights_sha256(self.job.weights)
+        if self.job.init_from:
+            weights[ROLE] = initial_sha256(self.job.init_from)
         return {
             "loop_version": VERSION,
             "model_version": model_class.VERSION,
@@ -136,7 +144,7 @@ class Trainer:
             },
             "stores": self.source.fingerprints,
             "store_inputs": self.source.input_digests,
-            "weights_sha256": checkpoint.weights_sha256(self.job.weights),
+            "weights_sha256": weights,
             "torch": torch.__version__,
             "processes": self.accelerator.num_processes,
         }
@@ -145,7 +153,9 @@ class Trainer:
         """Return model and optimizer on the device, new or as the last whole epoch left them."""
         seed_all(self.job.seed, EPOCH_0)
         model = model_class(self.options, self.vocabulary, self.job.weights, True)
-        if not self.progress.epoch:
+        if self.job.init_from:
+            checkpoint.load_weights(model, self.job.init_from / checkpoint.WEIGHTS)
+        elif not self.progress.epoch:
             model.fit_statistics(iter(self.train_set))
         model.to(self.accelerator.device)
         prepared = self.accelerator.prepare(model, build_optimizer(model, self.recipe))

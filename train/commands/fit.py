@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROLE=PATH",
         help="checkpoint folder of a pretrained network (default: the run spec's)",
     )
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="RUN",
+        help="run folder to start from: same system, options, tag set and vocabulary",
+    )
     add_runtime_arguments(parser)
     parser.add_argument(
         "--checkpoint-every",
@@ -85,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
         dataset=args.dataset,
         stores=parse_roles(args.store, "--store"),
         weights=weights,
+        init_from=args.init_from,
         device=args.device,
         workers=args.workers,
         checkpoint_every=args.checkpoint_every,

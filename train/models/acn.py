@@ -24,6 +24,7 @@ from train.layers.char_cnn import CharCNN
 from train.layers.co_attention import MergedAttention
 from train.layers.crf import LinearChainCRF
 from train.layers.gates import FiltrationGate, GatedFusion
+from train.layers.path_marginals import of_words, path_marginals
 from train.layers.standardize import ChannelStandardizer
 from train.layers.symbol_table import SymbolTable
 from train.models.base import Example, ModelOutput, TaggingModel, length_mask
@@ -217,9 +218,8 @@ class Model(TaggingModel):
 
     def _build_reader(self, options: Options) -> None:
         """Make everything up to the BiLSTM."""
-        vocabulary = self.vocabulary
         self.char_cnn = CharCNN(
-            len(vocabulary["chars"]),
+            len(self.vocabulary["chars"]),
             char_dim=options.char_dim,
             filters=options.filters,
             widths=options.filter_widths,
@@ -230,10 +230,10 @@ class Model(TaggingModel):
             zero_pad=options.zero_pad_rows,
         )
         self.word_table = SymbolTable(
-            len(vocabulary["words"]),
+            len(self.vocabulary["words"]),
             options.word_dim,
             zero_pad=options.zero_pad_rows,
-            singletons=vocabulary["singletons"],
+            singletons=self.vocabulary["singletons"],
             singleton_unk=options.singleton_unk,
         )
         self.input_dropout = nn.Dropout(options.input_dropout)
@@ -364,14 +364,19 @@ class Model(TaggingModel):
     @torch.no_grad()
     def decode(self, batch: dict[str, Any], view: str = "main") -> list[list[str]]:
         """Return the best path of each sample; `O` for tokens beyond `max_tokens`."""
-        crf = without_orphans(self.crf, self.tags) if self.options.constrain_bio else self.crf
-        paths, _ = crf.viterbi(self.trace(batch).emissions, batch["mask"])
-        decoded = []
-        for path, n_tokens in zip(paths, batch["n_tokens"], strict=True):
-            # [pad] and [unk] say nothing about a real token.
-            tags = ["O" if self.tags[i] in (PAD, UNK) else self.tags[i] for i in path]
-            decoded.append(tags + ["O"] * (n_tokens - len(tags)))
-        return decoded
+        paths, _ = self._decoder().viterbi(self.trace(batch).emissions, batch["mask"])
+        # [pad] and [unk] say nothing about a real token.
+        names = ["O" if tag in (PAD, UNK) else tag for tag in self.tags]
+        rows = zip(paths, batch["n_tokens"], strict=True)
+        return [[names[i] for i in path] + ["O"] * (n - len(path)) for path, n in rows]
+
+    def marginals(self, batch: dict[str, Any], view: str = "main") -> list[list[float | None]]:
+        """Return the probability of each tag on the best path."""
+        rows = path_marginals(self._decoder(), self.trace(batch).emissions, batch["mask"])
+        return of_words(rows, batch["n_tokens"])
+
+    def _decoder(self) -> LinearChainCRF:
+        return without_orphans(self.crf, self.tags) if self.options.constrain_bio else self.crf
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return `vision`, `fusion`, `crf`, `head` (the rest), without frozen and dead tensors.

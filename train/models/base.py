@@ -91,6 +91,14 @@ class TaggingModel(nn.Module, ABC):
     def decode(self, batch: dict[str, Any], view: str) -> list[list[str]]:
         """Return BIO tags, one list a sample, one tag for each of its tokens (never fewer)."""
 
+    def marginals(self, batch: dict[str, Any], view: str) -> list[list[float | None]] | None:
+        """Return the probability of each tag that `decode` gives, or None: this system has none.
+
+        One list a sample, one number a token; None for a token that was not read. Call it under
+        `torch.no_grad()`.
+        """
+        return None
+
     @abstractmethod
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return group name -> parameters; the recipe gives each name its learning rate.

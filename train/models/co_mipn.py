@@ -20,12 +20,8 @@ from extract.errors import ConfigError
 from train.config import Recipe
 from train.layers.crf import LinearChainCRF
 from train.layers.paired_contrast import PairedContrast
-from train.layers.prompt_towers import (
-    N_IMAGES,
-    ImagePrompts,
-    PromptTowers,
-    TowerOptions,
-)
+from train.layers.path_marginals import piece_marginals
+from train.layers.prompt_towers import N_IMAGES, ImagePrompts, PromptTowers, TowerOptions
 from train.layers.sentence_reader import SentenceReader, read_states
 from train.layers.special_labels import SpecialLabels, as_tags
 from train.layers.text_branches import BranchPrompts, BranchStates, TextBranches
@@ -348,15 +344,19 @@ class Model(TaggingModel):
     @torch.no_grad()
     def word_labels(self, batch: dict[str, Any]) -> list[list[str | None]]:
         """Return the label of each word's first piece, a special one too; None for unread words."""
-        emissions = self.trace(batch).emissions
-        if self.options.word_labels == "tags":
-            emissions = self._without_special(emissions, batch["first_piece"])
-        paths, _ = self.crf.viterbi(emissions, batch["mask"])
+        paths, _ = self.crf.viterbi(self._decodable(batch), batch["mask"])
         words = self.labels.of_words(paths, batch["first_piece"])
         return [labels[:n] for labels, n in zip(words, batch["n_tokens"], strict=True)]
 
-    def _without_special(self, emissions: Tensor, first_piece: Tensor) -> Tensor:
-        """Return emissions that forbid all but tags at first pieces."""
+    def marginals(self, batch: dict[str, Any], view: str = "main") -> list[list[float | None]]:
+        """Return the probability of the label at each first piece; None for unread words."""
+        return piece_marginals(self.crf, self._decodable(batch), batch)
+
+    def _decodable(self, batch: dict[str, Any]) -> Tensor:
+        """Return the emissions; they forbid all but tags at first pieces if the options do."""
+        emissions, first_piece = self.trace(batch).emissions, batch["first_piece"]
+        if self.options.word_labels != "tags":
+            return emissions
         is_first = torch.zeros(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
         rows, words = torch.nonzero(first_piece >= 0, as_tuple=True)
         is_first[rows, first_piece[rows, words]] = True

@@ -4,23 +4,35 @@ Two views of one network: `mm` reads tweet, separator and image words (captions,
 in the picture); `text` reads the tweet alone. Cross-view alignment (CVA) pulls the CRF posteriors
 of the text view towards those of the mm view.
 
+`Options.upstream()` is the released code ("upstream", a fork of flair), error by error; its recipe
+and its checkpoints are in train/upstream/ita.py.
+
 Source: Wang et al. 2022, ITA: Image-Text Alignments for Multi-Modal Named Entity Recognition.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from extract.errors import ConfigError
 from train.context import GROUPS, ContextOptions, build_view
-from train.layers.tag_head import TagCodec, TagHead
+from train.layers.crf import LinearChainCRF
+from train.layers.path_marginals import path_marginals
+from train.layers.tag_head import TagCodec, TagHead, WordDropout
 from train.layers.text_encoder import TextEncoder
 from train.models import base
 from train.models.base import Example, ModelOutput, length_mask
+from train.tags import split_tag
+
+EXTRA_STATES = ("<unk>", "S-X")
+"""States of upstream's CRF that no gold tag uses: unknown tags, and the mark of image words."""
+
+# Far below any score and far above float32's limits: exp gives exactly 0, sums stay finite.
+_ILLEGAL = -1e4
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,22 @@ class Options:
     """Initial transitions: uniform in +-0.1, or standard normal as in the paper's code, which a
     few hundred tweets do not unlearn."""
     empty_word: Literal["unk", "zero"] = "unk"
-    """Vector of a word without pieces: that of the `unk` piece, or `zero`."""
+    """Vector of a word without pieces: that of the `unk` piece, or `zero` (upstream)."""
+    extra_states: tuple[str, ...] = ()
+    """States of the CRF beside the tags, `<unk>` and `S-X`; upstream has both. They enter the
+    partition function, and one that is decoded counts as an entity of type `<unk>` or `X`."""
+    crf_constrained: bool = False
+    """Give moves that the tag scheme forbids (`O` to `I-X`, ...) a first score of -10000, in
+    training and in decoding. No gradient reaches it; weight decay would wear it off. Upstream
+    forbids none."""
+    word_dropout_shared: bool = False
+    """Drop the same word positions in all sentences of a batch, as upstream does, whose batches
+    are single sentences; false draws for each word."""
+    cva_schedule: Literal["paired", "interleaved"] = "paired"
+    """`paired`: the text pass serves likelihood and alignment. `interleaved` (upstream): the views
+    are samples of their own, and the alignment has a second text pass with its own dropout."""
+    cva_teacher_eval: bool = False
+    """Compute the teacher's posteriors without dropout, in a further pass; upstream does not."""
 
     def __post_init__(self) -> None:
         for name in ("dropout", "word_dropout"):
@@ -58,6 +85,90 @@ class Options:
             raise ValueError(f"cva_rate: expected a number in [0, 1], got {self.cva_rate}")
         if self.cva_temperature <= 0:
             raise ValueError(f"cva_temperature: expected more than 0, got {self.cva_temperature}")
+        known = set(self.extra_states) <= set(EXTRA_STATES)
+        if not known or len(set(self.extra_states)) != len(self.extra_states):
+            expected = ", ".join(EXTRA_STATES)
+            raise ValueError(f"extra_states: expected {expected}, got {self.extra_states}")
+        if self.cva_schedule == "interleaved" and self.cva_weighting == "adaseq":
+            raise ValueError("cva_weighting 'adaseq' is of one step: set cva_schedule to 'paired'")
+
+    @classmethod
+    def upstream(cls, **changes: Any) -> Self:
+        """Return the options of the released code.
+
+        The temperature is that of Twitter-2017; Twitter-2015 and SNAP have 4. A changed `context`
+        replaces the whole of it, the single separator included.
+        """
+        exact = {
+            "context": ContextOptions(use=("captions", "objects", "ocr"), separator="single"),
+            "crf_init": "normal",
+            "empty_word": "zero",
+            "extra_states": EXTRA_STATES,
+            "word_dropout_shared": True,
+            "cva_schedule": "interleaved",
+        }
+        return cls(**{**exact, **changes})
+
+
+class StateCodec(TagCodec):
+    """Tags, and behind them states of the CRF that are no tags.
+
+    `states` are the names of all of them; `tags` is what each is read as: an extra state is an
+    entity of one word.
+
+    Args:
+        entity_types: types in the order that fixes the ids.
+        scheme: `bio` or `bioes`.
+        extra: of `EXTRA_STATES`.
+
+    Raises:
+        ConfigError: an extra state is a tag already.
+
+    Source: flair's reading of tags that are not BIOES.
+    """
+
+    def __init__(self, entity_types: Sequence[str], scheme: str, extra: Sequence[str]) -> None:
+        super().__init__(entity_types, scheme)
+        self.states = [*self.tags, *extra]
+        types = [name.removeprefix("S-") for name in extra]
+        for name in types:
+            if name in entity_types:
+                raise ConfigError(f"extra_states: {name} is an entity type of this corpus")
+        self.tags += [f"{'S' if scheme == 'bioes' else 'B'}-{name}" for name in types]
+
+
+class SharedWordDropout(WordDropout):
+    """Word dropout whose draw for a position holds in all sentences of the batch.
+
+    Source: flair's WordDropout (Akbik et al. 2018), as upstream applies it.
+    """
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Return words of shape (B, W, D), the same positions zero in each row when training."""
+        if not self.training or self.p == 0:
+            return words
+        kept = torch.rand((1, words.shape[1], 1), device=words.device) >= self.p
+        return words * kept
+
+
+def may_follow(previous: str, tag: str, scheme: str) -> bool:
+    """True when a tag may stand behind another; `O` stands for both ends of a sentence."""
+    (before, open_type), (prefix, entity_type) = split_tag(previous), split_tag(tag)
+    is_open = before in "BI"
+    if prefix in "IE":
+        return is_open and entity_type == open_type
+    return scheme == "bio" or not is_open
+
+
+@torch.no_grad()
+def forbid_illegal_moves(crf: LinearChainCRF, tags: Sequence[str], scheme: str) -> None:
+    """Set starts, ends and transitions that the scheme forbids to -10000."""
+    starts = torch.tensor([may_follow("O", tag, scheme) for tag in tags])
+    ends = torch.tensor([may_follow(tag, "O", scheme) for tag in tags])
+    moves = torch.tensor([[may_follow(a, b, scheme) for b in tags] for a in tags])
+    crf.start_transitions.masked_fill_(~starts, _ILLEGAL)
+    crf.end_transitions.masked_fill_(~ends, _ILLEGAL)
+    crf.transitions.masked_fill_(~moves, _ILLEGAL)
 
 
 def cva_divergence(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
@@ -98,7 +209,8 @@ class Model(base.TaggingModel):
     ) -> None:
         super().__init__()
         self.options = options
-        self.codec = TagCodec(vocabulary["entity_types"], options.tag_scheme)
+        types, scheme = vocabulary["entity_types"], options.tag_scheme
+        self.codec = StateCodec(types, scheme, options.extra_states)
         self.encoder = TextEncoder(
             weights["encoder"], pretrained=pretrained, empty_word=options.empty_word
         )
@@ -112,6 +224,10 @@ class Model(base.TaggingModel):
             word_dropout=options.word_dropout,
             crf_init=options.crf_init,
         )
+        if options.word_dropout_shared:
+            self.head.word_dropout = SharedWordDropout(options.word_dropout)
+        if options.crf_constrained:
+            forbid_illegal_moves(self.head.crf, self.codec.tags, scheme)
 
     @classmethod
     def required_features(cls, options: Options) -> dict[str, str]:
@@ -134,14 +250,23 @@ class Model(base.TaggingModel):
         }
 
     def forward(self, batch: dict[str, Any]) -> ModelOutput:
-        """Return the loss of the configured views, and the emissions of the mm view."""
+        """Return the loss of the configured views, and the emissions of the mm view.
+
+        Under the `interleaved` schedule a batch of b tweets is upstream's 2b accumulated samples, a
+        tweet and its mm view each: same gradient as theirs. Upstream shuffles the 2N samples of an
+        epoch, so that the views of a tweet mostly are in different updates.
+        """
         mm, mask, tags = self.emissions(batch, "mm"), batch["mask"], batch["tags"]
         if tags is None:
             return ModelOutput(None, mm, mask)
         if not self.options.cva:
             loss = self.head.crf.nll(mm, tags, mask).mean()
             return ModelOutput(loss, mm, mask, {"nll_mm": loss})
-        parts = self.paired_loss(self.emissions(batch, "text"), mm, batch)
+        text = self.emissions(batch, "text")
+        interleaved = self.options.cva_schedule == "interleaved"
+        student = self.emissions(batch, "text") if interleaved else None
+        teacher = self._without_dropout(batch) if self.options.cva_teacher_eval else None
+        parts = self.paired_loss(text, mm, batch, student=student, teacher=teacher)
         return ModelOutput(sum(parts.values()), mm, mask, parts)
 
     def emissions(self, batch: dict[str, Any], view: str) -> Tensor:
@@ -150,19 +275,42 @@ class Model(base.TaggingModel):
             raise ConfigError(f"view: expected one of {', '.join(self.views)}, got {view!r}")
         return self.head(self.encoder(**batch[view]))
 
-    def paired_loss(self, text: Tensor, mm: Tensor, batch: dict[str, Any]) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def _without_dropout(self, batch: dict[str, Any]) -> Tensor:
+        """Return the emissions of the mm view in evaluation mode. # shape: (B, W, K)"""
+        was_training = self.training
+        self.eval()
+        try:
+            return self.emissions(batch, "mm")
+        finally:
+            self.train(was_training)
+
+    def paired_loss(
+        self,
+        text: Tensor,
+        mm: Tensor,
+        batch: dict[str, Any],
+        *,
+        student: Tensor | None = None,
+        teacher: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Return the weighted parts of the objective, means over sentences.
 
         Args:
             text: emissions of the text view, shape (B, W, K).
             mm: those of the mm view.
             batch: mask, tags and has_context.
+            student: emissions of the text view for the alignment (default: `text`).
+            teacher: those of the mm view for it (default: `mm`).
         """
         crf, mask = self.head.crf, batch["mask"]
         both, twice = torch.cat([text, mm]), torch.cat([mask, mask])
         nll_text, nll_mm = crf.nll(both, batch["tags"].repeat(2, 1), twice).chunk(2)
-        student, teacher = crf.log_marginals(both, twice).chunk(2)
-        divergence = cva_divergence(student, teacher, mask, self.options.cva_temperature)
+        if student is not None or teacher is not None:
+            aligned = (text if student is None else student, mm if teacher is None else teacher)
+            both = torch.cat(aligned)
+        posteriors = crf.log_marginals(both, twice).chunk(2)
+        divergence = cva_divergence(*posteriors, mask, self.options.cva_temperature)
         weights = self._weights(batch["has_context"].to(nll_mm.dtype))
         terms = {"nll_text": nll_text, "nll_mm": nll_mm, "cva": divergence}
         return {name: (weights[name] * term).mean() for name, term in terms.items()}
@@ -183,6 +331,10 @@ class Model(base.TaggingModel):
         """Return the Viterbi path of one view as BIO tags."""
         paths, _ = self.head.crf.viterbi(self.emissions(batch, view), batch["mask"])
         return self.codec.decode(paths)
+
+    def marginals(self, batch: dict[str, Any], view: str) -> list[list[float | None]]:
+        """Return the probability of each tag on the Viterbi path of one view."""
+        return path_marginals(self.head.crf, self.emissions(batch, view), batch["mask"])
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the encoder, the linear layer (`head`) and the `crf`."""

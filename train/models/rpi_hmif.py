@@ -19,7 +19,7 @@ from transformers import CLIPVisionModel
 from extract.errors import ConfigError, DataError
 from train.layers.fusion_engine import Fused, FusionEngine, FusionOptions, RoutingMeter, RoutingPass
 from train.layers.information_mining import InformationMining, MiningOptions
-from train.layers.path_marginals import of_first_pieces, path_marginals
+from train.layers.path_marginals import piece_marginals
 from train.layers.piece_tags import PieceTags, outside
 from train.layers.pooled_contrast import PooledContrast
 from train.layers.prefix_encoder import PrefixEncoder
@@ -331,8 +331,7 @@ class Model(base.TaggingModel):
 
     def marginals(self, batch: dict[str, Any], view: str = "main") -> list[list[float | None]]:
         """Return the probability of the tag on each word's first piece; None for words not read."""
-        rows = path_marginals(self.head.crf, self.trace(batch).emissions, batch["mask"])
-        return of_first_pieces(rows, batch["first_piece"], batch["n_tokens"])
+        return piece_marginals(self.head.crf, self.trace(batch).emissions, batch)
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation; first log what routing did in an evaluation."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from extract.errors import ConfigError
+from train.layers.path_marginals import path_marginals
 from train.layers.tag_head import TagCodec, TagHead
 from train.layers.text_encoder import TextEncoder
 from train.models import base
@@ -99,6 +100,11 @@ class Model(base.TaggingModel):
             raise ConfigError(f"view: expected one of {self.views}, got {view!r}")
         emissions = self.head(self.encoder(**batch["text"]))
         return self.codec.decode(self.head.crf.viterbi(emissions, batch["mask"])[0])
+
+    def marginals(self, batch: dict[str, Any], view: str) -> list[list[float | None]]:
+        """Return the probability of each tag on the Viterbi path."""
+        emissions = self.head(self.encoder(**batch["text"]))
+        return path_marginals(self.head.crf, emissions, batch["mask"])
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the encoder, the linear layer (`head`) and the `crf`."""

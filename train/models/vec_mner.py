@@ -20,7 +20,7 @@ from extract.errors import ConfigError, DataError
 from train.config import Recipe
 from train.layers.crf import LinearChainCRF
 from train.layers.hybrid_stack import HybridStack
-from train.layers.path_marginals import of_first_pieces, path_marginals
+from train.layers.path_marginals import piece_marginals
 from train.layers.picture_tokens import PictureKind, PictureTokens
 from train.layers.piece_tags import PieceTags, as_entities, outside
 from train.layers.pooled_contrast import PooledContrast
@@ -320,8 +320,7 @@ class Model(TaggingModel):
 
     def marginals(self, batch: dict[str, Any], view: str = "main") -> list[list[float | None]]:
         """Return the probability of the tag on each word's first piece; None for words not read."""
-        rows = path_marginals(self.crf, self._decodable(batch), batch["mask"])
-        return of_first_pieces(rows, batch["first_piece"], batch["n_tokens"])
+        return piece_marginals(self.crf, self._decodable(batch), batch)
 
     def _decodable(self, batch: dict[str, Any]) -> Tensor:
         """Return emissions with what decoding must not choose at -inf. # shape: (B, L, K)"""

@@ -4,22 +4,15 @@ import pytest
 import torch
 
 from extract.errors import ConfigError
-from extract.manifest import STATUS, Sample
+from extract.manifest import Sample
 from extract.options import options_from
 from extract.store import StoredItem
+from tests.unit.train.ita_tiny import VOCABULARY, build, caption, examples, gradients
 from train.context import ContextOptions
 from train.layers.crf import LinearChainCRF
 from train.metrics import micro_counts
 from train.models.base import Example
 from train.models.ita import Model, Options, cva_divergence
-
-VOCABULARY = {"entity_types": ["PER", "LOC"]}
-SENTENCES = [
-    ("Kevin Durant plays in Oakland tonight", "B-PER I-PER O O B-LOC O", "a man in the stadium"),
-    ("the dog", "O O", None),
-    ("Justin Bieber at New York", "B-PER I-PER O B-LOC I-LOC", "a crowd near the building"),
-    ("New", "B-LOC", "a street with a car and a tree and a sign"),
-]
 
 GOLDEN_TEXT = [[1.0, 0.0, -0.5], [0.2, 0.7, 0.1], [-0.3, 0.4, 0.9]]
 GOLDEN_MM = [[0.8, 0.3, -0.2], [-0.4, 1.5, 0.0], [-0.6, 0.1, 1.6]]
@@ -44,28 +37,6 @@ def golden_divergence(temperature, text=None):
     return cva_divergence(student, teacher, mask, temperature).squeeze(0)
 
 
-def caption(text):
-    if text is None:
-        return StoredItem(status=STATUS["missing"], reason="no file")
-    return StoredItem(status=STATUS["ok"], text=(text,))
-
-
-def examples(context=True, labelled=True):
-    """Return four tweets; the second has no image words."""
-    return [
-        Example(
-            Sample(str(i), "img", text.split(), tags.split() if labelled else None),
-            {"captions": caption(words if context else None)},
-        )
-        for i, (text, tags, words) in enumerate(SENTENCES)
-    ]
-
-
-def build(folder, seed=0, **options):
-    torch.manual_seed(seed)
-    return Model(Options(**options), VOCABULARY, {"encoder": folder}, True)
-
-
 @pytest.mark.parametrize(
     ("temperature", "expected", "total"),
     [
@@ -74,7 +45,7 @@ def build(folder, seed=0, **options):
         (4.0, 0.54685278, 0.52466874),
     ],
 )
-def test_8_1_golden_divergence(temperature, expected, total):
+def test_check_8_1_golden_divergence(temperature, expected, total):
     divergence = golden_divergence(temperature).item()
     assert divergence == pytest.approx(expected, abs=1e-6)
     assert 0.5 * 0.50248470 + 0.5 * divergence == pytest.approx(total, abs=1e-6)
@@ -101,7 +72,7 @@ def test_8_1_golden_divergence(temperature, expected, total):
         ),
     ],
 )
-def test_8_1_golden_gradient(temperature, expected):
+def test_check_8_1_golden_gradient(temperature, expected):
     text = torch.tensor([GOLDEN_TEXT], dtype=torch.float64, requires_grad=True)
     golden_divergence(temperature, text).backward()
     expected = torch.tensor([expected], dtype=torch.float64)
@@ -123,7 +94,7 @@ def divergence_of(crf, text, mm, mask, temperature):
     )
 
 
-def test_8_2_04_a_constant_on_one_word_changes_nothing():
+def test_check_8_2_04_a_constant_on_one_word_changes_nothing():
     crf, text, mm, mask = random_views()
     shifted = text.clone()
     shifted[:, 0] += 3.0
@@ -132,7 +103,7 @@ def test_8_2_04_a_constant_on_one_word_changes_nothing():
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
-def test_8_2_05_zero_at_identity(temperature):
+def test_check_8_2_05_zero_at_identity(temperature):
     crf, text, _, mask = random_views(dtype=torch.float32)
     text.requires_grad_()
     divergence = divergence_of(crf, text, text.detach(), mask, temperature)
@@ -141,7 +112,7 @@ def test_8_2_05_zero_at_identity(temperature):
     assert text.grad.abs().max() <= 1e-6
 
 
-def test_8_2_05_empty_context_leaves_nothing_to_align(tiny_encoder):
+def test_check_8_2_05_empty_context_leaves_nothing_to_align(tiny_encoder):
     model = build(tiny_encoder("bert")).eval()
     batch = model.collate(examples(context=False))
     output = model(batch)
@@ -154,11 +125,11 @@ def test_8_2_05_empty_context_leaves_nothing_to_align(tiny_encoder):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
-def test_8_2_06_non_negative(seed, temperature):
+def test_check_8_2_06_non_negative(seed, temperature):
     assert (divergence_of(*random_views(seed), temperature) > 0).all()
 
 
-def test_8_2_07_nothing_flows_into_the_teacher():
+def test_check_8_2_07_nothing_flows_into_the_teacher():
     crf, text, mm, mask = random_views()
     text.requires_grad_()
     mm.requires_grad_()
@@ -178,7 +149,7 @@ def test_8_2_07_nothing_flows_into_the_teacher():
         assert crf.transitions.grad[a, b].item() == pytest.approx(slope, abs=1e-6)
 
 
-def test_8_2_07_full_model_teaches_the_text_view_only(tiny_encoder):
+def test_check_8_2_07_full_model_teaches_the_text_view_only(tiny_encoder):
     model = build(tiny_encoder("bert"), word_dropout=0.0).eval()
     batch = model.collate(examples())
     text, mm = model.emissions(batch, "text"), model.emissions(batch, "mm")
@@ -190,7 +161,7 @@ def test_8_2_07_full_model_teaches_the_text_view_only(tiny_encoder):
     assert all(p.grad.abs().sum() > 0 for p in [*model.head.parameters()])
 
 
-def test_8_2_08_temperature_limit():
+def test_check_8_2_08_temperature_limit():
     assert golden_divergence(16.0).item() == pytest.approx(0.53704, abs=1e-5)
     assert golden_divergence(256.0).item() == pytest.approx(0.52902, abs=1e-5)
     crf, mask = golden_crf(), torch.ones(1, 3, dtype=torch.bool)
@@ -204,7 +175,7 @@ def test_8_2_08_temperature_limit():
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlmr"])
-def test_8_2_09_and_10_a_batch_is_the_mean_of_its_sentences(tiny_encoder, family):
+def test_check_8_2_09_and_10_a_batch_is_the_mean_of_its_sentences(tiny_encoder, family):
     model = build(tiny_encoder(family)).eval()
     with torch.no_grad():
         batch = model.collate(examples())
@@ -221,7 +192,7 @@ def test_8_2_09_and_10_a_batch_is_the_mean_of_its_sentences(tiny_encoder, family
     torch.testing.assert_close(together.loss, sum(together.parts.values()))
 
 
-def test_8_2_10_the_divergence_of_a_batch_sums_over_words():
+def test_check_8_2_10_the_divergence_of_a_batch_sums_over_words():
     crf, text, mm, mask = random_views()
     together = divergence_of(crf, text, mm, mask, 2.0)
     for b, n in enumerate([5, 3, 1]):
@@ -231,7 +202,7 @@ def test_8_2_10_the_divergence_of_a_batch_sums_over_words():
 
 
 @pytest.mark.parametrize("view", Model.views)
-def test_8_2_11_only_tweet_words_are_tagged(tiny_encoder, view):
+def test_check_8_2_11_only_tweet_words_are_tagged(tiny_encoder, view):
     model = build(tiny_encoder("bert")).eval()
     batch = model.collate(examples())
     emissions = model.emissions(batch, view)
@@ -241,7 +212,7 @@ def test_8_2_11_only_tweet_words_are_tagged(tiny_encoder, view):
     assert [len(tags) for tags in model.decode(batch, view)] == [6, 2, 5, 1]
 
 
-def test_8_2_12_the_text_view_does_not_depend_on_the_image(tiny_encoder):
+def test_check_8_2_12_the_text_view_does_not_depend_on_the_image(tiny_encoder):
     model = build(tiny_encoder("bert")).eval()
     bare = [Example(example.sample, {}) for example in examples()]
     batches = [model.collate(e) for e in (examples(), examples(context=False), bare)]
@@ -255,7 +226,7 @@ def test_8_2_12_the_text_view_does_not_depend_on_the_image(tiny_encoder):
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlmr"])
-def test_8_2_13_without_image_words_mm_is_text(tiny_encoder, family):
+def test_check_8_2_13_without_image_words_mm_is_text(tiny_encoder, family):
     model = build(tiny_encoder(family)).eval()
     batch = model.collate(examples(context=False))
     assert all(torch.equal(batch["mm"][key], batch["text"][key]) for key in batch["mm"])
@@ -266,7 +237,7 @@ def test_8_2_13_without_image_words_mm_is_text(tiny_encoder, family):
     ("family", "end"), [("bert", "[SEP]"), ("roberta", "</s>"), ("xlmr", "</s>")]
 )
 @pytest.mark.parametrize(("separator", "written"), [("per_segment", 3), ("single", 1)])
-def test_8_2_14_separators(tiny_encoder, family, end, separator, written):
+def test_check_8_2_14_separators(tiny_encoder, family, end, separator, written):
     context = ContextOptions(use=("captions", "ocr"), separator=separator)
     model = build(tiny_encoder(family), context=context)
     captions = StoredItem(status=0, text=("a <EOS> man", "</s> [SEP]"))
@@ -280,7 +251,7 @@ def test_8_2_14_separators(tiny_encoder, family, end, separator, written):
 
 @pytest.mark.parametrize("overflow", ["skip_segment", "truncate"])
 @pytest.mark.parametrize(("positions", "n_captions"), [(512, 5), (40, 5)])
-def test_8_2_15_budget(tiny_encoder, positions, n_captions, overflow):
+def test_check_8_2_15_budget(tiny_encoder, positions, n_captions, overflow):
     model = build(tiny_encoder("bert", positions), context=ContextOptions(overflow=overflow))
     captions = StoredItem(status=0, text=("a stadium with a street sign " * 20,) * n_captions)
     batch = model.collate([Example(examples()[0].sample, {"captions": captions})])
@@ -291,7 +262,7 @@ def test_8_2_15_budget(tiny_encoder, positions, n_captions, overflow):
     assert batch["has_context"].item() == (overflow == "truncate" or positions == 512)
 
 
-def test_8_2_15_a_tweet_beyond_the_budget_gets_no_context(tiny_encoder):
+def test_check_8_2_15_a_tweet_beyond_the_budget_gets_no_context(tiny_encoder):
     model = build(tiny_encoder("bert", 40)).eval()
     sample = Sample("0", "i", ["dog"] * 60, ["O"] * 60)
     batch = model.collate([Example(sample, {"captions": caption("a man")}), examples()[0]])
@@ -300,7 +271,7 @@ def test_8_2_15_a_tweet_beyond_the_budget_gets_no_context(tiny_encoder):
     assert [len(tags) for tags in model.decode(batch, "mm")] == [60, 6]
 
 
-def test_8_2_19_parameter_groups(tiny_encoder):
+def test_check_8_2_19_parameter_groups(tiny_encoder):
     model = build(tiny_encoder("bert"))
     groups = model.parameter_groups()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -313,41 +284,39 @@ def test_8_2_19_parameter_groups(tiny_encoder):
     assert sorted(grouped) == sorted(names)
 
 
-def gradients(model, loss):
-    model.zero_grad()
-    loss.backward()
-    return [
-        parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None
-    ]
-
-
-def test_8_2_20_accumulated_samples_equal_one_batch(tiny_encoder):
-    model = build(tiny_encoder("bert")).eval()
+@pytest.mark.parametrize("schedule", ["paired", "interleaved"])
+def test_check_8_2_20_accumulated_samples_equal_one_batch(tiny_encoder, schedule):
+    model = build(tiny_encoder("bert"), cva_schedule=schedule).eval()
     whole = gradients(model, model(model.collate(examples())).loss)
     losses = [model(model.collate([example])).loss for example in examples()]
     for a, b in zip(whole, gradients(model, sum(losses) / 4), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("schedule", ["paired", "interleaved"])
 @pytest.mark.parametrize(("index", "has_context"), [(0, True), (1, False)])
-def test_8_2_21_paired_equals_two_interleaved_samples(tiny_encoder, index, has_context):
-    model = build(tiny_encoder("bert"), cva_rate=0.5, cva_temperature=2.0).double().eval()
+def test_check_8_2_21_a_step_equals_two_accumulated_samples(
+    tiny_encoder, index, has_context, schedule
+):
+    model = build(tiny_encoder("bert"), cva_schedule=schedule).double().eval()
     batch = model.collate([examples()[index]])
     assert batch["has_context"].item() == has_context
-    paired = gradients(model, model(batch).loss)
+    step = gradients(model, model(batch).loss)
     crf, mask, tags = model.head.crf, batch["mask"], batch["tags"]
 
     def nll(view):
         return crf.nll(model.emissions(batch, view), tags, mask)[0]
 
+    model.zero_grad()
+    (nll("text") / 2).backward()  # first sample, then the second on top of it
+    second = nll("mm")
     if has_context:
         student = crf.log_marginals(model.emissions(batch, "text"), mask)
         teacher = crf.log_marginals(model.emissions(batch, "mm"), mask)
-        second = 0.5 * nll("mm") + 0.5 * cva_divergence(student, teacher, mask, 2.0)[0]
-    else:
-        second = nll("mm")
-    interleaved = gradients(model, (nll("text") + second) / 2)
-    for a, b in zip(paired, interleaved, strict=True):
+        second = 0.5 * second + 0.5 * cva_divergence(student, teacher, mask, 2.0)[0]
+    (second / 2).backward()
+    accumulated = [p.grad for p in model.parameters() if p.grad is not None]
+    for a, b in zip(step, accumulated, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
 
 
@@ -410,7 +379,7 @@ def test_options_are_checked(bad):
         options_from(Options, bad, "models.ita.options")
 
 
-def test_8_2_25_entity_f1_of_a_hand_counted_case():
+def test_check_8_2_25_entity_f1_of_a_hand_counted_case():
     # Right, wrong type, wrong boundary, missed.
     gold = [["B-PER", "O", "B-LOC", "O", "B-ORG", "I-ORG", "O", "B-PER"]]
     predicted = [["B-PER", "O", "B-ORG", "O", "B-ORG", "O", "O", "O"]]
@@ -471,7 +440,7 @@ def image_reader(tiny_encoder):
     return train(model, told_by_the_image(), 60).state_dict()
 
 
-def test_8_2_27_labels_in_the_image_are_read_by_the_mm_view_alone(tiny_encoder, image_reader):
+def test_check_8_2_27_labels_in_the_image_are_read_by_the_mm_view_alone(tiny_encoder, image_reader):
     data, model = told_by_the_image(), build(tiny_encoder("bert")).eval()
     model.load_state_dict(image_reader)
     batch, gold = model.collate(data), [example.sample.tags for example in data]
@@ -481,7 +450,7 @@ def test_8_2_27_labels_in_the_image_are_read_by_the_mm_view_alone(tiny_encoder, 
 
 
 @pytest.mark.parametrize("part", [None, "cva"], ids=["whole loss", "alignment alone"])
-def test_8_2_27_alignment_brings_the_views_together(tiny_encoder, image_reader, part):
+def test_check_8_2_27_alignment_brings_the_views_together(tiny_encoder, image_reader, part):
     told_by_both = [tell("PER", ["see", "Durant"]), tell("LOC", ["see", "Oakland", "tonight"])]
     model = build(tiny_encoder("bert"), cva=True, cva_temperature=2.0)
     model.load_state_dict(image_reader)

@@ -1,0 +1,46 @@
+"""Tiny ITA models, and four tweets with captions."""
+
+import torch
+
+from extract.manifest import STATUS, Sample
+from extract.store import StoredItem
+from train.models.base import Example
+from train.models.ita import Model, Options
+
+VOCABULARY = {"entity_types": ["PER", "LOC"]}
+SENTENCES = [
+    ("Kevin Durant plays in Oakland tonight", "B-PER I-PER O O B-LOC O", "a man in the stadium"),
+    ("the dog", "O O", None),
+    ("Justin Bieber at New York", "B-PER I-PER O B-LOC I-LOC", "a crowd near the building"),
+    ("New", "B-LOC", "a street with a car and a tree and a sign"),
+]
+
+
+def caption(text):
+    if text is None:
+        return StoredItem(status=STATUS["missing"], reason="no file")
+    return StoredItem(status=STATUS["ok"], text=(text,))
+
+
+def examples(context=True, labelled=True):
+    """Return four tweets; the second has no image words."""
+    return [
+        Example(
+            Sample(str(i), "img", text.split(), tags.split() if labelled else None),
+            {"captions": caption(words if context else None)},
+        )
+        for i, (text, tags, words) in enumerate(SENTENCES)
+    ]
+
+
+def build(folder, seed=0, **options):
+    torch.manual_seed(seed)
+    return Model(Options(**options), VOCABULARY, {"encoder": folder}, True)
+
+
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return [
+        parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None
+    ]
