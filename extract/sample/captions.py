@@ -20,7 +20,7 @@ NOUNS = {
     "road": ("road", "highway", "boulevard"),
     "shield": ("emblem", "crest", "logo"),
     "factory": ("factory", "warehouse", "refinery"),
-    "office": ("office", "headquarters", "boardroom"),
+    "office": ("office", "bureau", "boardroom"),
     "bank": ("bank", "courthouse", "parliament"),
     "truck": ("truck", "van", "lorry"),
     "shop": ("shop", "supermarket", "pharmacy"),
@@ -66,7 +66,5 @@ TEMPLATES = (
 
 
 def with_article(noun: str) -> str:
-    """Return `a noun` or `an noun`; a plural keeps `some`."""
-    if noun == "headquarters":
-        return f"some {noun}"
+    """Return `a noun` or `an noun`."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

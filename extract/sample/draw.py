@@ -6,21 +6,13 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from extract.sample import kinds_groups, kinds_neutral, kinds_people, kinds_places, kinds_things
 from extract.sample.captions import SIGN
-from extract.sample.pen import Colour, Pen
+from extract.sample.objects import paste_object
+from extract.sample.pen import Colour
 from extract.sample.picture import BACKGROUNDS, PicturePlan, Placed
 
 SCALE = 2
 """Drawn this many times larger and then averaged, which smooths the edges."""
-
-DRAWERS = {
-    **kinds_people.DRAWERS,
-    **kinds_places.DRAWERS,
-    **kinds_groups.DRAWERS,
-    **kinds_things.DRAWERS,
-    **kinds_neutral.DRAWERS,
-}
 
 _SMALLEST_TEXT_PX = 14
 _BLACK, _WHITE = (24, 24, 28), (250, 249, 243)
@@ -40,24 +32,15 @@ def draw_picture(plan: PicturePlan) -> Image.Image:
         if placed.kind == SIGN:
             _draw_sign(surface, placed, plan.lines)
         else:
-            _draw_object(surface, placed)
+            paste_object(canvas, placed, scale=SCALE)
     return _add_grain(canvas.reduce(SCALE), plan)
-
-
-def _draw_object(surface: ImageDraw.ImageDraw, placed: Placed) -> None:
-    box = [SCALE * edge for edge in placed.box]
-    rng = random.Random(placed.seed)
-    if placed.panel is not None:
-        surface.rounded_rectangle(box, radius=(box[2] - box[0]) / 8, fill=placed.panel)
-    pen = Pen(surface, box, palette=placed.palette, rng=rng, is_flipped=placed.is_flipped)
-    DRAWERS[placed.kind](pen)
 
 
 def _draw_pattern(canvas: Image.Image, plan: PicturePlan, rng: random.Random) -> None:
     """Cover the plain background with a faint pattern."""
     surface = ImageDraw.Draw(canvas)
     width, height = canvas.size
-    step = SCALE * rng.randint(14, 30)
+    step, dot = SCALE * rng.randint(14, 30), 3 * SCALE
     if plan.pattern == "gradient":
         ramp = Image.linear_gradient("L").resize(canvas.size)
         canvas.paste(plan.shade, mask=ramp)
@@ -67,7 +50,7 @@ def _draw_pattern(canvas: Image.Image, plan: PicturePlan, rng: random.Random) ->
     elif plan.pattern == "dots":
         for x in range(step // 2, width, step):
             for y in range(step // 2, height, step):
-                surface.ellipse((x - 6, y - 6, x + 6, y + 6), fill=plan.shade)
+                surface.ellipse((x - dot, y - dot, x + dot, y + dot), fill=plan.shade)
 
 
 def _add_grain(image: Image.Image, plan: PicturePlan) -> Image.Image:

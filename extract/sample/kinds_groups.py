@@ -15,8 +15,7 @@ def draw_shield(pen: Pen) -> None:
     pen.poly([(0.0, 0.74), (0.12, 0.8), (0.0, 0.96), (0.22, 0.92), (0.22, 0.76)], pen.pale)
     pen.poly([(1.0, 0.74), (0.88, 0.8), (1.0, 0.96), (0.78, 0.92), (0.78, 0.76)], pen.pale)
     pen.rect((0.14, 0.76), (0.86, 0.9), pen.pale)
-    for x in (0.26, 0.38, 0.5, 0.62, 0.74):
-        pen.dot((x, 0.83), 0.022)
+    pen.line([(0.22, 0.83), (0.78, 0.83)], pen.light, width=0.03)
 
 
 def draw_factory(pen: Pen) -> None:

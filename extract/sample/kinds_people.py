@@ -54,9 +54,7 @@ def draw_runner(pen: Pen) -> None:
 
 def draw_singer(pen: Pen) -> None:
     """Draw a singer at a microphone stand, with a note in the air."""
-    pen.limb([(0.36, 0.82), (0.34, 0.95)], pen.pale, width=0.1)
-    pen.limb([(0.52, 0.82), (0.54, 0.95)], pen.pale, width=0.1)
-    pen.poly([(0.3, 0.36), (0.58, 0.36), (0.74, 0.86), (0.12, 0.86)], pen.main)
+    pen.poly([(0.3, 0.36), (0.58, 0.36), (0.72, 0.98), (0.14, 0.98)], pen.main)
     pen.poly([(0.24, 0.54), (0.64, 0.54), (0.67, 0.64), (0.21, 0.64)], pen.second)
     pen.limb([(0.36, 0.4), (0.14, 0.5), (0.08, pen.wobble(0.28, 0.05))], pen.pale, width=0.06)
     pen.limb([(0.55, 0.4), (0.66, 0.52), (0.75, 0.42)], pen.pale, width=0.06)

@@ -102,10 +102,10 @@ def draw_road(pen: Pen) -> None:
     pen.poly([(0.0, 0.42), (0.22, 0.2), (0.46, 0.42)], pen.second)
     pen.poly([(0.3, 0.42), (0.52, 0.28), (0.72, 0.42)], pen.second)
     pen.rect((0.0, 0.42), (1.0, 1.0), pen.main)
-    pen.poly([(0.47, 0.42), (0.53, 0.42), (0.74, 1.0), (0.26, 1.0)], pen.ink)
+    pen.poly([(0.47, 0.42), (0.53, 0.42), (0.74, 1.0), (0.26, 1.0)], pen.light)
     for top, low, wide in ((0.48, 0.54, 0.012), (0.6, 0.7, 0.022), (0.78, 0.93, 0.035)):
         corners = [(0.5 - 0.7 * wide, top), (0.5 + 0.7 * wide, top), (0.5 + wide, low)]
-        pen.poly([*corners, (0.5 - wide, low)], pen.light, is_outlined=False)
+        pen.poly([*corners, (0.5 - wide, low)], pen.ink, is_outlined=False)
     for x, y in ((0.14, 0.62), (0.88, 0.6)):
         pen.line([(x, y), (x, y + 0.14)], width=0.03)
         pen.oval((x, y - 0.03), (0.07, 0.09), pen.pale)

@@ -73,7 +73,7 @@ def draw_guitar(pen: Pen) -> None:
 
 
 def draw_rocket(pen: Pen) -> None:
-    """Draw a rocket with fins, a window and a flame."""
+    """Draw a rocket with fins, a window and a flame, between planets."""
     flame = pen.wobble(0.96, 0.03)
     fire = [(0.38, 0.78), (0.3, 0.9), (0.44, 0.86), (0.5, flame), (0.56, 0.86), (0.7, 0.9)]
     pen.poly([*fire, (0.62, 0.78)], pen.pale)
@@ -86,12 +86,12 @@ def draw_rocket(pen: Pen) -> None:
     pen.oval((0.5, 0.38), (0.07, 0.07), pen.light)
     pen.rect((0.34, 0.62), (0.66, 0.69), pen.light)
     pen.poly([(0.46, 0.6), (0.54, 0.6), (0.54, 0.88), (0.46, 0.88)], pen.second)
-    for x, y in ((0.1, 0.14), (0.88, 0.1), (0.16, 0.4), (0.86, 0.36)):
-        pen.star((x, y), 0.07, pen.light)
+    for x, y, radius in ((0.12, 0.16, 0.1), (0.88, 0.12, 0.06), (0.9, 0.38, 0.08)):
+        pen.oval((x, y), (radius, radius), pen.light)
 
 
 def draw_book(pen: Pen) -> None:
-    """Draw an open book with a figure and lines of writing."""
+    """Draw an open book with a figure and thick lines."""
     pen.poly(
         [(0.0, 0.24), (0.5, 0.34), (1.0, 0.24), (1.0, 0.92), (0.5, 0.98), (0.0, 0.92)], pen.main
     )
@@ -102,11 +102,9 @@ def draw_book(pen: Pen) -> None:
     pen.poly(
         [(0.5, 0.26), (0.72, top), (0.94, 0.18), (0.94, 0.84), (0.72, 0.8), (0.5, 0.92)], pen.pale
     )
-    for step in range(5):
-        y = 0.3 + 0.1 * step
-        pen.line([(0.12, y), (0.28, y - 0.04), (0.44, y + 0.06)], pen.second, width=0.028)
-        if step > 2:
-            pen.line([(0.56, y + 0.06), (0.72, y - 0.04), (0.88, y)], pen.second, width=0.028)
+    for y in (0.34, 0.5, 0.66):
+        pen.line([(0.12, y), (0.28, y - 0.04), (0.44, y + 0.06)], pen.second, width=0.06)
+    pen.line([(0.56, 0.72), (0.72, 0.62), (0.88, 0.66)], pen.second, width=0.06)
     pen.oval((0.73, 0.36), (0.12, 0.12), pen.second)
 
 

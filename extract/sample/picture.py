@@ -4,6 +4,7 @@ Size, colours, background, position, clutter and noise come from one distributio
 nothing here looks at the kind of an object except to store it.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,13 +50,19 @@ _PALE: tuple[Colour, ...] = (
     (248, 190, 204),
 )
 _INKS: tuple[Colour, ...] = (
-    (34, 32, 40),
-    (110, 30, 34),
-    (24, 44, 112),
-    (18, 88, 58),
-    (98, 36, 104),
-    (98, 66, 28),
+    (22, 20, 28),
+    (82, 12, 18),
+    (10, 22, 84),
+    (6, 56, 34),
+    (68, 14, 74),
+    (62, 36, 8),
 )
+_CONTRAST = 80
+"""Smallest distance in RGB between the ink and a fill; some ink is this far from each of them."""
+_INK_SHARES = (0.15, 0.19)
+"""Of a main object's box; so much that its shape stands out from the colours behind it."""
+_FADED_TO = 200
+"""Grey level halfway to which the ink of clutter goes."""
 _MARGIN_PX = 6
 
 
@@ -68,8 +75,8 @@ class Placed:
     palette: Palette
     is_flipped: bool
     seed: int
-    panel: Colour | None = None
-    """A coloured card behind the object, or nothing."""
+    ink_share: float | None = None
+    """Of a main object's box, how much is ink; such an object lies on a card. None for clutter."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +114,15 @@ def plan_picture(
         _clip(level + rng.choice((-1, 1)) * rng.randint(9, 16)) for level in BACKGROUNDS[name]
     )
     boxes = _main_boxes(rng, (width, height), kinds)
-    # Cards behind some objects: what shows through a thin object is not always the background.
     mains = [
-        replace(_place(rng, kind, box), panel=_panel(rng, name))
+        replace(_place(rng, kind, box), ink_share=rng.uniform(*_INK_SHARES))
         for kind, box in zip(kinds, boxes, strict=True)
     ]
     clutter: list[Placed] = []
-    for _ in range(rng.randint(1, 5)):
+    for _ in range(rng.randint(1, 2)):
         box = _free_box(rng, (width, height), [other.box for other in (*mains, *clutter)])
         if box is not None:
-            clutter.append(_place(rng, rng.choice(NEUTRAL_KINDS), box))
+            clutter.append(_faded(_place(rng, rng.choice(NEUTRAL_KINDS), box)))
     return PicturePlan(
         width=width,
         height=height,
@@ -131,21 +137,23 @@ def plan_picture(
     )
 
 
-def _panel(rng: random.Random, background: str) -> Colour | None:
-    others = [colour for name, colour in BACKGROUNDS.items() if name != background]
-    return rng.choice(others) if rng.random() < 0.6 else None
-
-
 def _clip(level: int) -> int:
     return max(0, min(255, level))
 
 
 def _place(rng: random.Random, kind: str, box: Box) -> Placed:
     # Any colour in any role: were one role always pale, a histogram would know the kind.
-    fills = [*rng.sample(_STRONG, 2), *rng.sample(_PALE, 2)]
+    fills = [*rng.sample(_STRONG, 3), *rng.sample(_PALE, 3)]
     rng.shuffle(fills)
-    palette = Palette(*fills, ink=rng.choice(_INKS))
+    inks = [ink for ink in _INKS if min(math.dist(ink, fill) for fill in fills) > _CONTRAST]
+    palette = Palette(rng.choice(inks), *fills)
     return Placed(kind, box, palette, is_flipped=rng.random() < 0.5, seed=rng.getrandbits(32))
+
+
+def _faded(placed: Placed) -> Placed:
+    """Return the object in a lighter ink: OCR takes small dark drawings for letters."""
+    ink = tuple((level + _FADED_TO) // 2 for level in placed.palette.ink)
+    return replace(placed, palette=replace(placed.palette, ink=ink))
 
 
 def _main_boxes(rng: random.Random, size: tuple[int, int], kinds: Sequence[str]) -> list[Box]:
@@ -154,7 +162,7 @@ def _main_boxes(rng: random.Random, size: tuple[int, int], kinds: Sequence[str])
     if SIGN in kinds:
         return _sign_boxes(rng, size, kinds)
     share = width / len(kinds)
-    smallest, largest = (0.46, 0.66) if len(kinds) == 1 else (0.37, 0.44)
+    smallest, largest = (0.5, 0.7) if len(kinds) == 1 else (0.4, 0.46)
     boxes = []
     for index in range(len(kinds)):
         side = min(width, height) * rng.uniform(smallest, largest)

@@ -1,6 +1,12 @@
-"""A shard survives SIGKILL at any moment: what was flushed stays, the end result is the same."""
+"""Whatever is killed at whatever moment continues, and ends with the same bytes.
 
+First the writer of shards, killed before each of its operations; then real processes: every
+extractor and grounder, the phrases and the crops.
+"""
+
+import json
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
+from PIL import Image
 
+from extract.__main__ import main
 from extract.extractors.base import Outputs
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
 from tests.unit.extract.feature_files import (
@@ -21,6 +30,8 @@ from tests.unit.extract.feature_files import (
     read_all,
     write_shard,
 )
+from tests.unit.extract.killing import kill_on_the_way
+from tests.unit.extract.tiny_plugins import CASES, Workbench, assert_every_plugin_has_a_case
 
 N, BATCH = 8, 3
 
@@ -281,3 +292,100 @@ def test_a_file_in_the_place_of_the_folder_is_replaced(tmp_path: Path) -> None:
 def test_a_finished_shard_leaves_no_partial(tmp_path: Path) -> None:
     path = write_shard(tmp_path / "s.h5", header(), [make_item(i) for i in range(N)])
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+N_IMAGES, IMAGES_A_BATCH = 24, 2
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    """Tiny pictures of several sizes, two annotated boxes in most, one file broken, one absent."""
+    rng = np.random.default_rng(11)
+    ids = [f"p{number}" for number in range(N_IMAGES)]
+    bench = Workbench(tmp_path_factory.mktemp("killed"), ids)
+    bench.images.mkdir()
+    boxes = {}
+    for number, image_id in enumerate(ids):
+        width, height = 36 + number % 3, 34 + number % 2
+        blocks = Image.fromarray(rng.integers(0, 256, (4, 5, 3), np.uint8))
+        picture = blocks.resize((width, height), Image.Resampling.BICUBIC)
+        picture.save(bench.images / f"{image_id}.png")
+        if number % 5:
+            boxes[image_id] = [[0, 0, 20, 30], [number, 3, number + 9, 20]]
+    (bench.images / "p6.png").write_bytes(b"no picture")
+    (bench.images / "p13.png").unlink()
+    bench.prepare(boxes)
+    return bench
+
+
+def test_every_plugin_is_killed() -> None:
+    assert_every_plugin_has_a_case()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_killed_extraction_continues_to_the_same_bytes(
+    bench: Workbench, name: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level("INFO")
+    whole = bench.store(name, batch_size=IMAGES_A_BATCH)
+    whole = whole.rename(tmp_path / "whole.h5")
+    shard = bench.folder / "shards" / f"{name}.h5"
+    expected = read_all(shard)
+    shard.unlink()
+    command = bench.arguments(name, shard, batch_size=IMAGES_A_BATCH)
+    partial = shard.with_name(shard.name + ".partial")
+    n_wanted = random.Random(name).randint(1, 4)
+    kill_on_the_way(
+        command,
+        is_under_way=lambda: len(list(partial.glob("0*.h5"))) >= n_wanted,
+        leaves=shard,
+        seed=name,
+    )
+    n_done = IMAGES_A_BATCH * len(list(partial.glob("0*.h5")))
+    assert n_wanted * IMAGES_A_BATCH <= n_done
+    assert not shard.exists()
+    caplog.clear()
+    bench.run(*command)
+    assert json.loads(caplog.messages[-1])["computed"] == N_IMAGES - n_done
+    assert not partial.exists()
+    assert {"ids", "status", "offsets"} < set(expected)
+    assert read_all(shard) == expected
+    assert bench.merge(name, shard).read_bytes() == whole.read_bytes()
+
+
+def test_killed_phrases_leave_no_file(tmp_path: Path) -> None:
+    samples, out = tmp_path / "samples.jsonl", tmp_path / "killed/phrases.jsonl"
+    # So many that the kill falls into the writing.
+    lines = (json.dumps({"id": f"s{i}", "image_id": "i", "tokens": ["a"]}) for i in range(30_000))
+    samples.write_text("\n".join(lines) + "\n")
+    command = ["phrases", "--backend", "type_words", "--samples", samples, "--out", out]
+    whole = tmp_path / "whole.jsonl"
+    assert main([*map(str, command[:-1]), str(whole)]) == 0
+    kill_on_the_way(
+        command,
+        is_under_way=lambda: any(path.stat().st_size for path in out.parent.glob(".*.tmp")),
+        leaves=out,
+        seed="phrases",
+    )
+    assert not out.exists()
+    assert main([str(word) for word in command]) == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_killed_crops_are_not_taken_for_complete(bench: Workbench, tmp_path: Path) -> None:
+    store = bench.folder / "features/annotations.h5"
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = ["crops", "--store", store, "--images", bench.manifest, "--out"]
+    bench.run(*command, whole)
+    expected = {path.name: path.read_bytes() for path in whole.iterdir()}
+    assert len(expected) > N_IMAGES
+    kill_on_the_way(
+        [*command, killed],
+        is_under_way=lambda: len(list(killed.glob("*.png"))) >= 3,
+        leaves=killed,
+        seed="crops",
+    )
+    assert not (killed / "crops.jsonl").exists()
+    assert len(list(killed.glob("*.png"))) < len(expected) - 1
+    bench.run(*command, killed)
+    assert {path.name: path.read_bytes() for path in killed.iterdir()} == expected

@@ -19,8 +19,8 @@ from extract.sample.captions import (
     SIGN,
     TEMPLATES,
 )
-from extract.sample.draw import DRAWERS
 from extract.sample.language import ENTITY_TYPES, EVIDENCE
+from extract.sample.objects import DRAWERS
 from extract.sample.plan import draw, plan_corpus
 from extract.sample.signs import PHRASES, TEST_PHRASES
 from extract.sample.write import write_corpus
