@@ -1,5 +1,6 @@
 """What a change makes Snakemake do again: exactly the jobs that depend on it."""
 
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def store_jobs(name: str, *, with_spec: bool = False, shards: tuple[int, ...] = 
         "extract_features": [f"results/tiny/shards/{name}.{k}-of-2.h5" for k in shards],
         "merge_features": [f"results/tiny/features/{name}.h5"],
         "verify_features": [f"results/tiny/qc/{name}.json"],
+        "count_degradation": ["results/tiny/degradation.tsv"],
     }
     return jobs | ({"write_spec": [f"results/specs/{name}.json"]} if with_spec else {})
 
@@ -78,6 +80,7 @@ def test_version_bump_of_a_grounder_reaches_crops_and_what_is_read_through_boxes
         {
             "cut_crops": [f"{crops}/crops.jsonl"],
             "make_dictionary": [f"{crops}/{s}_dict.pth" for s in ("train", "valid", "test")],
+            "write_export": ["results/tiny/exports/tiny_hvpnet/EXPORT.json"],
             "all": ["all"],
         },
     )
@@ -96,7 +99,9 @@ def test_version_bump_is_done_once(edited):
     assert result.jobs == together(store_jobs("tiny_random", with_spec=True), {"all": ["all"]})
     after = edited.files()
     changed = {Path(path).name for path in after if after[path] != before.get(path)}
-    assert changed == {"tiny_random.h5", "tiny_random.json"}  # the spec and the qc report
+    # The spec and the qc report, and the counts over all stores.
+    counts = {"degradation.tsv", "degradation_ids.tsv", "degradation.html"}
+    assert changed == {"tiny_random.h5", "tiny_random.json", *counts}
     assert edited.snakemake("--dry-run").has_nothing_to_do
 
 
@@ -146,3 +151,17 @@ def test_edited_text_is_read_again(workspace):
     path = workspace.folder / "data/tiny/test.txt"
     path.write_text(path.read_text(encoding="utf-8").replace("old", "new"), encoding="utf-8")
     assert workspace.plan("dataset")["prepare_dataset"] == ["results/tiny/samples/train.jsonl"]
+
+
+def test_a_replaced_image_is_noticed_and_computed_alone(workspace):
+    """Its folder's time says nothing: the file has the same name."""
+    path = workspace.folder / "data/tiny/images/O_3993.jpg"
+    path.write_bytes((workspace.folder / "data/tiny/images/17_06_1.jpg").read_bytes())
+    assert "prepare_dataset" in workspace.plan("dataset")
+    result = workspace.snakemake("--cores", "2", "results/tiny/features/tiny_vgg.h5")
+    assert result.returncode == 0, result.output
+    computed = 0
+    for log in (workspace.folder / "logs/tiny").glob("extract_features.tiny_vgg.*.log"):
+        line = log.read_text(encoding="utf-8").splitlines()[-1]
+        computed += json.loads(line[line.index("{") :])["computed"]
+    assert computed == 1

@@ -87,14 +87,16 @@ def corpus(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("variant", ["main", "blank"])
 def test_fit_from_stores_to_a_run_folder(folders, corpus, tmp_path, preset, variant):
     stores = {role: corpus / f"{role}.h5" for role in ("image", "crops")}
+    options = PRESETS[preset](**SIZES)
     spec = RunSpec(
         run="r",
         system="co_mipn",
         variant=variant,
-        options=vars(PRESETS[preset](**SIZES)),
+        options=vars(options),
         recipe=Recipe(epochs=1, batch_size=4, lr={"default": 1e-3}),
     )
-    job = FitJob(spec, corpus, tmp_path / "run", 1, stores=stores, weights=folders, device="cpu")
+    weights = {role: folders[role] for role in Model.roles_for(options)}
+    job = FitJob(spec, corpus, tmp_path / "run", 1, stores=stores, weights=weights, device="cpu")
     fit(job)
     model, info = load_run(tmp_path / "run")
     assert info.n_parameters == sum(p.numel() for p in model.parameters())
