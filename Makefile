@@ -34,7 +34,7 @@ bench: .venv/test.stamp tesseract  ## rates of every extractor, the pixel store,
 	$(BIN)/python tests/bench/extractors.py
 	$(BIN)/python tests/bench/pixel_store.py
 	$(BIN)/python tests/bench/reruns.py
-	$(BIN)/python tests/bench/phrases.py
+	$(BIN)/python tests/bench/phrases.py || [ $$? -eq 2 ]  # needs the Twitter corpora
 
 lint: .venv/test.stamp  ## style of Python and rules, and Snakemake's own lint
 	$(BIN)/ruff check .

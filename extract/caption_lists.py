@@ -7,7 +7,7 @@ from extract.errors import DataError, MissingFileError
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 
 
 def read_caption_list(path: Path) -> dict[str, list[str]]:

@@ -28,21 +28,25 @@ from PIL import Image
 
 from extract.atomic import atomic_path, write_text
 from extract.caption_lists import strip_image_suffix
-from extract.errors import DataError
+from extract.errors import ConfigError, DataError
 from extract.images import clip_box, file_sha256, load_image
 from extract.manifest import ImageRow, iter_jsonl
 
 if TYPE_CHECKING:
     from extract.store import StoredItem
 
+VERSION = 1
+"""Raise it when crops, their names or their manifest change."""
+
 MANIFEST = "crops.jsonl"
+# Says that the folder is one of ours, also while its manifest is not there.
+_MARKER = ".mner_crops"
 
 KeyForm = Literal["file", "id", "first_dot"]
 """Of a dictionary's keys: `file`: `<id>.jpg` (HVPNeT); `id`: without image extension; `first_dot`:
 the id up to its first dot, where DeepKE and VEC-MNER look for the crops of a detector."""
 
 _OURS = re.compile(r"\.?.+_pred_yolo_crop_\d+\.png(\.\d+\.tmp)?$")
-_IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|webp|bmp)$", re.IGNORECASE)
 
 # Leaves room in the 255 bytes of a file name for what is put around it, a temporary name's too.
 _LONGEST_STEM = 180
@@ -182,6 +186,22 @@ def save_png(image: Image.Image, path: Path) -> None:
         bare.save(tmp, format="PNG", compress_level=6)
 
 
+def claim_folder(folder: Path) -> None:
+    """Create a folder of crops, or see that an existing one may be changed.
+
+    Raises:
+        ConfigError: it holds crops that were not made here, such as a downloaded archive.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / _MARKER
+    if not marker.exists() and any(_OURS.match(path.name) for path in folder.iterdir()):
+        raise ConfigError(
+            f"{folder}: holds crops that were not made here; they would be replaced or removed. "
+            "Choose another --out, or move them away."
+        )
+    marker.touch()
+
+
 def remove_old_crops(folder: Path, kept: Iterable[str]) -> int:
     """Remove crop files of earlier runs, and halves of interrupted ones; return their number."""
     kept = set(kept)
@@ -236,7 +256,8 @@ def dictionary_key(image_id: str, form: KeyForm = "file", suffix: str = ".jpg") 
             up `<id>.jpg`, and a key without it gives blank crops without a message.
     """
     if form == "file":
-        return image_id if _IMAGE_SUFFIX.search(image_id) else image_id + suffix
+        has_suffix = strip_image_suffix(image_id) != image_id
+        return image_id if has_suffix else image_id + suffix
     name = strip_image_suffix(image_id)
     return name if form == "id" else name.split(".")[0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.atomic import write_json
+from extract.caption_lists import IMAGE_SUFFIXES
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
 from extract.images import UnreadableImage, probe_image
@@ -17,8 +18,6 @@ from extract.registry import load_module
 from extract.statistics import describe_split
 
 logger = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 
 
 def prepare_dataset(

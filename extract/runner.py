@@ -34,7 +34,7 @@ from extract.provenance import code_version, package_versions
 from extract.spec import FeatureSpec, digest, load_plugin
 from extract.store import FeatureStore, FeatureWriter, Header, StoredItem
 from extract.store.format import ALL_COLUMNS, as_stored
-from extract.weights import resolve_weights
+from extract.weights import resolve_weights, weights_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -127,11 +127,15 @@ def run_extraction(
     extractor, outputs = make_extractor(spec)
     _refuse_missing_inputs(spec, extractor, images, inputs)
     rows = select_shard(images, shard)
+    # Another release of a program would give other rows: what it is counts as an input.
+    tools = sorted(_tool_versions(extractor).items())
     header = Header(
         fingerprint=spec.fingerprint,
         outputs=outputs,
         ids=tuple(row.image_id for row in rows),
-        input_sha256=tuple(digest(_describe_inputs(extractor, row, inputs)) for row in rows),
+        input_sha256=tuple(
+            digest([*_describe_inputs(extractor, row, inputs), *tools]) for row in rows
+        ),
         image_size=np.array([(row.height, row.width) for row in rows], np.int32).reshape(-1, 2),
     )
     job = _Job(spec, extractor, outputs, rows, inputs, header, runtime, reuse)
@@ -177,7 +181,7 @@ class _Job:
         self.loading_s = 0.0
         """Seconds to import the libraries and load the weights."""
         self._batch_size = runtime.batch_size
-        self._old = _unchanged_items(reuse, header)
+        self._old = _unchanged_items(reuse, header, rows)
 
     def results(self, first: int) -> Iterator[list[ItemFeatures]]:
         """Yield the results of each batch from item `first` on."""
@@ -240,6 +244,8 @@ class _Job:
             if "random" in entry:
                 logger.warning("%s: RANDOM weights for role %s (asked for)", self.spec.name, role)
         paths = {role: resolve_weights(entry, entry["name"]) for role, entry in entries.items()}
+        for role, entry in entries.items():
+            refuse_other_weights(self.spec.name, role, entry["sha256"], paths[role])
         threads = self.runtime.threads
         if threads:
             # Read by torch when it is imported; set below where it already was.
@@ -314,7 +320,9 @@ def _refuse_missing_inputs(
         )
 
 
-def _unchanged_items(path: Path | None, header: Header) -> dict[str, FeatureStore]:
+def _unchanged_items(
+    path: Path | None, header: Header, rows: Sequence[ImageRow]
+) -> dict[str, FeatureStore]:
     """Return the ids whose rows in an earlier merged file are still right, and that file."""
     if path is None or not path.is_file():
         return {}
@@ -329,7 +337,16 @@ def _unchanged_items(path: Path | None, header: Header) -> dict[str, FeatureStor
         logger.info("%s is of another spec: nothing is reused", path)
         return {}
     old, new = store.input_sha256(), zip(header.ids, header.input_sha256, strict=True)
-    return {image_id: store for image_id, checksum in new if old.get(image_id) == checksum}
+    same_inputs = {image_id for image_id, checksum in new if old.get(image_id) == checksum}
+    # A good image that failed once, for a time limit say, is tried again.
+    failed = {
+        row.image_id
+        for row in rows
+        if row.status == "ok"
+        and row.image_id in same_inputs
+        and store.status_of(row.image_id) == STATUS["unreadable"]
+    }
+    return dict.fromkeys(same_inputs - failed, store)
 
 
 def _copy(item: StoredItem) -> ItemFeatures:
@@ -337,14 +354,33 @@ def _copy(item: StoredItem) -> ItemFeatures:
     return ItemFeatures(**columns, status=item.status, reason=item.reason)
 
 
+def _tool_versions(extractor: Extractor) -> dict[str, str]:
+    """Return the programs outside Python that an extractor calls."""
+    return extractor.tool_versions() if hasattr(extractor, "tool_versions") else {}
+
+
+def refuse_other_weights(name: str, role: str, expected: str, path: Path) -> None:
+    """See that a checkpoint is still the one of the spec.
+
+    Raises:
+        ConfigError: its checksum differs.
+    """
+    found = weights_sha256(path)
+    if found != expected:
+        raise ConfigError(
+            f"{name}: the weights of role {role} at {path} have sha256 {found}, but the spec was "
+            f"written for {expected}. Delete the spec file to use the new ones, or put the old "
+            "ones back."
+        )
+
+
 def _provenance(spec: FeatureSpec, extractor: Extractor) -> dict[str, Any]:
     """Only what the inputs determine: an interrupted or reusing run writes the same."""
-    tools = extractor.tool_versions() if hasattr(extractor, "tool_versions") else {}
     return {
         "code": code_version(),
         "spec": spec.provenance(),
         "packages": package_versions(),
-        "tools": tools,
+        "tools": _tool_versions(extractor),
     }
 
 

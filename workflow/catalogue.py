@@ -74,6 +74,7 @@ class Catalogue:
         self.config = config
         self.run = config["run"]
         self._definitions: dict[str, dict[str, Any]] = {}
+        self._refuse_shared_names()
         for kind in ("datasets", "feature_sets", "exports", "models"):
             for name in self.run[kind]:
                 self.entry(kind, name, f"run.{kind}")
@@ -144,9 +145,19 @@ class Catalogue:
     @cached_property
     def grounders(self) -> tuple[str, ...]:
         """Feature sets that ground phrases."""
-        grounding = available("extract.grounding")
-        sets = self.config["feature_sets"].items()
-        return tuple(name for name, entry in sets if entry["extractor"] in grounding)
+        return self.of_kind(*available("extract.grounding"), "boxes")
+
+    def of_kind(self, *kinds: str) -> tuple[str, ...]:
+        """Return the feature sets of these extractors, and the imports that give such rows."""
+        sets, imports = self.config["feature_sets"].items(), self.config["imports"].items()
+        computed = [name for name, entry in sets if entry["extractor"] in kinds]
+        imported = [name for name, entry in imports if self._gives(name, entry["kind"]) in kinds]
+        return (*computed, *imported)
+
+    def _gives(self, name: str, kind: str) -> str:
+        """Return what an import's rows are: `boxes`, `captions`, `features` or `context`."""
+        check_plugin("extract.interop.artefacts", kind, f"imports.{name}.kind")
+        return load_module("extract.interop.artefacts", kind).GIVES
 
     @cached_property
     def extractions(self) -> tuple[str, ...]:
@@ -203,6 +214,16 @@ class Catalogue:
         made = ("trained", "random")
         entries = self.config["weights"]
         return [f"results/weights/{n}" for n in names if any(key in entries[n] for key in made)]
+
+    def _refuse_shared_names(self) -> None:
+        """One name in two catalogues of things that are read would mean either."""
+        owner: dict[str, str] = {}
+        for kind in ("phrases", "feature_sets", "imports"):
+            for name in self.config[kind]:
+                if owner.setdefault(name, kind) != kind:
+                    raise ConfigError(
+                        f"{kind}.{name}: `{owner[name]}` has that name. Choose another."
+                    )
 
     def _check_models(self) -> None:
         """System and weights of every selected model exist; its options are checked by a rule."""
@@ -268,10 +289,14 @@ def source_version(module: Path) -> int:
 
 @cache
 def folder_state(path: str) -> str:
-    """Return a checksum of the names, sizes and times of the files of a folder."""
-    with os.scandir(path) as entries:
-        files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    return digest(sorted([name, stat.st_size, stat.st_mtime_ns] for name, stat in files))
+    """Return a checksum of the names, sizes and times of all files below a folder."""
+    files = []
+    for folder, _, names in os.walk(path):
+        stats = [
+            (os.path.join(folder, name), os.stat(os.path.join(folder, name))) for name in names
+        ]
+        files += [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+    return digest(sorted(files))
 
 
 def existing(path: str, remedy: str) -> str:

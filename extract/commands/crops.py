@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f"--min-size: expected at least 1 px, got {args.min_size}")
     images = {row.image_id: row for row in read_images(args.images)}
     started = time.monotonic()
-    args.out.mkdir(parents=True, exist_ok=True)
+    crops.claim_folder(args.out)
     manifest = args.out / crops.MANIFEST
     with FeatureStore(args.store) as store:
         if not store.outputs.boxes:

@@ -7,7 +7,7 @@ from functools import cache
 
 from extract.crops import Crop
 from extract.manifest import STATUS, STATUS_NAMES, ImageRow, Sample
-from extract.registry import available
+from extract.registry import available, load_module
 from extract.store import FeatureStore, StoredItem
 
 WANTED_CROPS = 3
@@ -55,7 +55,7 @@ class Source:
 
 
 _STATUS_PROBLEMS = (
-    Problem("missing", "no image file", by_reason=True),
+    Problem("missing", "no image file, or not in the file that was imported", by_reason=True),
     Problem("unreadable", "an image file that cannot be decoded or read", by_reason=True),
     Problem("no_images", "the corpus comes without image files"),
 )
@@ -109,7 +109,12 @@ def kind_of_store(store: FeatureStore) -> str:
 
     Of an extractor that is not known here, text without boxes and features counts as captions.
     """
-    extractor = store.provenance.get("spec", {}).get("extractor", "")
+    provenance = store.provenance
+    extractor = provenance.get("spec", {}).get("extractor", "")
+    imported = provenance.get("import", {}).get("kind")
+    if imported in available("extract.interop.artefacts"):
+        gives = load_module("extract.interop.artefacts", imported).GIVES
+        return {"boxes": "grounding", "captions": "captions"}.get(gives, "features")
     if extractor in available("extract.grounding"):
         return "grounding"
     outputs = store.outputs

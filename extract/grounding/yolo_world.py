@@ -292,7 +292,7 @@ def load_detector(path: Path, device: str) -> Any:
     except ImportError as error:
         raise MissingToolError(
             "grounding yolo_world: package 'ultralytics' is not installed (AGPL-3.0). "
-            "Run: pip install 'mner-pipeline[yolo]'"
+            "Run: pip install '.[yolo]' (in this project's folder)"
         ) from error
     import pickle
 

@@ -1,6 +1,7 @@
 """What every foreign artefact offers: a file of another project <-> rows of a feature store.
 
-One artefact = one file of `artefacts/` with `HELP`, `VERSION`, a frozen dataclass `Options`, and
+One artefact = one file of `artefacts/` with `HELP`, `VERSION`, a frozen dataclass `Options`,
+`GIVES` (what its rows are: `boxes`, `captions`, `features` or `context`), and
 `read(source, images, options) -> Imported` and `write(store, images, out, options)`, or one of the
 two; with `ID_KIND = "sample"`, `read` gets samples instead of images. Nothing foreign is unpickled
 freely: torch files are opened with `weights_only=True`.

@@ -38,7 +38,7 @@ class Backend(TaggingBackend):
         except ImportError as error:
             raise MissingToolError(
                 "phrases nltk: package 'nltk' is not installed. "
-                "Run: pip install 'mner-pipeline[text]'"
+                "Run: pip install '.[text]' (in this project's folder)"
             ) from error
         compile_grammar(self.options.grammar)
         try:

@@ -54,7 +54,7 @@ class Backend(TaggingBackend):
         except ImportError as error:
             raise MissingToolError(
                 "phrases spacy: package 'spacy' is not installed. "
-                "Run: pip install 'mner-pipeline[text]'"
+                "Run: pip install '.[text]' (in this project's folder)"
             ) from error
         if not (Path(weights) / "config.cfg").is_file():
             raise MissingFileError(

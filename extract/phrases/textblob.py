@@ -33,7 +33,7 @@ class Backend(TaggingBackend):
         except ImportError as error:
             raise MissingToolError(
                 "phrases textblob: package 'textblob' is not installed. "
-                "Run: pip install 'mner-pipeline[text]'"
+                "Run: pip install '.[text]' (in this project's folder)"
             ) from error
         compile_grammar(self.options.grammar)
         self._parser = parser

@@ -119,6 +119,10 @@ class FeatureStore:
         reason = "" if status == STATUS["ok"] else file["items/reason"].asstr()[index]
         return StoredItem(status=status, reason=reason, vocabulary=self._vocabulary, **columns)
 
+    def status_of(self, image_id: str) -> int:
+        """Return the status of an item without reading its rows."""
+        return int(self._status[self._index[image_id]])
+
     def image_size(self, image_id: str) -> tuple[int, int]:
         """Return (height, width) of an item's image in pixels, (0, 0) where it has none."""
         height, width = self._handle()["items/image_size"][self._index[image_id]]

@@ -80,7 +80,7 @@ def test_version_bump_of_a_grounder_reaches_crops_and_what_is_read_through_boxes
         {
             "cut_crops": [f"{crops}/crops.jsonl"],
             "make_dictionary": [f"{crops}/{s}_dict.pth" for s in ("train", "valid", "test")],
-            "write_export": ["results/tiny/exports/tiny_hvpnet/EXPORT.json"],
+            "write_export": ["results/tiny/exports/tiny_hvpnet"],
             "all": ["all"],
         },
     )
@@ -165,3 +165,25 @@ def test_a_replaced_image_is_noticed_and_computed_alone(workspace):
         line = log.read_text(encoding="utf-8").splitlines()[-1]
         computed += json.loads(line[line.index("{") :])["computed"]
     assert computed == 1
+
+
+def test_a_changed_option_writes_an_export_anew(workspace):
+    workspace.overlay({"exports": {"tiny_ita": {"options": {"separator": "single"}}}})
+    result = workspace.snakemake("--cores", "2", "exports")
+    assert result.returncode == 0, result.output
+    assert result.jobs["write_export"] == ["results/tiny/exports/tiny_ita"]
+    assert workspace.snakemake("--dry-run", "exports").has_nothing_to_do
+
+
+def test_an_edit_in_a_folder_of_annotations_is_noticed(workspace):
+    folder = workspace.folder / "data/tiny/voc"
+    folder.mkdir()
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>9</ymax></bndbox>"
+    xml = f"<annotation><object><name>Paris</name>{box}</object></annotation>"
+    (folder / "240.xml").write_text(xml.format(8), encoding="utf-8")
+    workspace.overlay({"datasets": {"tiny": {"annotations": "data/tiny/voc"}}})
+    store = "results/tiny/features/tiny_boxes.h5"
+    assert workspace.snakemake("--cores", "2", store).returncode == 0
+    assert workspace.snakemake("--dry-run", store).has_nothing_to_do
+    (folder / "240.xml").write_text(xml.format(7), encoding="utf-8")
+    assert "extract_features" in workspace.plan(store)

@@ -17,11 +17,11 @@ TARGETS = {
     "crops": BOXES | {"cut_crops"},
     "dictionaries": BOXES | {"cut_crops", "make_dictionary"},
     "features": FEATURES | {"import_features"},
-    "captions": STORES,
+    "captions": STORES | {"import_features"},
     "ocr": STORES,
     "verify": FEATURES | {"import_features", "verify_features"},
     "degradation": FEATURES | {"cut_crops", "import_features", "count_degradation"},
-    "contact_sheets": BOXES | {"draw_sheets"},
+    "contact_sheets": BOXES | {"import_features", "draw_sheets"},
     "exports": BOXES | {"cut_crops", "import_features", "write_export"},
     # The models read no boxes.
     "train": STORES | {"make_random_weights", "write_run_spec", "fit", "evaluate"},

@@ -13,7 +13,9 @@ from snakemake.utils import validate
 
 sys.path.insert(0, workflow.basedir)
 
+from extract.crops import VERSION as CROPS_VERSION
 from extract.errors import MnerError
+from extract.interop.layouts.base import VERSION as EXPORT_VERSION
 from extract.registry import load_module
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights

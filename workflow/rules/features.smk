@@ -23,7 +23,7 @@ rule captions:
         expand(
             "results/{dataset}/features/{features}.h5",
             dataset=RUN["datasets"],
-            features=of_kind("caption", "caption_list"),
+            features=of_kind("caption", "caption_list", "captions"),
         ),
 
 
@@ -72,6 +72,7 @@ rule extract_features:
     params:
         fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.features),
         flags=feature_flags,
+        state=feature_state,
         reuse="results/{dataset}/features/{features}.h5",
     shell:
         "python -m extract features "

@@ -92,6 +92,7 @@ rule cut_crops:
     params:
         out=subpath(output[0], parent=True),
         min_size=config["crops"]["min_size_px"],
+        version=CROPS_VERSION,
     shell:
         "python -m extract crops "
         "--store {input.store:q} "

@@ -3,11 +3,9 @@
 CORPUS_REMEDY = "data/README.md says how to obtain each corpus and where its files go."
 
 
-def of_kind(*extractors):
-    """Selected feature sets made by one of these extractors."""
-    sets = config["feature_sets"]
-    computed = [name for name in CATALOGUE.feature_sets if name in sets]
-    return [name for name in computed if sets[name]["extractor"] in extractors]
+def of_kind(*kinds):
+    """Selected feature sets made by one of these extractors, or imported with such rows."""
+    return [name for name in CATALOGUE.of_kind(*kinds) if name in CATALOGUE.feature_sets]
 
 
 def weights_files(entries):
@@ -100,6 +98,13 @@ def feature_flags(wildcards, input):
     """The optional inputs of an extractor as flags."""
     names = ("boxes", "phrases", "samples", "captions", "annotations")
     return " ".join(flag(name, input.get(name)) for name in names if input.get(name))
+
+
+def feature_state(wildcards):
+    """State of a folder of annotations: an edit in it leaves the folder's time alone."""
+    needs = load_plugin(config["feature_sets"][wildcards.features]["extractor"])[1].Extractor.needs
+    path = dataset_entry(wildcards)["annotations"] if "annotations" in needs else None
+    return folder_state(path) if path and os.path.isdir(path) else ""
 
 
 def kept_shards(wildcards):

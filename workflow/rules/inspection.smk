@@ -4,7 +4,11 @@ Reads:  results/{dataset}/samples/, images.tsv, phrases/, crops/, features/
 Writes: results/{dataset}/degradation.tsv, degradation_ids.tsv, degradation.html, sheets/
 """
 
-SHEET_FLAGS = {"captions": ("caption", "caption_list"), "ocr": ("ocr",), "regions": ("regions",)}
+SHEET_FLAGS = {
+    "captions": ("caption", "caption_list", "captions"),
+    "ocr": ("ocr",),
+    "regions": ("regions",),
+}
 
 
 rule degradation:

@@ -11,7 +11,7 @@ rule exports:
     """Target: the folders of the projects that `run.exports` names."""
     input:
         expand(
-            "results/{dataset}/exports/{export}/EXPORT.json",
+            "results/{dataset}/exports/{export}",
             dataset=RUN["datasets"],
             export=RUN["exports"],
         ),
@@ -22,7 +22,7 @@ rule import_features:
     input:
         sources=import_sources,
         images="results/{dataset}/images.tsv",
-        samples=expand("results/{{dataset}}/samples/{split}.jsonl", split=SPLITS),
+        samples=import_samples,
     output:
         ensure("results/{dataset}/features/{features}.h5", non_empty=True),
     log:
@@ -39,11 +39,13 @@ rule import_features:
             CATALOGUE.import_definition(wildcards.features)["options"]
         ),
         fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.features),
+        state=import_state,
+        samples=lambda wildcards, input: flag("samples", input.samples),
     shell:
         "python -m extract import {params.kind:q} "
         "--source {input.sources:q} "
         "--images {input.images:q} "
-        "--samples {input.samples:q} "
+        "{params.samples} "
         "--options {params.options:q} "
         "--out {output:q} "
         "> {log:q} 2>&1"
@@ -56,7 +58,8 @@ rule write_export:
         samples=expand("results/{{dataset}}/samples/{split}.jsonl", split=SPLITS),
         images="results/{dataset}/images.tsv",
     output:
-        "results/{dataset}/exports/{export}/EXPORT.json",
+        # The folder: Snakemake removes an old one whole, so a rerun finds nothing in its way.
+        directory("results/{dataset}/exports/{export}"),
     log:
         "logs/{dataset}/write_export.{export}.log",
     benchmark:
@@ -69,7 +72,7 @@ rule write_export:
         options=lambda wildcards: json.dumps(config["exports"][wildcards.export]["options"]),
         link=lambda wildcards: config["exports"][wildcards.export]["link"],
         flags=export_flags,
-        out=subpath(output[0], parent=True),
+        version=EXPORT_VERSION,
     shell:
         "python -m extract export "
         "--layout {params.layout:q} "
@@ -79,5 +82,5 @@ rule write_export:
         "{params.flags} "
         "--options {params.options:q} "
         "--link {params.link} "
-        "--out {params.out:q} "
+        "--out {output:q} "
         "> {log:q} 2>&1"

@@ -10,6 +10,20 @@ def import_sources(wildcards):
     return [checked(path, f"imports.{name}.sources.{dataset} names it.") for path in paths]
 
 
+def import_state(wildcards):
+    """State of the folders among an import's files: an edit in one leaves its time alone."""
+    sources = config["imports"][wildcards.features]["sources"].get(wildcards.dataset, [])
+    return [folder_state(path) for path in sources if os.path.isdir(path)]
+
+
+def import_samples(wildcards):
+    """The samples, for the kinds whose items they are."""
+    kind = load_module("extract.interop.artefacts", config["imports"][wildcards.features]["kind"])
+    if getattr(kind, "ID_KIND", "image") == "image":
+        return []
+    return expand(f"results/{wildcards.dataset}/samples/{{split}}.jsonl", split=SPLITS)
+
+
 def export_inputs(wildcards):
     """Crops and stores that an export writes."""
     entry, folder = config["exports"][wildcards.export], f"results/{wildcards.dataset}"

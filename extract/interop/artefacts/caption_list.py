@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HELP = "caption list, `name.jpg :caption` a line"
 VERSION = 1
+GIVES = "captions"
 
 _OUTPUTS = Outputs(text=True, scores=True)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HELP = "caption TSV of Oscar / VinVL: several captions an image, with probabilities"
 VERSION = 1
+GIVES = "captions"
 
 _OUTPUTS = Outputs(text=True, scores=True)
 

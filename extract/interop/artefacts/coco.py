@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HELP = "COCO JSON: boxes named by their category, with scores"
 VERSION = 1
+GIVES = "boxes"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from extract.manifest import SPLITS, Sample
 
 HELP = "ready-made context of tweets (CoNLL with B-X, S-X or X): text rows of samples"
 VERSION = 1
+GIVES = "context"
 ID_KIND = "sample"
 
 SEPARATOR = "<EOS>"

@@ -25,6 +25,7 @@ from extract.manifest import STATUS, ImageRow
 
 HELP = "crop archive ({image: [crops]} .pth or .json, and folders of crops) -> pixels of the crops"
 VERSION = 1
+GIVES = "features"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 HELP = "feature.tsv and label.tsv of Oscar: region features with geometry, classes"
 VERSION = 1
+GIVES = "features"
 
 GEOMETRY = 6
 

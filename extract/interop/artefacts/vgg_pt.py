@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 HELP = "dictionary of VGG-16 grids in a torch file (ACN in PyTorch)"
 VERSION = 1
+GIVES = "features"
 
 # What torch.load raises for files that are broken, or hold more than tensors.
 _LOAD_ERRORS = (

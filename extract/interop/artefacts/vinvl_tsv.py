@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 HELP = "predictions.tsv of scene_graph_benchmark (VinVL): boxes, classes, attributes, features"
 VERSION = 1
+GIVES = "features"
 
 
 @dataclass(frozen=True)

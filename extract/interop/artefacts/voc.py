@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 HELP = "folder of Pascal VOC XML: named boxes"
 VERSION = 1
+GIVES = "boxes"
 
 # XML 1.0 has no such characters, not even escaped.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

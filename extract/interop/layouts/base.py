@@ -23,6 +23,9 @@ from extract.tags import split_tag
 if TYPE_CHECKING:
     from extract.store import FeatureStore
 
+VERSION = 1
+"""Of all layouts; raise it when a folder's content changes."""
+
 _HEADER = "IMGID:"
 _LONGEST_NAME_BYTES = 200
 

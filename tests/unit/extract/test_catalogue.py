@@ -254,3 +254,27 @@ def test_the_state_of_a_folder_changes_with_any_file_in_it(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"two")
     os.utime(tmp_path / "a.jpg", ns=(1, 1))
     assert folder_state.__wrapped__(str(tmp_path)) != before
+
+
+def test_a_name_in_two_catalogues_is_refused():
+    changed = config()
+    changed["imports"]["grid"] = changed["imports"]["foreign"]
+    with pytest.raises(ConfigError, match=r"imports\.grid: `feature_sets` has that name"):
+        Catalogue(changed)
+
+
+def test_imported_boxes_are_a_grounding_store():
+    changed = config(run={"exports": ["theirs"]})
+    changed["imports"]["drawn"] = {"kind": "voc", "options": {}, "sources": {"x": ["boxes"]}}
+    changed["exports"]["theirs"]["crops"] = "drawn"
+    catalogue = Catalogue(changed)
+    assert catalogue.grounders == ("boxes", "drawn")
+    assert "drawn" in catalogue.feature_sets
+
+
+def test_every_artefact_says_what_it_gives():
+    from extract.registry import load_module
+
+    for kind in available("extract.interop.artefacts"):
+        gives = load_module("extract.interop.artefacts", kind).GIVES
+        assert gives in ("boxes", "captions", "features", "context"), kind

@@ -11,6 +11,7 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.crops import (
+    claim_folder,
     clip_to_image,
     crop_dictionary,
     crop_name,
@@ -18,7 +19,7 @@ from extract.crops import (
     plan_crops,
     read_manifest,
 )
-from extract.errors import DataError
+from extract.errors import ConfigError, DataError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.images import probe_image
 from extract.manifest import STATUS, ImageRow, Sample, write_images, write_samples
@@ -213,7 +214,7 @@ def test_crops_are_slices_of_the_upright_image(corpus, tmp_path):
     assert manifest[1].box == [-9, 15, 99, 99] and manifest[1].clipped == [0, 15, 30, 20]
     assert manifest[0].score == pytest.approx(0.9)
     assert manifest[2].source_sha256 == corpus.rows["turned"].sha256
-    assert len(corpus.files()) == 4
+    assert len(corpus.files()) == 5  # with the manifest and the mark of the folder
 
 
 def test_a_second_run_gives_the_same_bytes_and_removes_what_is_old(corpus, tmp_path):
@@ -226,7 +227,8 @@ def test_a_second_run_gives_the_same_bytes_and_removes_what_is_old(corpus, tmp_p
     (tmp_path / "crops" / ".a_pred_yolo_crop_7.png.123.tmp").write_bytes(b"half")
     assert corpus.cut(corpus.store({"a": [(0, 0, 9, 9)]}, name="second.h5")) == 0
     second = corpus.files()
-    assert sorted(second) == ["a_pred_yolo_crop_0.png", "crops.jsonl", "notes.txt"]
+    kept = [".mner_crops", "a_pred_yolo_crop_0.png", "crops.jsonl", "notes.txt"]
+    assert sorted(second) == kept
     assert second["a_pred_yolo_crop_0.png"] == first["a_pred_yolo_crop_0.png"]
     assert corpus.cut(tmp_path / "grounder.h5") == 0
     foreign.unlink()
@@ -333,3 +335,14 @@ def test_dictionary_of_a_detector(corpus, tmp_path):
     }
     assert main([*command, "--keys", "first_dot"]) == 0
     assert list(torch.load(out, weights_only=True)) == ["a", "b", "c"]
+
+
+def test_a_folder_of_foreign_crops_is_left_alone(tmp_path) -> None:
+    foreign = tmp_path / "17_06_1_pred_yolo_crop_0.png"
+    foreign.write_bytes(b"theirs")
+    with pytest.raises(ConfigError, match="not made here"):
+        claim_folder(tmp_path)
+    assert foreign.read_bytes() == b"theirs"
+    claim_folder(tmp_path / "ours")
+    (tmp_path / "ours" / foreign.name).write_bytes(b"ours")
+    claim_folder(tmp_path / "ours")

@@ -20,10 +20,10 @@ from extract.__main__ import main
 from extract.errors import ConfigError, DataError
 from extract.extractors import base, random
 from extract.images import load_image
-from extract.manifest import ImageRow, read_images, write_images
+from extract.manifest import STATUS, ImageRow, read_images, write_images
 from extract.runner import Inputs, Runtime, run_extraction, select_shard
 from extract.spec import FeatureSpec
-from extract.store import FeatureStore
+from extract.store import FeatureStore, merge_shards
 from tests.unit.extract.feature_files import read_all
 
 # p1 belongs to two samples, p3 is missing, p4 is corrupt.
@@ -503,3 +503,58 @@ def test_a_shard_equals_its_part_of_the_whole(
     run_extraction(SPEC, select_shard(rows, "2-of-3"), tmp_path / "own.h5", Inputs())
     assert read_all(tmp_path / "part.h5") == read_all(tmp_path / "own.h5")
     assert widths(tmp_path / "part.h5") == [4, 5]
+
+
+class FakeWithTool(Fake):
+    """An extractor that calls a program."""
+
+    version = "1.0"
+
+    def tool_versions(self) -> dict[str, str]:
+        return {"program": self.version}
+
+
+def test_rows_of_another_release_of_a_program_are_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[ImageRow]
+) -> None:
+    use(monkeypatch, FakeWithTool)
+    old = tmp_path / "old.h5"
+    run_extraction(SPEC, rows, tmp_path / "old.shard", Inputs())
+    merge_shards([tmp_path / "old.shard"], old)
+    sums = FeatureStore(old).input_sha256()
+    run_extraction(SPEC, rows, tmp_path / "same.h5", Inputs(), reuse=old)
+    assert FeatureStore(tmp_path / "same.h5").input_sha256() == sums
+    monkeypatch.setattr(FakeWithTool, "version", "2.0")
+    run_extraction(SPEC, rows, tmp_path / "new.h5", Inputs(), reuse=old)
+    found = FeatureStore(tmp_path / "new.h5").input_sha256()
+    assert not set(found.values()) & set(sums.values())
+
+
+def test_a_good_image_that_failed_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[ImageRow]
+) -> None:
+    class Failing(Fake):
+        fails = True
+
+        def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+            found = super().extract(batch)
+            if self.fails:
+                lost = base.nothing_found("no result within 300 s", self.outputs(None))
+                found[0] = replace(lost, status=STATUS["unreadable"])
+            return found
+
+    use(monkeypatch, Failing)
+    run_extraction(SPEC, rows, tmp_path / "old.shard", Inputs(), runtime=Runtime(batch_size=99))
+    merge_shards([tmp_path / "old.shard"], tmp_path / "old.h5")
+    assert FeatureStore(tmp_path / "old.h5").status_counts()["unreadable"] == 1
+    monkeypatch.setattr(Failing, "fails", False)
+    run_extraction(SPEC, rows, tmp_path / "new.h5", Inputs(), reuse=tmp_path / "old.h5")
+    assert FeatureStore(tmp_path / "new.h5").status_counts()["ok"] == len(rows)
+
+
+def test_weights_that_were_replaced_are_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "vgg16.pth"
+    weights.write_bytes(b"new")
+    with pytest.raises(ConfigError, match=r"grid: the weights of role vision .* Delete the spec"):
+        runner.refuse_other_weights("grid", "vision", "0" * 64, weights)
+    runner.refuse_other_weights("grid", "vision", hashlib.sha256(b"new").hexdigest(), weights)
