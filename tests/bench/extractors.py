@@ -92,7 +92,7 @@ CASES = {
         "yolo_world", {"detector": {"kind": "yolov8s-worldv2"}, "text": CLIP_TEXT}, phrases=True
     ),
     "grounding_dino_t": Case(
-        "grounding_dino", {"detector": {"kind": "grounding_dino"}}, images=4, phrases=True
+        "grounding_dino", {"detector": {"kind": "grounding_dino"}}, images=2, phrases=True
     ),
     "faster_rcnn_r50": Case("faster_rcnn", {"detector": RCNN}, BF16, F32, images=8),
     "regions_r50": Case(
