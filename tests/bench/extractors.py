@@ -219,7 +219,10 @@ def main() -> None:
         rows = photos.lay_out_photos(folder)
         write_phrases(rows, folder)
         for name in names:
-            table.add_row(*measure(name, CASES[name], folder, peak))
+            row = measure(name, CASES[name], folder, peak)
+            table.add_row(*row)
+            # A run that is stopped has said something.
+            sys.stderr.write(" | ".join(row) + "\n")
     Console(width=140).print(table)
 
 
