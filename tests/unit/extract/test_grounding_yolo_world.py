@@ -292,7 +292,7 @@ def test_a_checkpoint_runs_no_code(detector, tmp_path):
 
 def test_without_ultralytics_the_install_command_is_given(detector, monkeypatch):
     monkeypatch.setitem(sys.modules, "ultralytics.nn.tasks", None)
-    with pytest.raises(MissingToolError, match=r"pip install 'mner-pipeline\[yolo\]'"):
+    with pytest.raises(MissingToolError, match=r"pip install '\.\[yolo\]'"):
         load_detector(detector, "cpu")
 
 
