@@ -34,7 +34,7 @@ from extract.provenance import code_version, package_versions
 from extract.spec import FeatureSpec, digest, load_plugin
 from extract.store import FeatureStore, FeatureWriter, Header, StoredItem
 from extract.store.format import ALL_COLUMNS, as_stored
-from extract.weights import resolve_weights, weights_sha256
+from extract.weights import check_weights, resolve_weights
 
 logger = logging.getLogger(__name__)
 
@@ -245,7 +245,7 @@ class _Job:
                 logger.warning("%s: RANDOM weights for role %s (asked for)", self.spec.name, role)
         paths = {role: resolve_weights(entry, entry["name"]) for role, entry in entries.items()}
         for role, entry in entries.items():
-            refuse_other_weights(self.spec.name, role, entry["sha256"], paths[role])
+            check_weights(entry, paths[role])
         threads = self.runtime.threads
         if threads:
             # Read by torch when it is imported; set below where it already was.
@@ -357,21 +357,6 @@ def _copy(item: StoredItem) -> ItemFeatures:
 def _tool_versions(extractor: Extractor) -> dict[str, str]:
     """Return the programs outside Python that an extractor calls."""
     return extractor.tool_versions() if hasattr(extractor, "tool_versions") else {}
-
-
-def refuse_other_weights(name: str, role: str, expected: str, path: Path) -> None:
-    """See that a checkpoint is still the one of the spec.
-
-    Raises:
-        ConfigError: its checksum differs.
-    """
-    found = weights_sha256(path)
-    if found != expected:
-        raise ConfigError(
-            f"{name}: the weights of role {role} at {path} have sha256 {found}, but the spec was "
-            f"written for {expected}. Delete the spec file to use the new ones, or put the old "
-            "ones back."
-        )
 
 
 def _provenance(spec: FeatureSpec, extractor: Extractor) -> dict[str, Any]:

@@ -75,8 +75,9 @@ def check_weights(entry: Mapping[str, Any], path: Path) -> str:
     expected = str(entry.get("sha256") or found).lower()
     if found != expected:
         raise ConfigError(
-            f"{path}: sha256 is {found}, but the config expects {expected}. "
-            f"Get the file again or correct `sha256`. {_remedy(entry)}."
+            f"{path}: sha256 is {found}, but the config, or the spec that was made of it, expects "
+            f"{expected}. Get the file again, correct `sha256`, or delete the spec to use the new "
+            f"file. {_remedy(entry)}."
         )
     return found
 

@@ -552,9 +552,17 @@ def test_a_good_image_that_failed_once_is_tried_again(
     assert FeatureStore(tmp_path / "new.h5").status_counts()["ok"] == len(rows)
 
 
-def test_weights_that_were_replaced_are_refused(tmp_path: Path) -> None:
+def test_weights_that_were_replaced_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[ImageRow]
+) -> None:
+    """Rows of two checkpoints would else stand in one store under the checksum of the first."""
     weights = tmp_path / "vgg16.pth"
+    weights.write_bytes(b"old")
+    sha256 = hashlib.sha256(b"old").hexdigest()
+    entry = {"name": "net", "path": str(weights), "sha256": sha256}
+    use(monkeypatch, Fake)
+    spec = replace(SPEC, weights={"vision": entry})
+    run_extraction(spec, rows, tmp_path / "old.h5", Inputs())
     weights.write_bytes(b"new")
-    with pytest.raises(ConfigError, match=r"grid: the weights of role vision .* Delete the spec"):
-        runner.refuse_other_weights("grid", "vision", "0" * 64, weights)
-    runner.refuse_other_weights("grid", "vision", hashlib.sha256(b"new").hexdigest(), weights)
+    with pytest.raises(ConfigError, match=f"expects {sha256}.*delete the spec"):
+        run_extraction(spec, rows, tmp_path / "new.h5", Inputs())
