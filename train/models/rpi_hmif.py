@@ -2,8 +2,8 @@
 
 "How People Read? Reading Preference-Inspired Multimodal NER with Heterogeneous Mining and Iterative
 Fusion Engine", Information Fusion, 2025. Each docstring says where a part comes from: *published*
-(the official description and figure), *from released code* (an earlier state of the model, not the
-published one), or *our reconstruction*. The paper's own equations were not available.
+(description and figure), *from released code* (an earlier state of the model, not the published
+one), or *our reconstruction*. The paper's own equations were not available.
 """
 
 import logging
@@ -135,10 +135,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "weight_decay": {"default": 1e-2, "him": 5e-4, "fusion": 5e-4},
     },
 }
-"""Fields of `train.config.Recipe` by corpus. From released code: epochs, batch, schedule, and the
-rates and weight decays that its notes on the best runs name. Ours: the rate of the prompts. From a
-sister system: clipping, and no decay of biases and norms. Nothing is confirmed for the published
-run."""
+"""Fields of `train.config.Recipe` by corpus. From released code: epochs, batch, schedule, rates and
+weight decays of its best runs. Ours: the rate of the prompts. From a sister system: clipping, and
+no decay of biases and norms. Nothing is confirmed for the published run."""
 
 
 @dataclass
@@ -396,7 +395,6 @@ def _load_backbone(
 
 def _parameters(owner: nn.Module | nn.Parameter | None) -> list[nn.Parameter]:
     """Return the trainable parameters of a module, or the parameter itself."""
-    if owner is None:
-        return []
-    found = [owner] if isinstance(owner, nn.Parameter) else owner.parameters()
+    is_module = isinstance(owner, nn.Module)
+    found = owner.parameters() if is_module else [owner] if owner is not None else []
     return [parameter for parameter in found if parameter.requires_grad]
