@@ -24,7 +24,8 @@ tbody th {{ font-weight: 600; min-width: 11rem; }}
 tbody th small, p small {{ display: block; font-weight: 400; color: #666; }}
 tr.reason th {{ font-weight: 400; padding-left: 2rem; }}
 tr.unit th, tr.unit td {{ border-bottom-color: #f2f2f2; }}
-td {{ font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }}
+td {{ font-variant-numeric: tabular-nums; }}
+td li {{ overflow-wrap: anywhere; }}
 td.zero {{ color: #999; }}
 summary {{ cursor: pointer; }}
 ul {{ margin: .3rem 0; padding: .3rem 0 .3rem 1.2rem; max-height: 20rem; overflow: auto;
