@@ -29,7 +29,8 @@ from PIL import Image
 from extract.atomic import atomic_path, write_text
 from extract.caption_lists import strip_image_suffix
 from extract.errors import ConfigError, DataError
-from extract.images import clip_box, file_sha256, load_image
+from extract.images import clip_box
+from extract.listed_images import load_listed
 from extract.manifest import ImageRow, iter_jsonl
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def plan_crops(
     return plan
 
 
-def cut_crops(plan: Sequence[Crop], path: Path, folder: Path) -> None:
+def cut_crops(plan: Sequence[Crop], row: ImageRow, folder: Path) -> None:
     """Write the crop files of one image.
 
     Raises:
@@ -170,11 +171,7 @@ def cut_crops(plan: Sequence[Crop], path: Path, folder: Path) -> None:
     wanted = [crop for crop in plan if crop.crop is not None]
     if not wanted:
         return
-    if file_sha256(path) != wanted[0].source_sha256:
-        raise DataError(
-            f"{path}: the file changed since images.tsv was made. Make images.tsv and boxes anew."
-        )
-    image = load_image(path)
+    image = load_listed(row)
     for crop in wanted:
         save_png(image.crop(tuple(crop.clipped)), folder / crop.crop)
 

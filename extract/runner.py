@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from extract.errors import ConfigError, DataError, StoreError
+from extract.errors import ConfigError, StoreError
 from extract.extractors.base import (
     Box,
     Extractor,
@@ -25,7 +24,7 @@ from extract.extractors.base import (
     Phrase,
     nothing_found,
 )
-from extract.images import UnreadableImage, file_sha256, load_image
+from extract.listed_images import load_listed
 from extract.logs import Progress
 from extract.manifest import STATUS, ImageRow
 from extract.memory import keep_freed_memory
@@ -206,7 +205,7 @@ class _Job:
             return replace(empty, status=STATUS[row.status])
         if "image" not in self.extractor.needs:
             return make_item(self.extractor, row.image_id, self.inputs)
-        image = _load_listed(row, self.extractor.draft_px)
+        image = load_listed(row, draft_px=self.extractor.draft_px)
         item = make_item(self.extractor, row.image_id, self.inputs, image)
         prepared = self.extractor.prepare(item)
         # A square of the network's size is kept in place of the whole photo.
@@ -256,25 +255,6 @@ class _Job:
         self.loading_s = time.monotonic() - started
         if threads and "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(threads)
-
-
-def _load_listed(row: ImageRow, draft_px: int | None) -> Image.Image:
-    """Decode an image that the manifest says is readable.
-
-    Raises:
-        DataError: it is no longer the file that the manifest lists.
-    """
-    path = Path(row.path)
-    try:
-        if file_sha256(path) == row.sha256:
-            return load_image(path, draft_px=draft_px)
-        change = "other bytes"
-    except (OSError, UnreadableImage) as error:
-        change = str(error)
-    raise DataError(
-        f"{path}: image '{row.image_id}' changed since images.tsv was made ({change}). "
-        "Run the `dataset` command or rule again."
-    )
 
 
 def make_item(extractor: Extractor, image_id: str, inputs: Inputs, image: Any = None) -> Item:

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
                 stem=stems[image_id],
                 min_size_px=args.min_size,
             )
-            crops.cut_crops(plan, Path(images[image_id].path), args.out)
+            crops.cut_crops(plan, images[image_id], args.out)
             done += plan
             progress.update(1)
     removed = crops.remove_old_crops(args.out, (crop.crop for crop in done if crop.crop))

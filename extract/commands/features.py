@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard", default="1-of-1", help="part k-of-n (default: all)")
     parser.add_argument("--samples", type=Path, nargs="+", default=[], help="samples/*.jsonl")
     parser.add_argument("--phrases", type=Path, help="phrases file (grounders)")
-    parser.add_argument("--annotations", type=Path, help="box annotations (folder or .jsonl)")
+    parser.add_argument(
+        "--annotations", type=Path, help="box annotations (folder of VOC XML, COCO .json or .jsonl)"
+    )
     parser.add_argument("--captions", type=Path, help="caption list of the corpus")
     parser.add_argument("--boxes", type=Path, help="grounding store whose boxes are read")
     parser.add_argument(

@@ -19,8 +19,7 @@ from extract.contact_sheet.text import (
     draw_lines,
     wrap,
 )
-from extract.errors import DataError
-from extract.images import UnreadableImage, file_sha256, load_image
+from extract.listed_images import load_listed
 from extract.manifest import ImageRow
 
 TILE_PX = 480
@@ -54,7 +53,7 @@ def draw_tile(content: Content, faces: Faces) -> Image.Image:
     """
     if content.row.status == "ok":
         limits = (TILE_PX, _LEAST_PICTURE_PX, _MOST_PICTURE_PX)
-        image = _load_listed(content.row)
+        image = load_listed(content.row)
         picture = draw_picture(image, content.boxes, content.words, faces.label, limits)
     else:
         picture = _grey_picture(content.row, faces)
@@ -69,20 +68,6 @@ def draw_tile(content: Content, faces: Faces) -> Image.Image:
         tile.paste(block, (0, y + _GAP_PX))
         y += block.height + _GAP_PX
     return tile
-
-
-def _load_listed(row: ImageRow) -> Image.Image:
-    path = Path(row.path)
-    try:
-        if file_sha256(path) == row.sha256:
-            return load_image(path)
-        change = "other bytes"
-    except (OSError, UnreadableImage) as error:
-        change = str(error)
-    raise DataError(
-        f"{path}: image '{row.image_id}' changed since images.tsv was made ({change}). "
-        "Run the `dataset` command or rule again."
-    )
 
 
 def _grey_picture(row: ImageRow, faces: Faces) -> Image.Image:

@@ -161,7 +161,7 @@ def test_a_store_gives_crops(folder: Path, grounder: Extractor, tmp_path: Path) 
             item = store.item(row.image_id)
             assert_same(item, expected)
             plan = plan_crops(item, row, stem=row.image_id)
-            cut_crops(plan, Path(row.path), tmp_path)
+            cut_crops(plan, row, tmp_path)
             assert [crop.phrase for crop in plan] == list(item.text)
             assert all((tmp_path / crop.crop).is_file() for crop in plan)
             phrases = [phrase for phrase, _ in object_phrases(item, score_min=0.0)]
