@@ -22,7 +22,10 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/inspection.smk"
 include: "workflow/rules/interop.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/predict.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/ablation_inputs.smk"
+include: "workflow/rules/ablation.smk"
 
 
 localrules:

@@ -35,12 +35,15 @@ def prepare_dataset(
 ) -> None:
     """Write `samples/{split}.jsonl`, `images.tsv` and `stats.json` under `out`.
 
+    No `splits` stands for all that the reader has.
+
     Raises:
         DataError: the text breaks its format, counts differ from the known copy, or more than the
             fraction `max_bad_images` of the images is missing or unreadable.
         MissingFileError: a split file or the image folder is absent.
     """
     module = load_module("extract.datasets", reader)
+    splits = splits or tuple(module.SPLIT_FILES)
     corpus = {split: list(module.iter_samples(root, split, settings)) for split in splits}
     if evidence is not None:
         corpus = join_evidence(corpus, read_evidence(evidence))
@@ -192,6 +195,6 @@ def refuse_too_many_bad(
     if share > limit:
         raise DataError(
             f"{message}. At most {limit:.1%} are allowed: complete the image folder, or raise "
-            "`max_bad_images` of this dataset in the config."
+            "`max_bad_images` of this dataset (new text: `predict_max_bad_images`) in the config."
         )
     logger.warning("%s; they are masked, never replaced", message)

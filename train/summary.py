@@ -9,10 +9,10 @@ import csv
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from extract.errors import DataError, MissingFileError
 from train.metrics import ALL, per_tweet_counts
 from train.predictions import TaggedText, read_predictions
 from train.stats import bootstrap_f1, mean_f1, paired_difference, percentile_interval
+
+K = TypeVar("K", bound=Hashable)
 
 BASELINE = "text_crf"
 CONTROLS = ("text_view", "shuffled", "blank")
@@ -93,11 +95,22 @@ def read_results(paths: Sequence[Path], dataset: str = "") -> dict[Group, list[S
         MissingFileError: no such file.
         DataError: a run and seed is given twice.
     """
-    results = [result for path in paths for result in _read_one(Path(path), dataset)]
-    results = _tell_apart(results)
-    groups: dict[Group, list[SeedResult]] = defaultdict(list)
+    results = [result for path in paths for result in read_views(Path(path), dataset)]
+    groups = group_seeds(_tell_apart(results), lambda r: (r.dataset, r.system, r.variant))
+    return {key: groups[key] for key in _ordered(groups)}
+
+
+def group_seeds(
+    results: Iterable[SeedResult], key: Callable[[SeedResult], K]
+) -> dict[K, list[SeedResult]]:
+    """Return results by key, in order of appearance; the seeds of each ascending.
+
+    Raises:
+        DataError: a run and seed is given twice.
+    """
+    groups: dict[K, list[SeedResult]] = defaultdict(list)
     for result in results:
-        group = groups[result.dataset, result.system, result.variant]
+        group = groups[key(result)]
         if any(other.seed == result.seed for other in group):
             raise DataError(
                 f"{result.predictions.parent}: dataset {result.dataset}, run {result.run}, seed "
@@ -106,11 +119,15 @@ def read_results(paths: Sequence[Path], dataset: str = "") -> dict[Group, list[S
         group.append(result)
     for group in groups.values():
         group.sort(key=lambda result: result.seed)
-    return {key: groups[key] for key in _ordered(groups)}
+    return dict(groups)
 
 
-def _read_one(path: Path, dataset: str) -> list[SeedResult]:
-    """Return the headline view and, of a main run, its text view."""
+def read_views(path: Path, dataset: str = "") -> list[SeedResult]:
+    """Return the headline view of a metrics.json and, of a main run, its text view.
+
+    Raises:
+        MissingFileError: no such file.
+    """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file; `python -m train evaluate` writes it.")
     metrics = json.loads(path.read_text(encoding="utf-8"))
@@ -163,22 +180,26 @@ def summary_rows(groups: dict[Group, list[SeedResult]]) -> list[SummaryRow]:
     for (dataset, system, variant), results in groups.items():
         kinds = {kind for result in results for kind in result.slices}
         for kind in [ALL, *sorted(kinds - {ALL})]:
-            scores = [result.slices[kind] for result in results if kind in result.slices]
-            f1s = [score["f1"] for score in scores]
-            rows.append(
-                SummaryRow(
-                    dataset,
-                    system,
-                    variant,
-                    kind,
-                    n_seeds=len(scores),
-                    precision=statistics.fmean(score["precision"] for score in scores),
-                    recall=statistics.fmean(score["recall"] for score in scores),
-                    f1_mean=statistics.fmean(f1s),
-                    f1_sd=statistics.stdev(f1s) if len(f1s) > 1 else float("nan"),
-                )
-            )
+            rows.append(SummaryRow(dataset, system, variant, kind, **seed_scores(results, kind)))
     return rows
+
+
+def seed_scores(results: Sequence[SeedResult], kind: str) -> dict[str, Any]:
+    """Return number of seeds, mean precision, recall and F1, and the deviation of F1.
+
+    Args:
+        results: seeds of one run; those without this kind are left out.
+        kind: of evidence, or `all`.
+    """
+    scores = [result.slices[kind] for result in results if kind in result.slices]
+    f1s = [score["f1"] for score in scores]
+    return {
+        "n_seeds": len(scores),
+        "precision": statistics.fmean(score["precision"] for score in scores),
+        "recall": statistics.fmean(score["recall"] for score in scores),
+        "f1_mean": statistics.fmean(f1s),
+        "f1_sd": statistics.stdev(f1s) if len(f1s) > 1 else float("nan"),
+    }
 
 
 def interval_rows(groups: dict[Group, list[SeedResult]], n_resamples: int) -> list[IntervalRow]:
@@ -186,7 +207,7 @@ def interval_rows(groups: dict[Group, list[SeedResult]], n_resamples: int) -> li
     rows = []
     for dataset in dict.fromkeys(group[0] for group in groups):
         mine = {group[1:]: results for group, results in groups.items() if group[0] == dataset}
-        counts = _counts_of(mine)
+        counts = tweet_counts(mine)
         resampled = bootstrap_f1(list(counts.values()), n_resamples)
         column = dict(zip(counts, resampled.T, strict=True))
         for name in counts:
@@ -217,9 +238,7 @@ def comparisons(
     return pairs
 
 
-def _counts_of(
-    groups: dict[tuple[str, str], list[SeedResult]],
-) -> dict[tuple[str, str], np.ndarray]:
+def tweet_counts(groups: Mapping[K, Sequence[SeedResult]]) -> dict[K, np.ndarray]:
     """Return each group's per-tweet counts, shape (S, N, 3), all on the same tweets.
 
     Raises:
@@ -271,9 +290,11 @@ def read_table(path: Path, row_type: type) -> list[Any]:
         DataError: other columns.
     """
     if not Path(path).is_file():
-        raise MissingFileError(f"{path}: no such table; `python -m train summarize` writes it.")
+        raise MissingFileError(f"{path}: no such table; `summarize` and `ablate` write them.")
     kinds = {"n_seeds": int, **dict.fromkeys(("precision", "recall", "f1_mean", "f1_sd"), float)}
-    kinds |= dict.fromkeys(("delta", "low", "high"), float)
+    kinds |= dict.fromkeys(
+        ("delta", "low", "high", "p"), lambda cell: float(cell) if cell else None
+    )
     columns = [column.name for column in fields(row_type)]
     with Path(path).open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
@@ -282,7 +303,5 @@ def read_table(path: Path, row_type: type) -> list[Any]:
         rows = []
         for record in reader:
             values = {name: kinds.get(name, str)(record[name]) for name in columns}
-            if "p" in values:
-                values["p"] = float(values["p"]) if values["p"] else None
             rows.append(row_type(**values))
     return rows

@@ -15,6 +15,7 @@ from extract.errors import ConfigError, near_match
 from extract.options import options_from
 from extract.registry import available, load_module
 from extract.spec import canonical, define, definition_fingerprint, digest, load_plugin
+from workflow.ablations import ablation_entries, ablation_runs
 
 READS = ("phrases", "boxes")
 
@@ -71,7 +72,7 @@ class Catalogue:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
+        self.config = {**config, "models": {**config["models"], **ablation_entries(config)}}
         self.run = config["run"]
         self._definitions: dict[str, dict[str, Any]] = {}
         self._refuse_shared_names()
@@ -82,8 +83,8 @@ class Catalogue:
             check_plugin("extract.datasets", entry["reader"], f"datasets.{name}.reader")
         self._check_models()
         self._check_runs_differ()
-        self._check_images()
-        for name in (*self.feature_sets, *self.phrase_sets):
+        self.check_images(self.feature_sets)
+        for name in (*self.feature_sets, *self.phrase_sets, *self.ablated_sets):
             self.fingerprint(name)
 
     def entry(self, kind: str, name: str, where: str) -> dict[str, Any]:
@@ -172,11 +173,15 @@ class Catalogue:
             names += self.model_features(model).values()
         for export in self.run["exports"]:
             names += self.export_sets(export)
-        closure: dict[str, None] = {}
-        while names:
-            name = names.pop(0)
+        return self.closure(names)
+
+    def closure(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return these feature sets and the grounding stores that they read."""
+        waiting, closure = list(names), dict[str, None]()
+        while waiting:
+            name = waiting.pop(0)
             boxes = self.entry("feature_sets", name, "run.feature_sets").get("boxes")
-            names += [boxes] if boxes else []
+            waiting += [boxes] if boxes else []
             closure[name] = None
         return tuple(closure)
 
@@ -192,6 +197,21 @@ class Catalogue:
         for role, name in features.items():
             self.entry("feature_sets", name, f"models.{model}.features.{role}")
         return dict(features)
+
+    @cached_property
+    def ablated(self) -> tuple[str, ...]:
+        """Runs of the selected ablation tables, full models included."""
+        tables = [ablation_runs(self.config, table) for table in self.run["ablations"]]
+        return tuple(dict.fromkeys(run for rows in tables for run in rows.values()))
+
+    @cached_property
+    def ablated_sets(self) -> tuple[str, ...]:
+        """Feature sets that these runs read; made only for the target that trains them."""
+        return tuple({n: None for run in self.ablated for n in self.model_features(run).values()})
+
+    def needs(self, name: str) -> frozenset[str]:
+        """Return what the extractor of a feature set reads of a corpus: image, captions, ..."""
+        return load_plugin(self.config["feature_sets"][name]["extractor"])[1].Extractor.needs
 
     def export_sets(self, export: str) -> list[str]:
         """Return the grounding stores and feature sets that an export writes."""
@@ -227,11 +247,20 @@ class Catalogue:
 
     def _check_models(self) -> None:
         """System and weights of every selected model exist; its options are checked by a rule."""
-        for name in self.run["models"]:
-            model = self.config["models"][name]
-            check_plugin("train.models", model["system"], f"models.{name}.system")
-            for role, entry in model["weights"].items():
-                self.entry("weights", entry, f"models.{name}.weights.{role}")
+        for name in (*self.run["models"], *self.ablated):
+            self.check_model(name)
+
+    def check_model(self, name: str) -> None:
+        """See that system, weights and feature sets of a model entry exist.
+
+        Raises:
+            ConfigError: one does not.
+        """
+        model = self.config["models"][name]
+        check_plugin("train.models", model["system"], f"models.{name}.system")
+        for role, entry in model["weights"].items():
+            self.entry("weights", entry, f"models.{name}.weights.{role}")
+        self.model_features(name)
 
     def _check_runs_differ(self) -> None:
         """Two selected runs of one system and variant could not be told apart in the summary."""
@@ -246,17 +275,20 @@ class Catalogue:
                 )
             seen[key] = name
 
-    def _check_images(self) -> None:
-        """An image extractor asked of a corpus without images is a mistake."""
+    def check_images(self, feature_sets: Iterable[str]) -> None:
+        """See that no image extractor is asked of a corpus without images.
+
+        Raises:
+            ConfigError: one is; the message names it and the corpus.
+        """
         for dataset in self.run["datasets"]:
             if self.config["datasets"][dataset].get("images"):
                 continue
-            for name in self.feature_sets:
+            for name in feature_sets:
                 if name in self.config["imports"]:
                     continue
                 extractor = self.config["feature_sets"][name]["extractor"]
-                _, module = load_plugin(extractor)
-                if module.Extractor.needs != {"captions"}:
+                if self.needs(name) != {"captions"}:
                     raise ConfigError(
                         f"feature_sets.{name}: {extractor} reads images, but datasets.{dataset} "
                         "has none (`images: null`). Give it an image folder or select other "

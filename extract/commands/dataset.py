@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evidence", type=Path, help="TSV of image id and evidence kind")
     parser.add_argument("--text", default="{}", help="JSON: labels, entity_types, type_map, files")
     parser.add_argument(
-        "--splits", nargs="+", default=["train", "valid", "test"], help="default: all three"
+        "--splits", nargs="+", default=[], help="default: all of the reader (untagged: predict)"
     )
     parser.add_argument("--max-bad-images", type=float, default=0.05, help="fraction 0-1")
     parser.add_argument("--check-counts", action="store_true", help="fail on another copy")

@@ -5,7 +5,7 @@ import logging
 import os
 from pathlib import Path
 
-HELP = "Train the small VGG-style tower of the sample on drawings of its own."
+HELP = "Train a small vision tower for the sample on drawings of its own."
 EXAMPLE = "python -m extract sample-vision --out results/weights/sample_vision --seed 7"
 
 logger = logging.getLogger(__name__)
@@ -14,9 +14,15 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
+    parser.add_argument(
+        "--architecture",
+        choices=("vgg", "clip"),
+        default="vgg",
+        help="vgg: on whole pictures; clip: a vision transformer, on crops (default: vgg)",
+    )
     parser.add_argument("--seed", type=int, default=7, help="of drawings and weights")
     parser.add_argument("--images", type=int, default=3000, help="drawings to learn from")
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the drawings")
+    parser.add_argument("--epochs", type=int, help="passes over the drawings (default: 10, 16)")
     parser.add_argument("--threads", type=int, help="of torch and of drawing (default: all cores)")
 
 
@@ -25,9 +31,11 @@ def run(args: argparse.Namespace) -> None:
     # Waiting threads sleep instead of spinning: on a busy machine spinning is ten times slower.
     # Read when torch is loaded, hence before any import of it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from extract.sample.tower import train_tower
+    from extract.sample import clip_tower, vgg_tower
 
+    train_tower = {"vgg": vgg_tower, "clip": clip_tower}[args.architecture].train_tower
+    epochs = {} if args.epochs is None else {"epochs": args.epochs}
     accuracy = train_tower(
-        args.out, seed=args.seed, n_images=args.images, epochs=args.epochs, threads=args.threads
+        args.out, seed=args.seed, n_images=args.images, threads=args.threads, **epochs
     )
     logger.info("%s: accuracy on its own drawings %.3f", args.out, accuracy)

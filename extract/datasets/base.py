@@ -2,7 +2,8 @@
 
 One corpus or text format = one file with `CITATION`, `LICENCE`, `EXPECTED` (split -> tweets,
 tokens and entities of the known copy, checked; empty where there is no fixed copy), `SPLIT_FILES`
-(split -> file names to try) and `iter_samples(root, split, settings)`.
+(split -> file names to try; train, valid and test, or predict alone) and
+`iter_samples(root, split, settings)`.
 """
 
 from collections.abc import Mapping

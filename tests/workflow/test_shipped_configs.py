@@ -9,6 +9,7 @@ from snakemake.utils import update_config
 from extract.options import options_from
 from tests.workflow.workspace import Workspace
 from train.config import Recipe
+from workflow.ablations import ablation_entries, ablation_runs
 
 # What is run -> the files that are given for it, in order.
 CONFIGS = {
@@ -81,6 +82,28 @@ def test_config_dry_runs_over_placeholders(repo_root, tmp_path, minilm, name):
     assert len(jobs["extract_features"]) == config["shards"] * len(jobs["merge_features"])
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ablation_dry_runs_over_placeholders(repo_root, tmp_path, minilm, name):
+    config = merged(repo_root, name)
+    folder = tmp_path / "placeholders"
+    folder.mkdir()
+    place_placeholders(folder, config)
+    jobs = Workspace(folder, repo_root, files(repo_root, name)).plan("ablation")
+    run = config["run"]
+    tables = {table: ablation_runs(config, table).values() for table in run["ablations"]}
+    runs = {of_row for rows in tables.values() for of_row in rows}
+    n_trainings = len(runs) * len(run["datasets"]) * len(run["seeds"])
+    assert len(jobs["fit"]) == len(jobs["evaluate"]) == n_trainings
+    expected = sorted(f"results/ablations/{table}.tsv" for table in tables)
+    assert jobs["tabulate_ablation"] == expected
+
+
+def test_every_table_is_selected_by_its_config(repo_root):
+    for name in ("default", "published", "twitter_minilm"):
+        config = load(repo_root, name)
+        assert config["run"]["ablations"] == list(config["ablations"])
+
+
 @pytest.mark.parametrize("name", REPRODUCTIONS)
 def test_missing_checkpoint_names_the_command_that_fetches_it(repo_root, tmp_path, name):
     config = merged(repo_root, name)
@@ -100,7 +123,10 @@ def test_every_model_entry_is_a_legal_run(repo_root, name):
     from train.config import RunSpec, check_roles, check_weights_roles
 
     config = merged(repo_root, name)
-    for run, entry in config["models"].items():
+    config["run"]["ablations"] = list(config["ablations"])
+    switches = ablation_entries(config)
+    assert len(switches) == sum(len(table["switches"]) for table in config["ablations"].values())
+    for run, entry in {**config["models"], **switches}.items():
         keys = ("system", "variant", "options", "recipe", "features")
         given = {key: entry[key] for key in keys if key in entry}
         spec = options_from(RunSpec, {"run": run, **given}, f"models.{run}")
@@ -148,7 +174,7 @@ def test_recipes_are_those_that_the_systems_state(repo_root, name):
 
 def test_published_shadows_no_entry_of_the_default(repo_root):
     default, overlay = load(repo_root, "default"), load(repo_root, "published")
-    for kind in ("weights", "phrases", "feature_sets", "exports", "models"):
+    for kind in ("weights", "phrases", "feature_sets", "exports", "models", "ablations"):
         assert not set(default[kind]) & set(overlay[kind]), kind
 
 

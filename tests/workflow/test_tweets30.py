@@ -171,9 +171,9 @@ def finished(tmp_path_factory, shared_data, repo_root) -> Path:
     write_detector(folder / "weights" / "tiny_rcnn")
     workspace = Workspace(folder, repo_root)
     workspace.overlay(SETTINGS)
-    done = workspace.snakemake(
-        "--cores", "2", "all", "contact_sheets", env={"NLTK_DATA": str(shared_data / "nltk_data")}
-    )  # fmt: skip
+    nltk = {"NLTK_DATA": str(shared_data / "nltk_data")}
+    # Two minutes on two idle cores.
+    done = workspace.snakemake("--cores", "2", "all", "contact_sheets", env=nltk, timeout=1800)
     assert done.returncode == 0, done.output[-3000:]
     return folder / "results" / "tweets30"
 

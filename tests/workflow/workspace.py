@@ -54,8 +54,10 @@ class Workspace:
     """Folder of the Snakefile."""
     overlays: list[Path] = field(default_factory=list)
 
-    def snakemake(self, *args: str, env: dict[str, str] | None = None) -> Finished:
-        """Call Snakemake; never raises."""
+    def snakemake(
+        self, *args: str, env: dict[str, str] | None = None, timeout: float = 600
+    ) -> Finished:
+        """Call Snakemake; its failure is in the result, only `timeout` (seconds) raises."""
         configs = ["--configfile", *map(str, self.overlays)] if self.overlays else []
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile")]
         command += ["--directory", str(self.folder), *args, *configs]
@@ -66,7 +68,7 @@ class Workspace:
             text=True,
             cwd=self.folder.parent,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            timeout=600,
+            timeout=timeout,
             check=False,
         )
         return Finished(result.returncode, result.stdout)

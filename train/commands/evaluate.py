@@ -5,12 +5,12 @@ import json
 import logging
 from pathlib import Path
 
-from train.commands.fit import add_runtime_arguments
+from train.commands.fit import add_features_argument, add_runtime_arguments
 
 HELP = "Score a finished run on a tagged split, in every view of its system."
 EXAMPLE = (
-    "python -m train evaluate --run results/sample/runs/text_crf/seed1 "
-    "--samples results/sample/samples/test.jsonl --out results/sample/runs/text_crf/seed1"
+    "python -m train evaluate --run results/sample/runs/ita/seed1 "
+    "--samples results/sample/samples/test.jsonl --features results/sample/features --out scores"
 )
 
 logger = logging.getLogger(__name__)
@@ -18,12 +18,19 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `evaluate`."""
-    parser.add_argument("--run", type=Path, required=True, dest="run_folder", help="run folder")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        dest="run_folder",
+        help="run folder; it holds all that is needed, pretrained weights are not looked for",
+    )
     parser.add_argument("--samples", type=Path, required=True, help="tagged samples (.jsonl)")
     parser.add_argument(
         "--train-samples", type=Path, help="train.jsonl, to score seen and unseen mentions apart"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics, predictions")
+    add_features_argument(parser)
     add_runtime_arguments(parser)
 
 
@@ -32,6 +39,7 @@ def run(args: argparse.Namespace) -> None:
     from train.accelerator import set_threads
     from train.config import parse_roles
     from train.evaluation import EvaluateJob, evaluate
+    from train.run_stores import stores_of_run
 
     set_threads(args.threads)
     job = EvaluateJob(
@@ -39,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         samples=args.samples,
         out=args.out,
         train_samples=args.train_samples,
-        stores=parse_roles(args.store, "--store"),
+        stores=stores_of_run(args.run_folder, args.features, parse_roles(args.store, "--store")),
         device=args.device,
         workers=args.workers,
     )

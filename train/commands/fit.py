@@ -6,7 +6,10 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-HELP = "Train one system with one seed on train.jsonl, selecting the epoch on valid.jsonl."
+HELP = (
+    "Train one system with one seed on train.jsonl, selecting the epoch on valid.jsonl; the same "
+    "command continues a stopped training."
+)
 EXAMPLE = (
     "python -m train fit --spec results/specs/runs/text_crf.json --samples-dir "
     "results/sample/samples --weights encoder=weights/minilm --seed 1 "
@@ -26,7 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with train.jsonl and valid.jsonl; nothing else in it is opened",
     )
     parser.add_argument("--seed", type=int, required=True, help="decides every random draw")
-    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="run folder to write; a stopped training resumes by itself from the last whole epoch "
+        "in its state/, and starts anew where spec, data, seed or code have changed",
+    )
     parser.add_argument("--dataset", default="", help="dataset id, kept in run.json and tables")
     parser.add_argument(
         "--weights",
@@ -39,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init-from",
         type=Path,
         metavar="RUN",
-        help="run folder to start from: same system, options, tag set and vocabulary",
+        help="finished run whose weights training starts from, in place of the pretrained ones: "
+        "same system, options, tag set and vocabulary",
     )
     add_runtime_arguments(parser)
     parser.add_argument(
@@ -47,12 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="EPOCHS",
-        help="epochs between full states; a killed run continues from the last one (default 1)",
+        help="epochs between full states; a stopped training resumes after the last (default 1)",
+    )
+
+
+def add_features_argument(parser: argparse.ArgumentParser) -> None:
+    """Add where a finished run finds its stores, for `evaluate` and `predict`."""
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="folder of feature stores, {feature set}.h5 with the names in run.json; --store goes "
+        "before it",
     )
 
 
 def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `fit` and `evaluate` share: stores, device, threads, workers."""
+    """Add what `fit`, `evaluate` and `predict` share: stores, device, threads, workers."""
     parser.add_argument(
         "--store",
         action="append",

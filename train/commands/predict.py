@@ -5,12 +5,13 @@ import json
 import logging
 from pathlib import Path
 
-from train.commands.fit import add_runtime_arguments
+from train.commands.fit import add_features_argument, add_runtime_arguments
 
 HELP = "Tag samples with a finished run: tags, entities and how sure the CRF is of them."
 EXAMPLE = (
-    "python -m train predict --run results/sample/runs/text_crf/seed1 "
-    "--samples results/sample/samples/test.jsonl --out predictions"
+    "python -m train predict --run results/sample/runs/ita/seed1 "
+    "--samples results/sample/samples/test.jsonl --features results/sample/features "
+    "--out predictions"
 )
 
 logger = logging.getLogger(__name__)
@@ -18,7 +19,13 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `predict`."""
-    parser.add_argument("--run", type=Path, required=True, dest="run_folder", help="run folder")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        dest="run_folder",
+        help="run folder; it holds all that is needed, pretrained weights are not looked for",
+    )
     parser.add_argument(
         "--samples", type=Path, required=True, help="samples (.jsonl); their tags are not read"
     )
@@ -31,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also take stores of another extractor, options or weights than in training",
     )
+    add_features_argument(parser)
     add_runtime_arguments(parser)
 
 
@@ -39,13 +47,14 @@ def run(args: argparse.Namespace) -> None:
     from train.accelerator import set_threads
     from train.config import parse_roles
     from train.predict import PredictJob, predict
+    from train.run_stores import stores_of_run
 
     set_threads(args.threads)
     job = PredictJob(
         run=args.run_folder,
         samples=args.samples,
         out=args.out,
-        stores=parse_roles(args.store, "--store"),
+        stores=stores_of_run(args.run_folder, args.features, parse_roles(args.store, "--store")),
         view=args.view,
         allow_other_features=args.allow_other_features,
         device=args.device,

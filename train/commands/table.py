@@ -1,37 +1,49 @@
-"""`table`: the summary as a readable table on standard output."""
+"""`table`: the summary, or ablation tables, readable on standard output."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-HELP = "Print the summary, with the bootstrap intervals where given."
+HELP = "Print the summary, the bootstrap intervals and ablation tables, those that are given."
 EXAMPLE = "python -m train table --summary results/summary.tsv --intervals results/intervals.tsv"
 
-MIN_WIDTH = 110  # columns that the widest table needs
+MIN_WIDTH = 150  # columns that the widest table needs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `table`."""
-    parser.add_argument("--summary", type=Path, required=True, help="summary.tsv")
+    parser.add_argument("--summary", type=Path, help="summary.tsv")
     parser.add_argument("--intervals", type=Path, help="intervals.tsv")
+    parser.add_argument(
+        "--ablation", type=Path, nargs="+", default=[], help="results/ablations/*.tsv"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print one table, or two."""
+    """Print one table a file.
+
+    Raises:
+        ConfigError: no file is given.
+    """
     from rich.console import Console
 
+    from extract.errors import ConfigError
+    from train.ablation import AblationRow
     from train.summary import IntervalRow, SummaryRow, read_table
 
-    rows = read_table(args.summary, SummaryRow)
-    gaps = read_table(args.intervals, IntervalRow) if args.intervals else []
+    given = [("Entity scores (%), mean over seeds", SummaryRow, args.summary)]
+    title = "F1 and differences, 95 % bootstrap intervals over tweets"
+    given += [(title, IntervalRow, args.intervals)]
+    given += [(f"Ablation {path.stem}", AblationRow, path) for path in args.ablation]
+    tables = [(title, kind, read_table(path, kind)) for title, kind, path in given if path]
+    if not tables:
+        raise ConfigError("nothing to print: give --summary, --intervals or --ablation.")
     console = Console()
     # A narrow terminal wraps lines; cutting cells would hide scores.
     console.width = max(console.width, MIN_WIDTH)
-    console.print(_table("Entity scores (%), mean over seeds", SummaryRow, rows))
-    if gaps:
-        title = "F1 and differences, 95 % bootstrap intervals over tweets"
-        console.print(_table(title, IntervalRow, gaps))
+    for table in tables:
+        console.print(_table(*table))
 
 
 def _table(title: str, row_type: type, rows: Sequence[Any]) -> Any:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MERGES = ("concat", "add")
+MERGES = ("concat", "add", "mean")
 
 
 class MergedAttention(nn.Module):
@@ -17,10 +17,11 @@ class MergedAttention(nn.Module):
     distributed training would miss otherwise.
 
     `add` is the evident intention, not the published model: score = w . tanh(W_q q + b + W_k k).
+    `mean` is the ablation without attention: every key weighs the same, and nothing is learned.
 
     Args:
         width: of queries, keys and projections.
-        merge: `concat` or `add`.
+        merge: `concat`, `add` or `mean`.
 
     Raises:
         ValueError: another merge.
@@ -33,6 +34,8 @@ class MergedAttention(nn.Module):
             raise ValueError(f"merge must be one of {MERGES}, got {merge!r}")
         super().__init__()
         self.merge = merge
+        if merge == "mean":
+            return
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width, bias=False)
         self.score = nn.Linear(2 * width if merge == "concat" else width, 1)
@@ -52,9 +55,18 @@ class MergedAttention(nn.Module):
             mask: shape (B, N), bool, true on keys that may be attended to; None allows all.
 
         Returns:
-            The attended vectors, shape (B, 1, D) in `concat` mode (all queries share them) and
-            (B, Q, D) in `add` mode, and the weights, shape (B, 1 or Q, N).
+            The attended vectors, shape (B, Q, D) in `add` mode and (B, 1, D) in the others (all
+            queries share them), and the weights, shape (B, 1 or Q, N).
         """
+        scores = self._scores(queries, keys)  # shape: (B, 1 or Q, N)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, :], -torch.inf)
+        weights = scores.softmax(dim=-1)
+        return weights @ keys, weights
+
+    def _scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        if self.merge == "mean":
+            return keys.new_zeros(len(keys), 1, keys.shape[1])
         key = self.key(keys)[:, None]  # shape: (B, 1, N, D)
         if self.merge == "concat":
             weight = self.score.weight[:, key.shape[-1] :]  # the half that meets the keys
@@ -62,8 +74,4 @@ class MergedAttention(nn.Module):
         else:
             merged = torch.tanh(self.query(queries)[:, :, None] + key)  # shape: (B, Q, N, D)
             scores = functional.linear(merged, self.score.weight)
-        scores = scores.squeeze(-1)  # shape: (B, 1 or Q, N)
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, :], -torch.inf)
-        weights = scores.softmax(dim=-1)
-        return weights @ keys, weights
+        return scores.squeeze(-1)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-PAIRINGS = ("all_pairs", "index")
+PAIRINGS = ("all_pairs", "index", "off")
 
 
 class DynamicSimilarity(nn.Module):
@@ -15,7 +15,8 @@ class DynamicSimilarity(nn.Module):
         dim: H of the common space.
         length: L positions that the patches of an image are pooled to.
         pairing: `all_pairs` weights a position by its most similar piece; `index` by the piece
-            with the same number, as in Co-MIPN's code.
+            with the same number, as in Co-MIPN's code; `off` is the ablation without similarity:
+            every position has weight 1.
 
     Raises:
         ValueError: another pairing.
@@ -29,7 +30,7 @@ class DynamicSimilarity(nn.Module):
             raise ValueError(f"pairing must be one of {PAIRINGS}, got {pairing!r}")
         self.length, self.pairing = length, pairing
         self.vision = nn.Linear(vision_dim, dim)
-        self.text = nn.Linear(text_dim, dim)
+        self.text = nn.Linear(text_dim, dim).requires_grad_(pairing != "off")
 
     def forward(
         self, patches: Tensor, states: Tensor, text_mask: Tensor, *, mask_padding: bool
@@ -47,6 +48,8 @@ class DynamicSimilarity(nn.Module):
         """
         text = self.text(states)
         pooled = pool_positions(self.vision(patches), self.length)
+        if self.pairing == "off":
+            return pooled, text
         if self.pairing == "all_pairs":
             return filter_all_pairs(pooled, text, text_mask), text
         return filter_by_index(pooled, text, text_mask if mask_padding else None), text

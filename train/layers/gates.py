@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FILTRATIONS = ("scalar", "vector", "fused-only")
+FILTRATIONS = ("scalar", "vector", "fused-only", "open")
 
 
 class GatedFusion(nn.Module):
@@ -12,29 +12,34 @@ class GatedFusion(nn.Module):
 
     Args:
         width: of both inputs and of the result.
+        gated: False is the ablation without gate: both count one half.
 
     Source: Zhang et al. 2018, gated multimodal fusion.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, gated: bool = True) -> None:
         super().__init__()
         self.visual = nn.Linear(width, width)
         self.textual = nn.Linear(width, width)
-        self.gate = nn.Linear(2 * width, 1)
+        self.gate = nn.Linear(2 * width, 1) if gated else None
 
     def forward(self, visual: Tensor, textual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mixture and the image's share.
 
         Args:
-            visual: shape (B, Q, D).
-            textual: shape (B, Q, D).
+            visual: shape (B, Q or 1, D).
+            textual: shape (B, Q or 1, D); one row is that of all tokens.
 
         Returns:
             The mixture, shape (B, Q, D), and the gate in (0, 1), shape (B, Q, 1).
         """
         image = torch.tanh(self.visual(visual))
         text = torch.tanh(self.textual(textual))
-        gate = torch.sigmoid(self.gate(torch.cat([image, text], dim=-1)))
+        image, text = torch.broadcast_tensors(image, text)
+        if self.gate is None:
+            gate = image.new_full((*image.shape[:2], 1), 0.5)
+        else:
+            gate = torch.sigmoid(self.gate(torch.cat([image, text], dim=-1)))
         return gate * image + (1 - gate) * text, gate
 
 
@@ -45,8 +50,9 @@ class FiltrationGate(nn.Module):
         width: of the text states and of the mixture.
         tags: number of tags.
         kind: `scalar` (one gate a token, upstream's reading of the paper), `vector` (one gate a
-            channel, the literal reading that closes dimensionally) or `fused-only` (the authors'
-            code: the gate sees the mixture alone and there is no tanh).
+            channel, the literal reading that closes dimensionally), `fused-only` (the authors'
+            code: the gate sees the mixture alone and there is no tanh) or `open` (the ablation
+            without gate: all of the mixture passes).
 
     Raises:
         ValueError: another kind, or `vector` with an odd width.
@@ -62,6 +68,8 @@ class FiltrationGate(nn.Module):
         if kind == "fused-only":
             self.text = nn.Linear(width, width)
             self.gate = nn.Linear(width, 1)
+        elif kind == "open":
+            self.reserve = nn.Linear(width, width)
         else:
             if kind == "vector" and width % 2:
                 raise ValueError(f"filtration 'vector' needs an even width, got {width}")
@@ -82,9 +90,13 @@ class FiltrationGate(nn.Module):
             has_image: shape (B,), bool; without an image nothing of the mixture passes.
 
         Returns:
-            Emissions, shape (B, W, K), and the gate in (0, 1), shape (B, W or 1, 1 or D).
+            Emissions, shape (B, W, K), and the gate in (0, 1), shape (B, W or 1, 1 or D); 1 where
+            it is `open`.
         """
-        gate = torch.sigmoid(self._gate_logits(text, mixture))
+        if self.kind == "open":
+            gate = mixture.new_ones(*mixture.shape[:2], 1)
+        else:
+            gate = torch.sigmoid(self._gate_logits(text, mixture))
         value = mixture if self.kind == "fused-only" else torch.tanh(self.reserve(mixture))
         # where, not a product: nothing of the absent image may reach the sum, or the gradient.
         passed = torch.where(has_image[:, None, None], gate * value, value.new_zeros(()))

@@ -28,6 +28,10 @@ from train.layers.two_stream import (
 ALIGNMENT = 1
 """The layer in which a stream attends to the other one alone."""
 
+INTERACTIONS = ("align_and_fuse", "fuse", "align")
+"""`fuse` has no aligning layer: it fuses as all above it do. `align` has none that fuse: above the
+aligning layer each stream attends to itself."""
+
 
 @dataclass
 class StackStates:
@@ -50,9 +54,14 @@ class HybridStack(nn.Module):
         encoder: whose layers become the text stream.
         tower: whose layers become the picture stream.
         n_positions: M, length of the picture sequence.
-        gate: of the `CorrelationGate` that all layers share.
+        gate: of the `CorrelationGate` that all layers share; `none` for text that reads the keys of
+            the pictures as they are.
         pooling: of the same.
         visual_score_bias: added to the scores of picture positions in the text layers.
+        interaction: of `INTERACTIONS`; the published one is `align_and_fuse`.
+
+    Raises:
+        ValueError: another interaction.
     """
 
     def __init__(
@@ -64,29 +73,35 @@ class HybridStack(nn.Module):
         gate: str,
         pooling: str,
         visual_score_bias: float,
+        interaction: str = "align_and_fuse",
     ) -> None:
         super().__init__()
+        if interaction not in INTERACTIONS:
+            raise ValueError(f"interaction: one of {', '.join(INTERACTIONS)}, got {interaction!r}")
+        self.interaction = interaction
         self.text, self.vision = text_layers(encoder), vision_layers(tower)
-        self.gate = CorrelationGate(n_positions, gate=gate, pooling=pooling)
+        self.gate: CorrelationGate | None = None
+        if gate != "none":
+            self.gate = CorrelationGate(n_positions, gate=gate, pooling=pooling)
         self.visual_score_bias = visual_score_bias
         self.text_heads: int = encoder.config.num_attention_heads
         self.vision_heads: int = tower.config.num_attention_heads
         self.depth = min(len(self.text), len(self.vision))
         widths = encoder.config.hidden_size, tower.config.hidden_size
-        n_maps = 0 if widths[0] == widths[1] else max(0, self.depth - 1)
+        n_maps = 0 if widths[0] == widths[1] else sum(map(self._is_crossed, range(self.depth)))
         self.to_vision = nn.ModuleList(nn.Linear(*widths) for _ in range(n_maps))
         self.to_text = nn.ModuleList(nn.Linear(*widths[::-1]) for _ in range(n_maps))
         self._freeze_dead()
 
     def _freeze_dead(self) -> None:
         """Keep from training what no output depends on: published models hold such tensors."""
-        if self.depth <= ALIGNMENT:
+        if self.depth <= ALIGNMENT or self.interaction == "fuse":
             return
         place = ALIGNMENT - self.depth  # from the end, where the shared layers are
         # Pictures attend to the text alone there: nothing reads their own values.
         self.vision[place].self_attn.v_proj.requires_grad_(False)
-        if self.depth == ALIGNMENT + 1:
-            # The text's own keys and values are for the picture layer above, which is missing.
+        if not self._is_crossed(ALIGNMENT + 1):
+            # The text's own keys and values are for the picture layer above, which reads none.
             attention = self.text[place].attention.self
             attention.key.requires_grad_(False)
             attention.value.requires_grad_(False)
@@ -124,17 +139,22 @@ class HybridStack(nn.Module):
             query, own = vision_projections(vision_layer, vision, vision_bias)
             gated = self._gated_keys(level, own.keys, vision_mask)
             if finish_vision or level + 1 < self.depth:
-                source = _source(level, own, self._text_below(level, below, seen_bias))
+                source = self._source(level, own, self._text_below(level, below, seen_bias))
                 vision = vision_update(vision_layer, vision, query, source)
             query, below = text_projections(text_layer, text, text_bias)
-            text = text_update(text_layer, text, query, _source(level, below, gated))
+            text = text_update(text_layer, text, query, self._source(level, below, gated))
             states.text.append(text)
         states.vision = vision if finish_vision else None
         return states
 
+    def _is_crossed(self, level: int) -> bool:
+        """True where the streams meet."""
+        last = ALIGNMENT + 1 if self.interaction == "align" else self.depth
+        return ALIGNMENT <= level < min(last, self.depth)
+
     def _text_below(self, level: int, below: KeyValues | None, bias: Tensor) -> KeyValues | None:
         """Return what pictures see of the text, with the picture stream's heads."""
-        if below is None:
+        if below is None or not self._is_crossed(level):
             return None
         keys, values = merge_heads(below.keys), merge_heads(below.values)
         if self.to_vision:
@@ -144,17 +164,19 @@ class HybridStack(nn.Module):
 
     def _gated_keys(self, level: int, keys: Tensor, mask: Tensor) -> KeyValues | None:
         """Return what text sees of the pictures: their keys, gated, also as values."""
-        if level == 0:
+        if not self._is_crossed(level):
             return None
-        gated = self.gate(merge_heads(keys), mask)
+        gated = merge_heads(keys)
+        if self.gate is not None:
+            gated = self.gate(gated, mask)
         if self.to_text:
             gated = self.to_text[level - 1](gated)
         heads = split_heads(gated, self.text_heads)
         return KeyValues(heads, heads, mask_bias(mask, keys.dtype) + self.visual_score_bias)
 
-
-def _source(level: int, own: KeyValues, other: KeyValues | None) -> KeyValues:
-    """Return what a layer attends to: itself, the other stream, or both."""
-    if other is None:
-        return own
-    return other if level == ALIGNMENT else own.after(other)
+    def _source(self, level: int, own: KeyValues, other: KeyValues | None) -> KeyValues:
+        """Return what a layer attends to: itself, the other stream, or both."""
+        if other is None:
+            return own
+        aligns = level == ALIGNMENT and self.interaction != "fuse"
+        return other if aligns else own.after(other)

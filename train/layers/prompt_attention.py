@@ -27,13 +27,13 @@ class BranchKind:
     """The text's own keys and values take part."""
 
 
-BRANCHES: tuple[BranchKind, ...] = (
-    BranchKind(image_query=False, image_keys=True, text_keys=False),  # image as memory
-    BranchKind(image_query=True, image_keys=False, text_keys=True),  # image as query
-    BranchKind(image_query=False, image_keys=True, text_keys=True),  # prefix, as in HVPNeT
-    BranchKind(image_query=True, image_keys=True, text_keys=True),  # image as query, and prefix
-)
-"""The four branches of Co-MIPN, in its order."""
+BRANCHES: dict[str, BranchKind] = {
+    "memory": BranchKind(image_query=False, image_keys=True, text_keys=False),
+    "query": BranchKind(image_query=True, image_keys=False, text_keys=True),
+    "prefix": BranchKind(image_query=False, image_keys=True, text_keys=True),  # as in HVPNeT
+    "query_prefix": BranchKind(image_query=True, image_keys=True, text_keys=True),
+}
+"""The four branches of Co-MIPN, in its order; names say what the image is to the text."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The image side of Co-MIPN: two frozen towers over four images, and the prompts made from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -103,6 +104,14 @@ class PromptTowers(nn.Module):
             pairing=options.similarity,
         )
         self.gated_prompts = GatedPrompts(length=options.max_pieces, dim=dim, n_layers=n_layers)
+
+    def freeze_unread(self, branches: Sequence[str]) -> None:
+        """Keep from training the prompts that none of these branches reads."""
+        if not {"memory", "prefix"} & set(branches):
+            self.level_prompts.requires_grad_(False)
+        if not {"query", "query_prefix"} & set(branches):
+            self.similarity.requires_grad_(False)
+            self.gated_prompts.requires_grad_(False)
 
     @property
     def n_dino_tokens(self) -> int:

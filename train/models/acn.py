@@ -69,8 +69,13 @@ class Options:
     attention_merge: Literal["concat", "add"] = "concat"
     """`concat`, published, where all words share one attention; or `add`, the evident intention,
     NOT the published model."""
-    filtration: Literal["scalar", "vector", "fused-only"] = "scalar"
-    """`scalar` (upstream), `vector` (literal reading) or `fused-only` (authors' code)."""
+    averaged: tuple[Literal["regions", "words"], ...] = ()
+    """Ablation: what is averaged instead of attended to, the image's `regions`, the `words`."""
+    fusion_gate: bool = True
+    """False is the ablation without gated fusion: image and text count one half each."""
+    filtration: Literal["scalar", "vector", "fused-only", "open"] = "scalar"
+    """`scalar` (upstream), `vector` (literal reading), `fused-only` (authors' code), or `open`:
+    the ablation without filtration gate, all passes."""
     mask_text_attention: bool = True
     """Keep the textual attention off padding."""
     pack: bool = True
@@ -130,18 +135,10 @@ class Options:
     @classmethod
     def upstream(cls, **changes: Any) -> Self:
         """Return the options of the PyTorch re-implementation (preset `upstream-exact`)."""
-        exact = {
-            "mask_text_attention": False,
-            "pack": False,
-            "masked_char_max": False,
-            "zero_pad_rows": False,
-            "char_text": "normalized",
-            "number_test": "prefix",
-            "upstream_tags": True,
-            "max_tokens": 35,
-            "max_chars": 30,
-            "pad_to_caps": True,
-        }
+        masks = ("mask_text_attention", "pack", "masked_char_max", "zero_pad_rows")
+        exact = dict.fromkeys(masks, False)
+        exact |= {"char_text": "normalized", "number_test": "prefix", "upstream_tags": True}
+        exact |= {"max_tokens": 35, "max_chars": 30, "pad_to_caps": True}
         return cls(**{**exact, **changes})
 
 
@@ -207,9 +204,11 @@ class Model(TaggingModel):
             self._fill_words(pretrained)
         width = 2 * options.lstm_hidden
         self.project_image = nn.Linear(options.image_dim, width)
-        self.visual_attention = MergedAttention(width, options.attention_merge)
-        self.textual_attention = MergedAttention(width, options.attention_merge)
-        self.fusion = GatedFusion(width)
+        merge = dict.fromkeys(("regions", "words"), options.attention_merge)
+        merge |= dict.fromkeys(options.averaged, "mean")
+        self.visual_attention = MergedAttention(width, merge["regions"])
+        self.textual_attention = MergedAttention(width, merge["words"])
+        self.fusion = GatedFusion(width, gated=options.fusion_gate)
         self.filtration = FiltrationGate(width, len(self.tags), options.filtration)
         self.crf = LinearChainCRF(len(self.tags))
         self.standardize = (

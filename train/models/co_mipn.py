@@ -21,10 +21,11 @@ from train.config import Recipe
 from train.layers.crf import LinearChainCRF
 from train.layers.paired_contrast import PairedContrast
 from train.layers.path_marginals import piece_marginals
+from train.layers.prompt_attention import BRANCHES
 from train.layers.prompt_towers import N_IMAGES, ImagePrompts, PromptTowers, TowerOptions
 from train.layers.sentence_reader import SentenceReader, read_states
 from train.layers.special_labels import SpecialLabels, as_tags
-from train.layers.text_branches import BranchPrompts, BranchStates, TextBranches
+from train.layers.text_branches import UNGATED, BranchStates, TextBranches, prompts_by_branch
 from train.layers.text_encoder import TextEncoder
 from train.layers.vision_tower import save_vision_assets
 from train.models.base import Example, ModelOutput, TaggingModel
@@ -83,9 +84,12 @@ class Options:
     mask_padding: bool = True
     """Keep all attention off padding; upstream attends to it. Without it every text is padded to
     `max_pieces`, and its tags depend on that number."""
-    similarity: Literal["all_pairs", "index"] = "all_pairs"
+    similarity: Literal["all_pairs", "index", "off"] = "all_pairs"
     """A patch is weighted by its most similar piece, or (upstream) by the piece with its own
-    number. With `mask_padding`, `index` silences all patches beyond the text: do not combine."""
+    number. With `mask_padding`, `index` silences all patches beyond the text: do not combine.
+    `off` is the ablation without dynamic similarity: all patches weigh 1."""
+    branches: tuple[Literal["memory", "query", "prefix", "query_prefix"], ...] = tuple(BRANCHES)
+    """Ablation: the text encoders to have, by what the image is to them."""
     prompt_head_layout: Literal["split", "raw"] = "split"
     """Heads take slices of each prompt row, or (upstream, from HVPNeT) a raw reshape in which
     each head sees one image only. Weights of upstream need `raw`. With `split`, text position p
@@ -123,26 +127,20 @@ class Options:
             raise ValueError(
                 f"contrastive_weight: expected a number in [0, 1), got {self.contrastive_weight}"
             )
+        if not set(self.branches) - {UNGATED}:
+            raise ValueError(f"branches: expected one besides {UNGATED}, got {self.branches}")
         if self.temperature <= 0:
             raise ValueError(f"temperature: expected more than 0, got {self.temperature}")
 
     @classmethod
     def upstream(cls, **changes: Any) -> Self:
         """Return the options of the released code (preset `upstream`)."""
-        exact = {
-            "contrastive": "albert_isolated",
-            "contrastive_normalized": False,
-            "sentence_pieces": "encoder",
-            "train_all_heads": False,
-            "mask_padding": False,
-            "similarity": "index",
-            "prompt_head_layout": "raw",
-            "clip_normalisation": "imagenet",
-            "mask_missing": False,
-            "empty_word": "drop",
-            "word_labels": "any",
-            "unused_tensors": True,
-        }
+        off = ("contrastive_normalized", "train_all_heads", "mask_padding", "mask_missing")
+        exact = dict.fromkeys(off, False)
+        exact |= {"contrastive": "albert_isolated", "sentence_pieces": "encoder"}
+        exact |= {"similarity": "index", "prompt_head_layout": "raw"}
+        exact |= {"clip_normalisation": "imagenet", "empty_word": "drop", "word_labels": "any"}
+        exact |= {"unused_tensors": True}
         return cls(**{**exact, **changes})
 
     @classmethod
@@ -204,10 +202,12 @@ class Model(TaggingModel):
             n_layers=config.num_hidden_layers,
             dim=self.text.dim,
         )
+        self.images.freeze_unread(options.branches)
         self.branches = TextBranches(
             self.text.model,
             squash=options.branch_gate == "sigmoid",
             keep_unused=options.unused_tensors,
+            names=options.branches,
         )
         self.dropout = nn.Dropout(options.dropout)
         self.output = nn.Linear(self.text.dim, len(self.labels.names))
@@ -309,10 +309,7 @@ class Model(TaggingModel):
         states = read_states(self.text, ids, text_mask)
         images = batch["images"].to(self.output.weight.dtype)
         prompts = self.images(images, batch["present"], states, mask)
-        memory = BranchPrompts(prompts.memory, prompts.memory_present)
-        level = BranchPrompts(prompts.level, prompts.level_present)
-        gated = BranchPrompts(prompts.gated, prompts.gated_present)
-        branches = self.branches(ids, (memory, gated, level, gated), text_mask=text_mask)
+        branches = self.branches(ids, prompts_by_branch(prompts), text_mask=text_mask)
         # The CRF gets float32 even under bfloat16 autocast.
         with torch.autocast(states.device.type, enabled=False):
             emissions = self.output(self.dropout(branches.mixture))

@@ -72,9 +72,13 @@ class Options:
     """Strength of the uniform noise on both embeddings in training; 0 adds none."""
     contrastive_weight: float = 1.0
     """Of the contrastive loss beside the CRF's; 0 leaves it out."""
-    gate: Literal["sigmoid", "softmax"] = "sigmoid"
+    gate: Literal["sigmoid", "softmax", "none"] = "sigmoid"
     """Of the correlation-aware module: `sigmoid` (the paper's figure, and 74.89 F1 by a comment in
-    the released config) or `softmax` over positions (released code, 74.85)."""
+    the released config) or `softmax` over positions (released code, 74.85). `none` is the ablation
+    without this module: text reads the keys of the pictures as they are, as in IFAformer."""
+    interaction: Literal["align_and_fuse", "fuse", "align"] = "align_and_fuse"
+    """Ablations: `fuse` is without the aligning layer, which fuses as those above it; `align` is
+    without fusing layers, above the aligning one the streams are apart (both our definition)."""
     soft_pool: Literal["standard", "cross_position"] = "standard"
     """Its third pooling: SoftPool's definition, or what SoftPool's non-CUDA code computes."""
     visual_score_bias: float = 0.0
@@ -210,6 +214,7 @@ class Model(TaggingModel):
             gate=options.gate,
             pooling=options.soft_pool,
             visual_score_bias=options.visual_score_bias,
+            interaction=options.interaction,
         )
         self.picture_norm = tower.pre_layrnorm
         widths = encoder.config.hidden_size, tower.config.hidden_size

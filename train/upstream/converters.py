@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from extract.errors import ConfigError, near_match
+from extract.errors import ConfigError, DataError, near_match
 from train.models.base import TaggingModel
 from train.upstream import acn, co_mipn, ita, vec_mner
 
@@ -40,6 +40,11 @@ def _acn_to_ours(found: Released, model: TaggingModel) -> State:
 
 
 def _acn_to_theirs(model: TaggingModel) -> Released:
+    if not model.options.upstream_tags:
+        raise DataError(
+            "a model without upstream_tags has no counterpart upstream, whose CRF has the tags "
+            "[pad] and [unk]. Train with upstream_tags: true."
+        )
     tables = {name: model.vocabulary[name] for name in ("words", "chars")}
     return Released(acn.to_upstream(model.state_dict()), tables)
 

@@ -19,7 +19,9 @@ from extract.interop.layouts.base import VERSION as EXPORT_VERSION
 from extract.registry import load_module
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights
+from workflow.ablations import ablation_runs
 from workflow.catalogue import Catalogue, check_config, existing, folder_state, source_version
+from workflow.prediction import read_prediction
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 LAST_WORDS = {}
@@ -42,8 +44,13 @@ try:
     check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     validate(config, str(SCHEMA))
     CATALOGUE = Catalogue(config)
+    config["models"] = CATALOGUE.config["models"]  # with the runs of ablation tables
+    PREDICTION = read_prediction(CATALOGUE)
 except MnerError as error:
     raise stop(error) from None
+
+if PREDICTION:
+    config["datasets"][PREDICTION.tweets] = PREDICTION.tweets_entry
 
 RUN = config["run"]
 SPLITS = ("train", "valid", "test")

@@ -4,6 +4,9 @@ Reads:  the folder of each dataset (`data/...`; the bundled sample is drawn here
 Writes: results/{dataset}/samples/{split}.jsonl, images.tsv, stats.json
 """
 
+# What is in `datasets:`, without the new tweets of predict.smk.
+CORPORA = "|".join(name for name in config["datasets"] if not name.startswith("predict/"))
+
 
 rule dataset:
     """Target: every selected dataset is read and its images are checked."""
@@ -56,6 +59,8 @@ rule prepare_dataset:
         "logs/{dataset}/prepare_dataset.log",
     benchmark:
         "benchmarks/{dataset}/prepare_dataset.tsv"
+    wildcard_constraints:
+        dataset=CORPORA,
     conda:
         "../../envs/text.yaml"
     threads: workflow.cores

@@ -53,7 +53,7 @@ rule extract_phrases:
     """Find noun phrases: `python -m extract phrases`."""
     input:
         phrase_weights,
-        samples=expand("results/{{dataset}}/samples/{split}.jsonl", split=SPLITS),
+        samples=samples_files,
     output:
         ensure("results/{dataset}/phrases/{phrases}.jsonl", non_empty=True),
     log:

@@ -50,11 +50,18 @@ def split_files(entry):
     """The text file of each split; a missing one is named with where to get it."""
     known = load_module("extract.datasets", entry["reader"]).SPLIT_FILES
     found = []
-    for split in SPLITS:
+    for split in known:
         given = entry["text"]["files"].get(split)
-        places = [f"{entry['root']}/{name}" for name in ([given] if given else known[split])]
+        names = [given] if given else known[split]
+        places = [os.path.normpath(os.path.join(entry["root"], name)) for name in names]
         found.append(next(filter(os.path.exists, places), places[0]))
     return [checked(path, CORPUS_REMEDY) for path in found]
+
+
+def samples_files(wildcards):
+    """The samples of every split: three of a training corpus, one of new tweets."""
+    splits = load_module("extract.datasets", dataset_entry(wildcards)["reader"]).SPLIT_FILES
+    return [f"results/{wildcards.dataset}/samples/{split}.jsonl" for split in splits]
 
 
 def phrase_weights(wildcards):
@@ -87,7 +94,7 @@ def feature_inputs(wildcards):
         inputs["boxes"] = f"{folder}/features/{entry['boxes']}.h5"
     if entry["phrases"]:
         inputs["phrases"] = f"{folder}/phrases/{entry['phrases']}.jsonl"
-        inputs["samples"] = [f"{folder}/samples/{split}.jsonl" for split in SPLITS]
+        inputs["samples"] = samples_files(wildcards)
     needs = load_plugin(entry["extractor"])[1].Extractor.needs
     for key in sorted({"captions", "annotations"} & needs):
         inputs[key] = corpus_file(dataset, wildcards.dataset, key)
@@ -153,3 +160,14 @@ def store_flags(wildcards):
     roles = CATALOGUE.model_features(wildcards.run).items()
     stores = [f"{role}=results/{wildcards.dataset}/features/{name}.h5" for role, name in roles]
     return " ".join(f"--store '{store}'" for store in stores)
+
+
+def predictions(wildcards):
+    """The files that the target predict is to make."""
+    if not PREDICTION:
+        raise stop(
+            "predict: predict_run and predict_text are not set. Call snakemake --cores all predict "
+            "--config predict_run=results/sample/runs/text_crf/seed1 predict_text=new.txt; "
+            "workflow/config/default.yaml explains each key."
+        )
+    return [f"{PREDICTION.folder}/predictions.{form}" for form in ("conll", "jsonl")]

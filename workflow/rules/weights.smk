@@ -24,8 +24,13 @@ rule make_random_weights:
         "> {log:q} 2>&1"
 
 
+def tower(name, key):
+    """A value of a weights entry of the kind `trained`."""
+    return config["weights"][name]["trained"][key]
+
+
 rule train_sample_vision:
-    """Train the sample's vision tower on other drawings: `python -m extract sample-vision`."""
+    """Train a vision tower of the sample on other drawings: `python -m extract sample-vision`."""
     output:
         directory("results/weights/{weights}"),
     log:
@@ -38,10 +43,12 @@ rule train_sample_vision:
         "../../envs/vision.yaml"
     threads: workflow.cores
     params:
-        seed=lambda wildcards: config["weights"][wildcards.weights]["trained"]["seed"],
-        images=lambda wildcards: config["weights"][wildcards.weights]["trained"]["images"],
+        architecture=lambda wildcards: tower(wildcards.weights, "architecture"),
+        seed=lambda wildcards: tower(wildcards.weights, "seed"),
+        images=lambda wildcards: tower(wildcards.weights, "images"),
     shell:
         "python -m extract sample-vision "
+        "--architecture {params.architecture} "
         "--seed {params.seed} "
         "--images {params.images} "
         "--threads {threads} "

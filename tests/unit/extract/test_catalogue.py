@@ -25,6 +25,7 @@ CONFIG = {
         "feature_sets": ["crops"],
         "models": ["acn"],
         "exports": [],
+        "ablations": [],
         "seeds": [1],
     },
     "datasets": {"x": DATASET, "texts": {**DATASET, "images": None}},
@@ -52,6 +53,7 @@ CONFIG = {
             "stores": {"captions": "listed"},
         },
     },
+    "ablations": {},
     "models": {
         "acn": {**MODEL, "system": "acn", "features": {"grid": "grid"}},
         "ita": {

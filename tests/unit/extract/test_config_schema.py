@@ -17,7 +17,7 @@ from extract.runner import Runtime
 from workflow.catalogue import Catalogue, check_config
 
 CATALOGUES = (
-    "datasets", "weights", "phrases", "feature_sets", "imports", "exports", "models",
+    "datasets", "weights", "phrases", "feature_sets", "imports", "exports", "models", "ablations",
 )  # fmt: skip
 
 
@@ -70,12 +70,15 @@ def test_every_key_is_described_and_has_a_default_or_is_needed(schema):
     # Which of these an entry of `weights` has is its kind.
     free = {f"weights.*.{key}" for key in ("path", "sha256", "revision", "fetch", "package")}
     free |= {"weights.*.subdir", "weights.*.trained", "weights.*.random"}
+    # A switch has what differs from its model, whose variant a default would change.
+    free |= {"ablations.*.switches.*.variant"}
     needed = {
         *(f"run.{key}" for key in ("datasets", "feature_sets", "models", "seeds")),
         *("run", *CATALOGUES),
         *("datasets.*.reader", "datasets.*.root", "models.*.system"),
         *("phrases.*.extractor", "feature_sets.*.extractor"),
         *("imports.*.kind", "imports.*.sources", "exports.*.layout"),
+        *("ablations.*.model", "ablations.*.switches"),
         *(f"weights.*.trained.{key}" for key in ("seed", "images")),
         *(f"weights.*.random.{key}" for key in ("config", "seed")),
     }
@@ -99,6 +102,8 @@ def test_default_states_the_defaults_of_the_schema(default, schema):
         "sheets.seed",
         "sample.seed",
         "sample.tweets",
+        *(f"predict_{key}" for key in ("run", "text", "images", "captions", "annotations")),
+        "predict_max_bad_images",
     }
     for place, (written, from_schema) in scalars.items():
         assert written == from_schema, place
@@ -142,6 +147,8 @@ def test_variants_are_those_of_training(schema):
         ("feature_sets.gold_boxes", "phrase", "phrases"),
         ("feature_sets.vgg16_sample.runtime", "batchsize", "batch_size"),
         ("models.text_crf", "recipes", "recipe"),
+        ("ablations.ita_context", "switch", "switches"),
+        ("ablations.ita_context.switches.with_cva", "option", "options"),
     ],
 )
 def test_unknown_key_at_every_level_gives_the_nearest(default, schema, place, typo, meant):

@@ -1,32 +1,30 @@
 """A small vision tower for the sample: a VGG-style stack that has learned to name drawn kinds.
 
-It stands in for weights pretrained on ImageNet: the classes are kinds of objects, not entity
-types, and the drawings are separate ones, planned from another stream of the seed than the
-corpus. Objects that decide no type are its background class. The result is an ordinary checkpoint
-folder that the `vgg` extractor loads.
+The result is an ordinary checkpoint folder that the `vgg` extractor loads.
 """
 
 import logging
-import multiprocessing
 import os
-import random
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from extract.atomic import atomic_path, write_json
-from extract.errors import ConfigError
 from extract.images import resize_exact
-from extract.sample.captions import KINDS, KINDS_OF_TYPE, SIGN
 from extract.sample.draw import draw_picture
-from extract.sample.picture import PicturePlan, plan_picture
-from extract.sample.quotas import Dealer
-from extract.sample.signs import TOWER_WORDS
+from extract.sample.drawings import (
+    CLASSES,
+    NOTHING,
+    check_amounts,
+    class_of,
+    draw_all,
+    plan_drawings,
+    torch_threads,
+)
+from extract.sample.picture import PicturePlan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,16 +34,11 @@ logger = logging.getLogger(__name__)
 LAYERS = ("M", "M", 32, "M", 64, "M", 128, "M", 192, 512)
 """In torchvision's notation. Two poolings first: they cost nothing and need no gradient."""
 INPUT_SIZE = 224
-NOTHING = "nothing"
-"""Class of a picture that shows only neutral objects or a sign."""
-CLASSES = (*(kind for kinds in KINDS_OF_TYPE.values() for kind in kinds), NOTHING)
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
 
-_PAIR_SHARE = 0.3
 _BATCH = 50
 _PEAK_RATE = 3e-3
-_SMALLEST_RUN = 100
 
 
 def train_tower(
@@ -66,36 +59,17 @@ def train_tower(
     Raises:
         ConfigError: fewer than 100 images, or no epoch.
     """
-    if epochs < 1:
-        raise ConfigError(f"sample-vision: at least one epoch, got {epochs}")
-    if n_images < _SMALLEST_RUN:
-        raise ConfigError(f"sample-vision: at least {_SMALLEST_RUN} images, got {n_images}")
+    check_amounts(n_images, epochs)
     started = time.monotonic()
     threads = threads or os.cpu_count() or 1
     plans = plan_drawings(seed, n_images)
-    pixels = _pool_stem(_draw_all(plans, threads))
+    pixels = _pool_stem(np.stack(draw_all(_network_input, plans, threads)))
     logger.info("%d drawings in %.1f s", n_images, time.monotonic() - started)
-    with _torch_threads(threads):
+    with torch_threads(threads):
         stack, accuracy = _fit(pixels, kind_targets(plans), seed=seed, epochs=epochs)
     _save(folder, stack)
     logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
     return accuracy
-
-
-def plan_drawings(seed: int, count: int) -> list[PicturePlan]:
-    """Plan pictures of one or two objects of any kind, all kinds equally often."""
-    rng = random.Random(f"sample tower {seed}")
-    dealer = Dealer(rng, KINDS)
-    plans = []
-    for _ in range(count):
-        kinds = [dealer.deal()]
-        other = dealer.deal() if rng.random() < _PAIR_SHARE else kinds[0]
-        if other != kinds[0]:
-            kinds.append(other)
-        # A sign fills a band, so it is planned beside another object, as in the corpus.
-        lines = (" ".join(rng.sample(TOWER_WORDS, rng.randint(1, 3))),) if SIGN in kinds else ()
-        plans.append(plan_picture(rng, kinds, lines=lines))
-    return plans
 
 
 def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
@@ -104,7 +78,7 @@ def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
     for row, plan in zip(targets, plans, strict=True):
         named = [placed.kind for placed in plan.mains if placed.kind in CLASSES] or [NOTHING]
         for kind in named:
-            row[CLASSES.index(kind)] += 1 / len(named)
+            row[class_of(kind)] += 1 / len(named)
     return targets
 
 
@@ -112,15 +86,6 @@ def _network_input(plan: PicturePlan) -> np.ndarray:
     """Return the drawing as the `vgg` extractor sees it, shape (3, 224, 224), uint8."""
     image = resize_exact(draw_picture(plan), (INPUT_SIZE, INPUT_SIZE))
     return np.asarray(image).transpose(2, 0, 1)
-
-
-def _draw_all(plans: Sequence[PicturePlan], workers: int) -> np.ndarray:
-    """Return all drawings, shape (N, 3, 224, 224), uint8."""
-    if workers == 1:
-        return np.stack([_network_input(plan) for plan in plans])
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        return np.stack(list(pool.map(_network_input, plans, chunksize=50)))
 
 
 def _stem_depth() -> int:
@@ -137,19 +102,6 @@ def _pool_stem(pixels: np.ndarray) -> np.ndarray:
     count, channels, height, width = pixels.shape
     cells = pixels.reshape(count, channels, height // side, side, width // side, side)
     return cells.max(axis=(3, 5))
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """Give torch this many threads for a while."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _fit(

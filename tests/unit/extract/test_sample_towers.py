@@ -1,4 +1,4 @@
-"""The sample's vision tower: its drawings, its folded weights, and that it learns."""
+"""The sample's vision towers: their drawings, their weights, and that they learn."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from extract.errors import ConfigError
-from extract.sample import tower
+from extract.sample import clip_tower, drawings, vgg_tower
 from extract.sample.captions import KINDS, KINDS_OF_TYPE
 from extract.sample.plan import draw, plan_corpus
 
@@ -18,33 +18,33 @@ torch = pytest.importorskip("torch")
 
 def test_importing_the_package_stays_light():
     code = (
-        "import sys, extract.sample.tower, extract.sample.write\n"
+        "import sys, extract.sample.clip_tower, extract.sample.vgg_tower, extract.sample.write\n"
         "sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'sklearn')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_drawings_show_every_kind_equally_often():
-    plans = tower.plan_drawings(3, 500)
+    plans = drawings.plan_drawings(3, 500)
     counts = Counter(placed.kind for plan in plans for placed in plan.mains)
     assert set(counts) == set(KINDS)
     assert max(counts.values()) - min(counts.values()) <= 3
 
 
 def test_targets_are_the_telling_kinds_or_nothing():
-    plans = tower.plan_drawings(3, 200)
-    targets = tower.kind_targets(plans)
+    plans = drawings.plan_drawings(3, 200)
+    targets = vgg_tower.kind_targets(plans)
     assert targets.shape == (200, 6 * len(KINDS_OF_TYPE) + 1)
     assert np.allclose(targets.sum(axis=1), 1)
     telling = {kind for kinds in KINDS_OF_TYPE.values() for kind in kinds}
     for plan, row in zip(plans, targets, strict=True):
         shown = {placed.kind for placed in plan.mains} & telling
-        assert {tower.CLASSES[i] for i in np.flatnonzero(row)} == (shown or {tower.NOTHING})
+        assert {drawings.CLASSES[i] for i in np.flatnonzero(row)} == (shown or {drawings.NOTHING})
 
 
 def test_drawings_are_not_those_of_the_corpus():
     corpus = {plan.picture for plan in plan_corpus(3, (20, 8, 20))}
-    assert not corpus & set(tower.plan_drawings(3, 50))
+    assert not corpus & set(drawings.plan_drawings(3, 50))
 
 
 def test_folding_keeps_the_function():
@@ -60,7 +60,7 @@ def test_folding_keeps_the_function():
             module.running_var.uniform_(0.5, 2)
     stack.eval()
     plain = make_layers(["M", 4, "M", 6], batch_norm=False)
-    folded = tower.fold_batch_norm(stack, 1)
+    folded = vgg_tower.fold_batch_norm(stack, 1)
     plain.load_state_dict({name.removeprefix("features."): t for name, t in folded.items()})
     pixels = torch.rand(2, 3, 16, 16)
     pooled = torch.nn.functional.max_pool2d(pixels, 2)
@@ -69,7 +69,7 @@ def test_folding_keeps_the_function():
 
 def test_pooling_first_equals_the_extractors_order():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), dtype=np.uint8)
-    ours = (torch.from_numpy(tower._pool_stem(pixels)).float() / 255 - 0.72) / 0.25
+    ours = (torch.from_numpy(vgg_tower._pool_stem(pixels)).float() / 255 - 0.72) / 0.25
     theirs = torch.nn.functional.max_pool2d(
         (torch.from_numpy(pixels).float() / 255 - 0.72) / 0.25, 4
     )
@@ -81,7 +81,7 @@ def test_a_short_run_writes_a_folder_that_the_extractor_loads(tmp_path):
     from extract.extractors.vgg import Extractor, Options
 
     for name in ("one", "two"):
-        tower.train_tower(tmp_path / name, seed=1, n_images=100, epochs=1, threads=1)
+        vgg_tower.train_tower(tmp_path / name, seed=1, n_images=100, epochs=1, threads=1)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
     config = json.loads((tmp_path / "one" / "config.json").read_text())
@@ -94,7 +94,33 @@ def test_a_short_run_writes_a_folder_that_the_extractor_loads(tmp_path):
     assert result.features.min() >= 0 < result.features.max()
 
 
-def test_too_few_images_or_epochs_are_refused(tmp_path):
+def test_a_short_run_writes_a_clip_tower_that_models_load(tmp_path):
+    from train.layers.vision_tower import load_vision_tower
+
+    for name in ("one", "two"):
+        clip_tower.train_tower(tmp_path / name, seed=1, n_images=100, epochs=1, threads=1)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
+    tower = load_vision_tower(tmp_path / "one", pretrained=True)
+    pixels, labels = clip_tower.cut_objects(drawings.plan_drawings(2, 3), 1)
+    assert len(pixels) == len(labels) >= 3
+    with torch.no_grad():
+        states = tower(pixel_values=pixels).last_hidden_state
+    n_patches = (clip_tower.CROP_PX // clip_tower.SIZES["patch_size"]) ** 2
+    assert states.shape == (len(labels), 1 + n_patches, clip_tower.SIZES["hidden_size"])
+
+
+def test_crops_are_labelled_with_what_they_show():
+    plans = drawings.plan_drawings(2, 40)
+    _, labels = clip_tower.cut_objects(plans, 1)
+    kinds = [placed.kind for plan in plans for placed in plan.mains]
+    shown = [drawings.CLASSES[label] for label in labels]
+    assert [kind if kind in drawings.CLASSES else drawings.NOTHING for kind in kinds] == shown
+    assert drawings.NOTHING in shown and len(set(shown)) > 5
+
+
+@pytest.mark.parametrize("tower", [vgg_tower, clip_tower])
+def test_too_few_images_or_epochs_are_refused(tmp_path, tower):
     with pytest.raises(ConfigError, match="at least 100 images, got 10"):
         tower.train_tower(tmp_path, seed=1, n_images=10)
     with pytest.raises(ConfigError, match="at least one epoch, got 0"):
@@ -108,7 +134,7 @@ def test_its_grid_tells_the_type_of_what_is_drawn(tmp_path):
     from extract.extractors.base import Item
     from extract.extractors.vgg import Extractor, Options
 
-    tower.train_tower(tmp_path, seed=7)
+    vgg_tower.train_tower(tmp_path, seed=7)
     extractor = Extractor(Options())
     extractor.load({"vision": tmp_path}, "cpu")
     # Labels: every train tweet whose picture tells, as readers see them. Test: `picture` alone.
@@ -130,3 +156,19 @@ def test_its_grid_tells_the_type_of_what_is_drawn(tmp_path):
     probe = LogisticRegression(C=0.03, max_iter=2000).fit(features[is_train], types[is_train])
     assert set(types) == set(KINDS_OF_TYPE)
     assert probe.score(features[~is_train], types[~is_train]) >= 0.9
+
+
+@pytest.mark.slow
+def test_the_clip_tower_names_what_other_crops_show(tmp_path):
+    from transformers import CLIPVisionModel
+
+    clip_tower.train_tower(tmp_path, seed=7)
+    tower = CLIPVisionModel.from_pretrained(tmp_path)
+    splits = [clip_tower.cut_objects(drawings.plan_drawings(seed, 200), 1) for seed in (8, 9)]
+    with torch.no_grad():
+        states = [tower(pixel_values=pixels).pooler_output for pixels, _ in splits]
+    centres = torch.stack(
+        [states[0][splits[0][1] == label].mean(0) for label in range(len(drawings.CLASSES))]
+    )
+    found = torch.cdist(states[1], centres).argmin(1)
+    assert (found == splits[1][1]).float().mean() >= 0.9

@@ -1,0 +1,82 @@
+"""An ablation table as Markdown: for each corpus all tweets, then F1 by kind of evidence."""
+
+from collections.abc import Iterable, Sequence
+
+from train.ablation import AblationRow
+from train.metrics import ALL
+from train.summary import shown
+
+_INTRODUCTION = """# Ablation {name}
+
+Entity-level micro scores in percent, read as conlleval does, mean over seeds (and standard
+deviation of F1). Differences are to the first row, in points, with 95 % paired-bootstrap intervals
+over tweets and two-sided p.
+"""
+
+
+def render_page(name: str, rows: Sequence[AblationRow]) -> str:
+    """Return the page.
+
+    Args:
+        name: of the table.
+        rows: of `ablation_rows`.
+    """
+    parts = [_INTRODUCTION.format(name=name)]
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        mine = [row for row in rows if row.dataset == dataset]
+        parts += [f"## {dataset}\n", _whole(mine)]
+        if any(row.evidence != ALL for row in mine):
+            parts += ["F1 by kind of evidence:\n", _by_evidence(mine)]
+    return "\n".join(parts)
+
+
+def _whole(rows: Sequence[AblationRow]) -> str:
+    head = ("", "seeds", "precision", "recall", "F1", "difference", "p")
+    body = [
+        (
+            row.switch,
+            str(row.n_seeds),
+            shown("precision", row.precision),
+            shown("recall", row.recall),
+            _score(row),
+            _difference(row),
+            shown("p", row.p),
+        )
+        for row in rows
+        if row.evidence == ALL
+    ]
+    return _table(head, body)
+
+
+def _by_evidence(rows: Sequence[AblationRow]) -> str:
+    kinds = list(dict.fromkeys(row.evidence for row in rows if row.evidence != ALL))
+    cells = {(row.switch, row.evidence): _compared(row) for row in rows}
+    switches = dict.fromkeys(row.switch for row in rows)
+    return _table(
+        ("", *kinds), ([name, *(cells[name, kind] for kind in kinds)] for name in switches)
+    )
+
+
+def _score(row: AblationRow) -> str:
+    """Return `71.23 ± 0.45`, or the mean alone with one seed."""
+    deviation = f" ± {shown('f1_sd', row.f1_sd)}" if row.n_seeds > 1 else ""
+    return f"{shown('f1_mean', row.f1_mean)}{deviation}"
+
+
+def _difference(row: AblationRow) -> str:
+    """Return `-1.23 [-2.00, -0.50]`; nothing for the full model."""
+    if row.delta is None:
+        return ""
+    bounds = f" [{row.low:+.2f}, {row.high:+.2f}]" if row.low is not None else ""
+    return f"{row.delta:+.2f}{bounds}"
+
+
+def _compared(row: AblationRow) -> str:
+    """Return the score with the difference in brackets."""
+    difference = _difference(row)
+    return f"{_score(row)} ({difference})" if difference else _score(row)
+
+
+def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,68 @@
+"""`ablate`: metrics of a model and of its ablated runs -> one table, as TSV and Markdown."""
+
+import argparse
+import logging
+from pathlib import Path
+
+HELP = "Compare runs without a part with the full model, as one table."
+EXAMPLE = (
+    "python -m train ablate --metrics results/sample/runs/ita*/seed*/metrics.json "
+    "--rows full=ita without_ocr=ita_context-without_ocr "
+    "--samples sample=results/sample/samples/test.jsonl --out results/ablations/ita_context.tsv"
+)
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `ablate`."""
+    parser.add_argument(
+        "--metrics",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="metrics.json files; their predictions lie beside them",
+    )
+    parser.add_argument(
+        "--rows",
+        type=_pair,
+        nargs="+",
+        required=True,
+        metavar="ROW=RUN",
+        help="rows of the table and whose runs they are, the full model first",
+    )
+    parser.add_argument(
+        "--samples",
+        type=_pair,
+        nargs="+",
+        default=[],
+        metavar="DATASET=FILE",
+        help="evaluated samples, for intervals by kind of evidence",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="table to write, TSV")
+    parser.add_argument("--page", type=Path, help="the same to read, Markdown")
+    parser.add_argument(
+        "--resamples", type=int, default=10_000, help="bootstrap resamples (default 10000)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the table."""
+    from extract.atomic import write_text
+    from train.ablation import AblationRow, ablation_rows
+    from train.ablation_page import render_page
+    from train.summary import write_table
+
+    samples = {dataset: Path(path) for dataset, path in args.samples}
+    rows = ablation_rows(args.metrics, dict(args.rows), samples, args.resamples)
+    write_table(args.out, AblationRow, rows)
+    if args.page:
+        write_text(args.page, render_page(args.out.stem, rows))
+    logger.info("%s: %d rows from %d files", args.out, len(rows), len(args.metrics))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator and value):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    return name, value

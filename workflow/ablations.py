@@ -1,0 +1,86 @@
+"""Ablation tables of the config: each switch becomes one more entry of `models:`.
+
+A switch is what differs from the full model; the run that it gives is trained and scored by the
+rules of every other run. Run ids are `<table>-<switch>`: no entry of `models:` may hold a `-`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from extract.errors import ConfigError, near_match
+
+FULL = "full"
+"""Name of the first row: the model that nothing is taken from."""
+
+ROLES = ("features", "weights")
+"""Keys whose values go by role; a switch takes a role away with null."""
+
+
+def ablation_runs(config: Mapping[str, Any], table: str) -> dict[str, str]:
+    """Return row -> run id of a table, the full model first.
+
+    Raises:
+        ConfigError: no such table, or it names no entry of `models:`.
+    """
+    tables, models = config["ablations"], config["models"]
+    if table not in tables:
+        raise ConfigError(
+            f"run.ablations: no '{table}' in `ablations:`.{near_match(table, tables)} "
+            f"Known: {', '.join(tables) or 'none'}."
+        )
+    model, switches = tables[table]["model"], tables[table]["switches"]
+    if model not in models:
+        raise ConfigError(
+            f"ablations.{table}.model: no '{model}' in `models:`.{near_match(model, models)} "
+            f"Known: {', '.join(models)}."
+        )
+    if FULL in switches:
+        raise ConfigError(
+            f"ablations.{table}.switches.{FULL}: the unchanged model has this name. Choose another."
+        )
+    return {FULL: model, **{switch: f"{table}-{switch}" for switch in switches}}
+
+
+def ablation_entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return run id -> model entry of every switch of the tables that `run.ablations` names.
+
+    Raises:
+        ConfigError: an unknown table or model, or a switch that takes away what is not there or
+            changes nothing.
+    """
+    entries = {}
+    for table in config["run"]["ablations"]:
+        full, *rows = ablation_runs(config, table).items()
+        for switch, run in rows:
+            where = f"ablations.{table}.switches.{switch}"
+            changes = config["ablations"][table]["switches"][switch]
+            entries[run] = _switched(config["models"][full[1]], changes, where)
+    return entries
+
+
+def _switched(entry: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a model entry with a switch's changes."""
+    switched = _merged(entry, changes)
+    for key in ROLES:
+        roles = entry.get(key, {})
+        for role, name in changes.get(key, {}).items():
+            if name is None and role not in roles:
+                raise ConfigError(
+                    f"{where}.{key}: the model has no role '{role}' to take away."
+                    f"{near_match(role, roles)} Roles: {', '.join(roles) or 'none'}."
+                )
+        if key in switched:
+            switched[key] = {role: name for role, name in switched[key].items() if name is not None}
+    if switched == entry:
+        raise ConfigError(f"{where}: nothing in it differs from the full model.")
+    return switched
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with changes in it, key by key at every depth; lists are replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        is_deep = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(below, value) if is_deep else value
+    return merged
