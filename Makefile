@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
 
-.PHONY: help demo test test-unit bench lint lock clean tesseract
+.PHONY: help demo test test-slow test-unit bench bench-models lint lock clean tesseract
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -26,6 +26,9 @@ test: .venv/test.stamp tesseract  ## lint and run all tests but the slow ones
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --durations 15 tests
 
+test-slow: .venv/test.stamp tesseract  ## full-size and long learning checks (15 minutes, 10 GB)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --durations 0 --durations-min 1 tests
+
 test-unit: .venv/test.stamp tesseract  ## the unit tests alone
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal tests/unit
 
@@ -35,6 +38,10 @@ bench: .venv/test.stamp tesseract  ## rates of every extractor, the pixel store,
 	$(BIN)/python tests/bench/pixel_store.py
 	$(BIN)/python tests/bench/reruns.py
 	$(BIN)/python tests/bench/phrases.py || [ $$? -eq 2 ]  # needs the Twitter corpora
+
+bench-models: export PYTHONPATH := $(CURDIR)
+bench-models: .venv/test.stamp  ## seconds and memory of every system at its published size (needs Twitter-2017)
+	$(BIN)/python tests/bench/models.py
 
 lint: .venv/test.stamp  ## style of Python and rules, and Snakemake's own lint
 	$(BIN)/ruff check .

@@ -104,7 +104,10 @@ class Model(base.TaggingModel):
         emissions = self._emissions(batch, "mm")
         if batch["tags"] is None:
             return ModelOutput(None, emissions, batch["mask"])
-        loss = nn.functional.cross_entropy(emissions.flatten(0, 1), batch["tags"].flatten())
+        entropy = nn.functional.cross_entropy(
+            emissions.transpose(1, 2), batch["tags"], reduction="none"
+        )  # shape: (B, W), 0 on padding
+        loss = (entropy.sum(1) / batch["mask"].sum(1)).mean()
         return ModelOutput(loss, emissions, batch["mask"], {"nll": loss})
 
     def decode(self, batch: dict[str, Any], view: str) -> list[list[str]]:

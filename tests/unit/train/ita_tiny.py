@@ -1,9 +1,10 @@
-"""Tiny ITA models, and four tweets with captions."""
+"""Tiny ITA models, four tweets with captions, and a small CRF whose numbers are known."""
 
 import torch
 
 from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from train.layers.crf import LinearChainCRF
 from train.models.base import Example
 from train.models.ita import Model, Options
 
@@ -44,3 +45,18 @@ def gradients(model, loss):
     return [
         parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None
     ]
+
+
+GOLDEN_TEXT = [[1.0, 0.0, -0.5], [0.2, 0.7, 0.1], [-0.3, 0.4, 0.9]]
+GOLDEN_MM = [[0.8, 0.3, -0.2], [-0.4, 1.5, 0.0], [-0.6, 0.1, 1.6]]
+
+
+def golden_crf() -> LinearChainCRF:
+    """Return the CRF of the golden example: three tags, float64."""
+    crf = LinearChainCRF(3).double()
+    exact = {"dtype": torch.float64}
+    crf.start_transitions.data = torch.tensor([0.5, -0.2, -1.0], **exact)
+    crf.end_transitions.data = torch.tensor([0.1, 0.0, -0.3], **exact)
+    rows = [[0.4, 0.3, -0.9], [-0.1, -0.5, 0.8], [0.2, -0.4, 0.6]]
+    crf.transitions.data = torch.tensor(rows, **exact)
+    return crf

@@ -1,4 +1,4 @@
-"""ACN: shapes, counts, invariances and options; numbers are those of the acceptance checks."""
+"""ACN: shapes, counts, invariances and options."""
 
 import itertools
 import math
@@ -9,74 +9,20 @@ import torch
 from torch.nn import functional
 
 from extract.errors import ConfigError, DataError, ShapeError
-from extract.manifest import STATUS, Sample
 from extract.options import options_from
-from extract.store import StoredItem
+from tests.unit.train.acn_tiny import (
+    SMALL,
+    TYPES,
+    double,
+    example,
+    examples,
+    numbered_vocabulary,
+    small_model,
+)
 from train.layers.co_attention import MergedAttention
 from train.layers.gates import FiltrationGate
 from train.models.acn import Model, Options
-from train.models.base import Example, count_parameters
-from train.words import PAD, UNK
-
-TYPES = ["PER", "LOC", "ORG", "MISC"]
-SMALL = {
-    "word_dim": 12,
-    "char_dim": 6,
-    "filters": 5,
-    "char_hidden": 10,
-    "char_output": 7,
-    "lstm_hidden": 8,
-    "image_dim": 9,
-    "regions": 4,
-}
-TEXT = "RT @bob : Ada Lovelace met Charles Babbage in London , 1833 #maths http://t.co/x"
-GOLD = "O O O B-PER I-PER O B-PER I-PER O B-LOC O O O O"
-WORDS, TAGS = TEXT.split(), GOLD.split()
-
-
-def numbered_vocabulary(n_words: int, n_chars: int) -> dict:
-    return {
-        "entity_types": TYPES,
-        "words": [PAD, UNK, *(f"w{i}" for i in range(n_words - 2))],
-        "chars": [PAD, UNK, *(chr(0x4E00 + i) for i in range(n_chars - 2))],
-        "singletons": [],
-    }
-
-
-def example(number: int, n_tokens: int, *, regions=4, channels=9, ok=True, tagged=True) -> Example:
-    """Return a sample of the first words, turned by its number, with a random image."""
-    turned = list(range(number % 3, number % 3 + n_tokens))
-    sample = Sample(
-        id=f"s{number}",
-        image_id=f"i{number}",
-        tokens=[WORDS[i % len(WORDS)] for i in turned],
-        tags=[TAGS[i % len(TAGS)] for i in turned] if tagged else None,
-    )
-    rng = np.random.default_rng(number)
-    grid = rng.random((regions, channels)).astype(np.float16) if ok else None
-    status = STATUS["ok"] if ok else STATUS["missing"]
-    return Example(sample, {"grid": StoredItem(status, "" if ok else "gone", grid)})
-
-
-def examples(*sizes: int, **changes) -> list[Example]:
-    return [example(number, size, **changes) for number, size in enumerate(sizes)]
-
-
-def small_model(**changes) -> Model:
-    """Return a small model in float64, eval mode, with weights large enough to matter."""
-    torch.manual_seed(0)
-    preset = Options.upstream if changes.pop("upstream", False) else Options
-    options = preset(**{**SMALL, **changes})
-    samples = [e.sample for e in examples(14, 14, 14)]
-    model = Model(options, Model.build_vocabulary(options, samples, TYPES)).double().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(2)
-    return model
-
-
-def double(batch: dict) -> dict:
-    return {**batch, "image": batch["image"].double()}
+from train.models.base import count_parameters
 
 
 def emissions_of(model: Model, batch: dict) -> list[torch.Tensor]:
@@ -107,7 +53,7 @@ def pad_more(batch: dict, words: int, chars: int) -> dict:
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
 @pytest.mark.parametrize("upstream", [True, False])
-def test_7_shapes(merge, upstream):
+def test_check_7_shapes(merge, upstream):
     preset = Options.upstream if upstream else Options
     options = preset(attention_merge=merge, max_tokens=35, max_chars=30, pad_to_caps=True)
     model = Model(options, numbered_vocabulary(50, 20)).eval()
@@ -126,7 +72,7 @@ def test_7_shapes(merge, upstream):
     assert [conv(x).shape[2] for conv in model.char_cnn.convolutions] == [31, 30, 31]
 
 
-def test_7_counts():
+def test_check_7_counts():
     model = Model(Options.upstream(), numbered_vocabulary(23204, 102))
     assert count_parameters(model) == 5_418_904
     assert count_parameters(model) - model.word_table.weight.numel() == 778_104
@@ -137,14 +83,14 @@ def test_7_counts():
 
 @pytest.mark.parametrize(("upstream", "n_tags"), [(True, 11), (False, 9)])
 @pytest.mark.parametrize(("merge", "fewer"), [("concat", 0), ("add", 400)])
-def test_7_counts_formula(upstream, n_tags, merge, fewer):
+def test_check_7_counts_formula(upstream, n_tags, merge, fewer):
     options = Options(attention_merge=merge, upstream_tags=upstream)
     total = count_parameters(Model(options, numbered_vocabulary(300, 40)))
     expected = 770_490 + 30 * 40 + 200 * 300 + n_tags**2 + 403 * n_tags
     assert total == expected - fewer
 
 
-def test_7_loss_at_initialisation():
+def test_check_7_loss_at_initialisation():
     """ln 11 = 2.40 a token before anything is learned."""
     torch.manual_seed(7)
     model = Model(Options.upstream(), numbered_vocabulary(200, 60)).eval()
@@ -158,7 +104,7 @@ def test_7_loss_at_initialisation():
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
 @pytest.mark.parametrize("filtration", ["scalar", "vector", "fused-only"])
-def test_7_04_padding_changes_nothing(merge, filtration):
+def test_check_7_04_padding_changes_nothing(merge, filtration):
     model = small_model(attention_merge=merge, filtration=filtration)
     batch = double(model.collate(examples(14, 5, 1)))
     more = pad_more(batch, words=4, chars=5)
@@ -168,7 +114,7 @@ def test_7_04_padding_changes_nothing(merge, filtration):
 
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
-def test_7_04_batching_changes_nothing(merge):
+def test_check_7_04_batching_changes_nothing(merge):
     model, group = small_model(attention_merge=merge), examples(14, 5, 1, 9)
     together = emissions_of(model, double(model.collate(group)))
     turned = emissions_of(model, double(model.collate(group[::-1])))[::-1]
@@ -176,11 +122,22 @@ def test_7_04_batching_changes_nothing(merge):
     for a, b, c in zip(together, turned, alone, strict=True):
         assert (a - b).abs().max() < 1e-12
         assert (a - c).abs().max() < 1e-12
+    losses = [model(double(model.collate(part))).loss for part in (group, group[:1], group[1:])]
+    assert abs(losses[0] - (losses[1] + 3 * losses[2]) / 4) < 1e-12
 
 
-@pytest.mark.parametrize("switch", ["mask_text_attention", "pack", "masked_char_max"])
-def test_7_04_each_upstream_switch_lets_padding_in(switch):
-    model = small_model(**{switch: False, "zero_pad_rows": False})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mask_text_attention": False},
+        {"pack": False, "zero_pad_rows": False},
+        {"masked_char_max": False, "zero_pad_rows": False},
+        {"upstream": True, "pad_to_caps": False},
+    ],
+    ids=["text attention", "packing", "characters", "upstream"],
+)
+def test_check_7_04_each_upstream_switch_lets_padding_in(changes):
+    model = small_model(**changes)
     batch = double(model.collate(examples(14, 5, 1)))
     more = pad_more(batch, words=4, chars=5)
     pairs = zip(emissions_of(model, batch), emissions_of(model, more), strict=True)
@@ -188,7 +145,7 @@ def test_7_04_each_upstream_switch_lets_padding_in(switch):
 
 
 @pytest.mark.parametrize(("upstream", "sees_it"), [(True, False), (False, True)])
-def test_7_04_upstream_ignores_the_last_character(upstream, sees_it):
+def test_check_7_04_upstream_ignores_the_last_character(upstream, sees_it):
     """With 30 characters the 30th has no effect; the repaired maximum sees it."""
     model = small_model(upstream=upstream, max_chars=30)
     with torch.no_grad():  # large and opposite, so that either wins or loses the maximum
@@ -202,7 +159,7 @@ def test_7_04_upstream_ignores_the_last_character(upstream, sees_it):
 
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
-def test_7_05_regions_have_no_order(merge):
+def test_check_7_05_regions_have_no_order(merge):
     model = small_model(attention_merge=merge)
     batch = double(model.collate(examples(14, 5)))
     turned = {**batch, "image": batch["image"][:, [2, 0, 3, 1]]}
@@ -220,7 +177,7 @@ def literal_attention(attention, queries, keys, mask=None):
     return scores.softmax(dim=-1)
 
 
-def test_7_06_separable_equals_literal():
+def test_check_7_06_separable_equals_literal():
     model = small_model()
     batch = double(model.collate(examples(14, 5)))
     trace = model.trace(batch)
@@ -234,25 +191,30 @@ def test_7_06_separable_equals_literal():
     assert alpha.std(dim=2).min() > 1e-6
 
 
-def test_7_06_dead_tensors_have_no_gradient():
+@pytest.mark.parametrize("side", ["visual", "textual"])
+def test_check_7_06_dead_tensors_have_no_gradient(side):
     model = small_model()
-    trace = model.trace(double(model.collate(examples(14, 5))))
-    states, regions = trace.states.detach(), trace.regions.detach()
-    attention = model.visual_attention.requires_grad_(True)
-    weights = literal_attention(attention, states, regions)
-    (weights * torch.randn_like(weights)).sum().backward()
-    width = states.shape[2]
+    batch = double(model.collate(examples(14, 5)))
+    trace = model.trace(batch)
+    inputs = {
+        "visual": (trace.states, trace.regions, None),
+        "textual": (trace.visual, trace.states, batch["mask"]),
+    }
+    queries, keys, mask = inputs[side]
+    attention = model.get_submodule(f"{side}_attention").requires_grad_(True)
+    weights = literal_attention(attention, queries.detach(), keys.detach(), mask)
+    (weights * torch.randn_like(weights)).mean().backward()
     for gradient in (
         attention.query.weight.grad,
         attention.query.bias.grad,
         attention.score.bias.grad,
-        attention.score.weight.grad[:, :width],
+        attention.score.weight.grad[:, : keys.shape[2]],
     ):
-        assert gradient.abs().max() < 1e-13
+        assert gradient.abs().max() < 1e-15
     assert attention.key.weight.grad.abs().max() > 1e-6
 
 
-def test_7_06_concat_is_constant_over_words():
+def test_check_7_06_concat_is_constant_over_words():
     model = small_model()
     batch = double(model.collate(examples(14, 5)))
     trace = model.trace(batch)
@@ -264,14 +226,14 @@ def test_7_06_concat_is_constant_over_words():
     assert torch.linalg.matrix_rank(difference, atol=1e-10) <= 2
 
 
-def test_7_06_add_attends_by_word():
+def test_check_7_06_add_attends_by_word():
     model = small_model(attention_merge="add")
     trace = model.trace(double(model.collate(examples(14))))
     assert (trace.visual_weights - trace.visual_weights[:, :1]).abs().max() > 1e-6
     assert (trace.textual_weights - trace.textual_weights[:, :1]).abs().max() > 1e-6
 
 
-def test_7_07_the_image_matters():
+def test_check_7_07_the_image_matters():
     """About 4e-3 between two images and 2e-2 against zeros, at the default initialisation."""
     torch.manual_seed(7)
     model = Model(Options(), numbered_vocabulary(200, 60)).eval()
@@ -289,7 +251,7 @@ def test_7_07_the_image_matters():
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
 @pytest.mark.parametrize("filtration", ["scalar", "vector", "fused-only"])
-def test_7_08_gates(merge, filtration):
+def test_check_7_08_gates(merge, filtration):
     model = small_model(attention_merge=merge, filtration=filtration)
     trace = model.trace(double(model.collate(examples(14, 5))))
     for gate in (trace.fusion_gate, trace.filtration_gate):
@@ -300,7 +262,7 @@ def test_7_08_gates(merge, filtration):
     assert (trace.mixture >= low - 1e-12).all() and (trace.mixture <= high + 1e-12).all()
 
 
-def test_7_09_crf_over_all_paths():
+def test_check_7_09_crf_over_all_paths():
     """Loss and best path of the model against the sum over every path (3 tags, 4 words)."""
     torch.manual_seed(3)
     options = Options(**SMALL)

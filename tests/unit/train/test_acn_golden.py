@@ -65,7 +65,7 @@ def golden_model(**changes) -> Model:
 
 
 def golden_batch() -> dict:
-    """Return the two sentences of the specification."""
+    """Return the two sentences of the reference."""
     word_ids = torch.zeros((2, 6), dtype=torch.int64)
     tag_ids = torch.zeros((2, 6), dtype=torch.int64)
     char_ids = torch.zeros((2, 6, 10), dtype=torch.int64)
@@ -95,7 +95,7 @@ def golden_batch() -> dict:
 
 
 def close(got: Tensor, *expected: str) -> None:
-    """Assert equality to the eight decimals that the specification prints."""
+    """Assert equality to the eight decimals of the reference."""
     numbers = [float(number) for line in expected for number in line.split()]
     wanted = torch.tensor(numbers, dtype=torch.float64)
     torch.testing.assert_close(got.detach(), wanted, rtol=0, atol=6e-9)
@@ -120,7 +120,7 @@ CASES = {
 }
 
 
-def test_7_golden_inputs():
+def test_check_7_golden_inputs():
     batch = golden_batch()
     assert batch["word_ids"].tolist() == [[2, 7, 2, 7, 2, 7], [5, 10, 5, 10, 0, 0]]
     assert batch["tag_ids"].tolist() == [[2, 5, 8, 2, 5, 8], [4, 7, 10, 4, 0, 0]]
@@ -128,7 +128,7 @@ def test_7_golden_inputs():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_7_golden_loss_and_emissions(name):
+def test_check_7_golden_loss_and_emissions(name):
     case, batch = CASES[name], golden_batch()
     output = golden_model(**case.changes)(batch)
     total = output.emissions[batch["mask"]].abs().sum()
@@ -137,7 +137,7 @@ def test_7_golden_loss_and_emissions(name):
     assert total.item() == pytest.approx(case.emissions, abs=6e-9)
 
 
-def test_7_golden_upstream_intermediates():
+def test_check_7_golden_upstream_intermediates():
     batch, model = golden_batch(), golden_model()
     trace = model.trace(batch)
     close(trace.chars[0, 0], "-0.97787152 -1.88522353 2.38840075 0.02428672 -1.78387371")
@@ -173,7 +173,7 @@ def test_7_golden_upstream_intermediates():
     )
 
 
-def test_7_golden_upstream_output():
+def test_check_7_golden_upstream_output():
     batch, model = golden_batch(), golden_model()
     emissions = model(batch).emissions
     close(
@@ -193,7 +193,7 @@ def test_7_golden_upstream_output():
     assert model.decode(batch, "main")[0] == ["B-PER", "I-LOC", "B-PER", "O", "I-LOC", "B-PER"]
 
 
-def test_7_golden_clean_output():
+def test_check_7_golden_clean_output():
     batch, model = golden_batch(), golden_model(**CLEAN)
     emissions = model(batch).emissions
     close(
@@ -210,7 +210,7 @@ def test_7_golden_clean_output():
     assert paths == [[3, 6, 3, 0, 6, 3], [3, 0, 6, 3]]
 
 
-def test_7_golden_clean_add_output():
+def test_check_7_golden_clean_add_output():
     emissions = golden_model(**CLEAN, attention_merge="add")(golden_batch()).emissions
     close(
         emissions[0, 0],
@@ -219,7 +219,7 @@ def test_7_golden_clean_add_output():
     )
 
 
-def test_7_converter_drops_pad_and_unk():
+def test_check_7_converter_drops_pad_and_unk():
     """With those two tags removed the emissions are columns 2 to 10 of the 11-tag model's."""
     exact, batch = golden_model(), golden_batch()
     options = Options.upstream(**SIZES, upstream_tags=False)

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from extract.errors import DataError
 from train.models.acn import Model, Options
 from train.upstream.acn import UPSTREAM_NAMES, from_upstream, to_upstream
 from train.words import PAD, UNK
 
-# Shapes of the table in sec. 5, by position; the word table is cut to 300 rows.
+# Shapes by position; the word table is cut to 300 rows.
 SHAPES = [
     *[(102, 30), (32, 30, 2), (32,), (32, 30, 3), (32,), (32, 30, 4), (32,)],
     *[(100, 96), (100,), (50, 100), (50,), (300, 200)],
@@ -38,7 +39,7 @@ def random_upstream_state() -> dict[str, torch.Tensor]:
     }
 
 
-def test_7_counts_names_and_shapes():
+def test_check_7_counts_names_and_shapes():
     state = to_upstream(published_model().state_dict())
     assert list(state) == list(UPSTREAM_NAMES) and len(state) == 50
     assert [tuple(tensor.shape) for tensor in state.values()] == SHAPES
@@ -60,6 +61,76 @@ def test_character_columns_are_reordered():
         for number in range(32):
             expected = columns[:, 3 * number + width]
             assert torch.equal(ours[:, width * 32 + number], expected)
+
+
+def published_emissions(state: dict[str, torch.Tensor], batch: dict) -> torch.Tensor:
+    """The published formulas on upstream's tensors, every pair of the attentions materialised."""
+
+    def linear(name: str, x: torch.Tensor) -> torch.Tensor:
+        return functional.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
+
+    def attend(number: int, queries, keys, query: str, key: str) -> torch.Tensor:
+        shape = (len(keys), queries.shape[1], keys.shape[1], keys.shape[2])
+        asked = linear(f"co_attention.{query}_linear_{number}", queries)[:, :, None].expand(shape)
+        seen = linear(f"co_attention.{key}_linear_{number}", keys)[:, None].expand(shape)
+        scores = linear(
+            f"co_attention.att_linear_{number}", torch.tanh(torch.cat([asked, seen], -1))
+        )
+        return scores.squeeze(-1).softmax(-1) @ keys
+
+    ids = batch["char_ids"]
+    x = functional.embedding(ids.flatten(0, 1), state["lstm.char_cnn.char_emb.weight"]).mT
+    pooled = []
+    for number, width in enumerate((2, 3, 4)):
+        weight, bias = (state[f"lstm.char_cnn.convs.{number}.0.{k}"] for k in ("weight", "bias"))
+        scores = torch.tanh(functional.conv1d(x, weight, bias, padding=width // 2))
+        pooled.append(functional.max_pool1d(scores, ids.shape[2] - width + 1))
+    hidden = linear("lstm.char_cnn.linear.0", torch.cat(pooled, dim=2).flatten(1)).relu()
+    chars = linear("lstm.char_cnn.linear.3", hidden).unflatten(0, ids.shape[:2])
+    words = functional.embedding(batch["word_ids"], state["lstm.word_emb.weight"])
+    lstm = torch.nn.LSTM(250, 100, batch_first=True, bidirectional=True)
+    start = "lstm.bi_lstm."
+    lstm.load_state_dict({n.removeprefix(start): t for n, t in state.items() if start in n})
+    text, _ = lstm(torch.cat([words, chars], -1))
+    regions = torch.tanh(linear("dim_match.0", batch["image"]))
+    image = attend(1, text, regions, "text", "img")
+    read = attend(2, image, text, "img", "text")
+    sides = [torch.tanh(linear(f"gmf.{n}_linear", x)) for n, x in (("img", image), ("text", read))]
+    gate = torch.sigmoid(linear("gmf.gate_linear", torch.cat(sides, -1)))
+    mixture = gate * sides[0] + (1 - gate) * sides[1]
+    parts = (
+        linear("filtration_gate.text_linear", text),
+        linear("filtration_gate.multimodal_linear", mixture),
+    )
+    gate = torch.sigmoid(linear("filtration_gate.gate_linear", torch.cat(parts, -1)))
+    passed = gate * torch.tanh(linear("filtration_gate.resv_linear", mixture))
+    return linear("filtration_gate.output_linear", torch.cat([text, passed], -1))
+
+
+@torch.no_grad()
+def test_check_7_converter_gives_upstreams_emissions():
+    """Of a random checkpoint, in float32; without `[pad]` and `[unk]`, those of the other tags."""
+    upstream = random_upstream_state()
+    batch = {
+        "word_ids": torch.randint(2, 300, (3, 35)),
+        "char_ids": torch.randint(2, 102, (3, 35, 30)),
+        "char_lengths": torch.randint(1, 31, (3, 35)),
+        "mask": torch.arange(35) < torch.tensor([[35], [9], [1]]),
+        "image": torch.rand(3, 49, 512),
+        "has_image": torch.ones(3, dtype=torch.bool),
+        "hashed": None,
+        "tag_ids": None,
+    }
+    batch["word_ids"] *= batch["mask"]
+    batch["char_lengths"] *= batch["mask"]
+    batch["char_ids"] *= torch.arange(30) < batch["char_lengths"][..., None]
+    expected = published_emissions(upstream, batch)
+    assert expected.std() > 0.1
+    for drop, first in ((False, 0), (True, 2)):
+        model = published_model(upstream_tags=not drop).eval()
+        model.load_state_dict(from_upstream(upstream, drop_pad_unk=drop))
+        found = model(batch).emissions
+        torch.testing.assert_close(found, expected[..., first:], atol=1e-6, rtol=0)
 
 
 def test_nine_tags():

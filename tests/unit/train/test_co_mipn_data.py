@@ -1,4 +1,4 @@
-"""Co-MIPN's way from samples and stores to tensors; numbers are those of the acceptance checks."""
+"""Co-MIPN's way from samples and stores to tensors."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def numbers(text: str) -> list[int]:
     return [int(number) for number in text.split()]
 
 
-def test_check_2_4_label_ids():
+def test_label_ids():
     names = SpecialLabels(TYPES).names
     assert names == (
         [
@@ -147,7 +147,6 @@ PIECES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("corpus", "split"), PIECES)
 def test_check_7_5_23_counts(shared_data, minilm, corpus, split):
     """MiniLM's vocabulary is that of bert-base-uncased, 30,522 pieces."""

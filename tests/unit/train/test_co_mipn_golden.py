@@ -119,7 +119,7 @@ def materialise_positions(model: Model) -> None:
 
 
 def golden_batch() -> dict:
-    """Return the two sentences and eight images of the specification."""
+    """Return the two sentences and eight images of the reference."""
     ids = np.random.RandomState(7).randint(1000, 29000, (2, 192))
     labels = np.random.RandomState(10).randint(1, 10, (2, 192))
     ids[:, 0], labels[:, 0] = 101, 11
@@ -154,7 +154,7 @@ def golden(folders):
 
 
 def close(found: torch.Tensor, expected: str, atol: float = 6e-9) -> None:
-    """Assert equality to the decimals that the specification prints."""
+    """Assert equality to the decimals of the reference."""
     wanted = torch.tensor([float(number) for number in expected.split()], dtype=torch.float64)
     torch.testing.assert_close(found.detach().double().flatten(), wanted, rtol=0, atol=atol)
 

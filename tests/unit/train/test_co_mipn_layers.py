@@ -1,4 +1,4 @@
-"""Co-MIPN's layers against small exact facts; numbers are those of the acceptance checks."""
+"""Co-MIPN's layers against small exact facts."""
 
 import itertools
 import math

@@ -22,7 +22,7 @@ def folders(tmp_path_factory, tiny_encoder):
     return write_checkpoints(tmp_path_factory.mktemp("co_mipn"), tiny_encoder("bert"))
 
 
-def test_check_5_names():
+def test_names():
     names = upstream_names()
     assert len(names) == len(set(names.values())) == 1469
     tops = Counter(name.partition(".")[0] for name in names)

@@ -154,6 +154,16 @@ def test_options_may_differ_from_the_released_code(released, tmp_path: Path):
     assert read_run_info(tmp_path / "run").options["max_tokens"] == 35
 
 
+def test_a_model_without_upstreams_tags_is_not_exported(released, tmp_path: Path, capsys):
+    _, arguments = released("acn")
+    arguments[arguments.index("--options") + 1] = json.dumps({**ACN, "upstream_tags": False})
+    assert main(arguments) == 0
+    export = ["export-checkpoint", "--run", tmp_path / "run", "--out", tmp_path / "b.pt"]
+    assert main([*map(str, export)]) == 2
+    assert "without upstream_tags has no counterpart" in capsys.readouterr().err
+    assert not (tmp_path / "b.pt").exists()
+
+
 def change(path: Path, edit) -> None:
     state = torch.load(path, weights_only=True)
     edit(state)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from extract.errors import DataError, MissingFileError
-from tests.unit.train.ita_tiny import VOCABULARY, examples
-from train.models.ita import EXTRA_STATES, Model, Options
+from tests.unit.train.ita_tiny import GOLDEN_MM, GOLDEN_TEXT, VOCABULARY, examples, golden_crf
+from train.models.ita import EXTRA_STATES, Model, Options, cva_divergence
 from train.upstream.ita import (
     ENCODER,
     FORBIDDEN,
@@ -98,17 +98,24 @@ def loaded(folder, state, dictionary=DICTIONARY, **changes):
 
 
 def test_check_8_1_golden_numbers_in_a_matrix_with_start_and_stop():
-    rows = [[0.4, 0.3, -0.9], [-0.1, -0.5, 0.8], [0.2, -0.4, 0.6]]
+    """Log Z and best path of both views, and the alignment of the two posteriors."""
+    crf = golden_crf()
     matrix = torch.full((5, 5), FORBIDDEN, dtype=torch.float64)
-    matrix[:3, :3] = torch.tensor(rows).T
-    matrix[:3, 3] = torch.tensor([0.5, -0.2, -1.0])
-    matrix[4, :3] = torch.tensor([0.1, 0.0, -0.3])
-    text = torch.tensor([[1.0, 0.0, -0.5], [0.2, 0.7, 0.1], [-0.3, 0.4, 0.9]])
-    emissions = torch.cat([text, torch.randn(3, 2)], dim=1).double()
-    log_z, posteriors, path = matrix_recursions(matrix, emissions, 3, 4)
-    assert log_z.item() == pytest.approx(4.92780002, abs=1e-6)
-    assert posteriors[1, :3].tolist() == pytest.approx([0.270791, 0.556714, 0.172495], abs=1e-6)
-    assert path == [0, 1, 2]
+    matrix[:3, :3] = crf.transitions.data.T
+    matrix[:3, 3], matrix[4, :3] = crf.start_transitions.data, crf.end_transitions.data
+    found = []
+    for expected, view in ((4.92780002, GOLDEN_TEXT), (5.70248470, GOLDEN_MM)):
+        emissions = torch.cat([torch.tensor(view), torch.randn(3, 2)], dim=1).double()
+        log_z, posteriors, path = matrix_recursions(matrix, emissions, 3, 4)
+        assert log_z.item() == pytest.approx(expected, abs=1e-6)
+        assert path == [0, 1, 2]
+        found.append(posteriors[None, :, :3].log())
+    text, mm = found
+    assert text[0, 1].exp().tolist() == pytest.approx([0.270791, 0.556714, 0.172495], abs=1e-6)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    for temperature, expected in {1.0: 0.36405699, 2.0: 0.51853273, 4.0: 0.54685278}.items():
+        divergence = cva_divergence(text, mm, mask, temperature).item()
+        assert divergence == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("n_words", [1, 2, 7])

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from extract.errors import ConfigError, MnerError, StoreError
+from extract.manifest import read_samples
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store
 from train.accelerator import create_accelerator
@@ -225,6 +226,22 @@ def test_an_accumulated_update_equals_a_large_batch(samples_dir: Path) -> None:
     fit(job(samples_dir, "b", spec=options, recipe={**common, "batch_size": 24, "accumulation": 4}))
     weights = [samples_dir.parent / run / "model.safetensors" for run in "ab"]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.mark.parametrize(("whole", "part", "accumulation"), [(24, 6, 4), (18, 6, 3)])
+def test_check_8_2_20_groups_of_batches(samples_dir: Path, whole, part, accumulation) -> None:
+    """Four equal parts are their batch; of 18 and 6 samples, the trailing group is one part."""
+    # An update that is nearly proportional to the gradient, so that its rounding stays small.
+    steady = {"eps": 1.0, "lr": {"default": 1.0}, "warmup": 0.0, "schedule": "constant"}
+    common = {**steady, "epochs": 1, "length_buckets": False, "clip": 0.0}
+    options = {"options": {"dropout": 0.0}}
+    parts = {"batch_size": part, "accumulation": accumulation}
+    fit(job(samples_dir, "a", spec=options, recipe={**common, "batch_size": whole}))
+    fit(job(samples_dir, "b", spec=options, recipe={**common, **parts}))
+    assert len(read_samples(samples_dir / "train.jsonl")) == 24
+    one, other = (load_run(samples_dir.parent / run)[0].state_dict() for run in "ab")
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,51 @@ def test_features_must_be_made_as_in_training(dummy_run, tmp_path: Path, capsys,
     assert not (tmp_path / "no").exists()
     assert call(*dummy_run, tmp_path / "yes", *other, "--allow-other-features") == 0
     assert (tmp_path / "yes/predictions.conll").is_file()
+
+
+def test_stores_are_found_by_the_names_in_the_run(dummy_run, tmp_path: Path, capsys):
+    run, samples = dummy_run
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "features": {"grid": "vgg"}}))
+    folder, ids = tmp_path / "features", [sample.image_id for sample in SAMPLES]
+    features = ["--features", str(folder)]
+    assert call(run, samples, tmp_path / "no", *features) == 2
+    error = capsys.readouterr().err
+    for part in (f"{folder / 'vgg.h5'}", "'grid'", "merge_features", "snakemake predict"):
+        assert part in error
+    folder.mkdir()
+    write_store(folder / "vgg.h5", ids, fingerprint="b" * 64)
+    assert call(run, samples, tmp_path / "no", *features) == 2
+    assert "--allow-other-features" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+    write_store(tmp_path / "same.h5", ids, fingerprint="a" * 64)
+    named = ["--store", f"grid={tmp_path / 'same.h5'}"]
+    assert call(run, samples, tmp_path / "named", *features, *named) == 0
+    write_store(folder / "vgg.h5", ids, fingerprint="a" * 64)
+    assert call(run, samples, tmp_path / "found", *features) == 0
+    found, named = (tmp_path / name / "predictions.jsonl" for name in ("found", "named"))
+    assert found.read_bytes() == named.read_bytes()
+
+
+def test_a_run_without_features_needs_no_folder(tiny_encoder, tmp_path: Path):
+    run = write_run(tmp_path / "run", build("text_crf", tiny_encoder("bert")).float(), "text_crf")
+    write_samples(tmp_path / "s.jsonl", SAMPLES)
+    nowhere = ["--features", str(tmp_path / "none")]
+    assert call(run, tmp_path / "s.jsonl", tmp_path / "out", *nowhere) == 0
+
+
+def test_a_copied_run_needs_nothing_outside_it(tiny_encoder, tmp_path: Path):
+    """Encoder config, tokenizer, tags and vocabulary are in the folder."""
+    weights = shutil.copytree(tiny_encoder("bert"), tmp_path / "weights")
+    run = write_run(tmp_path / "run", build("text_crf", weights).float(), "text_crf")
+    write_samples(tmp_path / "s.jsonl", SAMPLES)
+    assert call(run, tmp_path / "s.jsonl", tmp_path / "first") == 0
+    shutil.move(run, tmp_path / "elsewhere")
+    shutil.rmtree(weights)
+    assert call(tmp_path / "elsewhere", tmp_path / "s.jsonl", tmp_path / "second") == 0
+    for name in ("predictions.conll", "predictions.jsonl"):
+        first, second = (tmp_path / folder / name for folder in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_noise_and_dropout_only_in_training(build):
     assert torch.equal(model.eval()(batch).emissions, calm)
 
 
-def test_routing_is_logged_after_an_evaluation(build, caplog):
+def test_check_6_17_routing_is_logged_after_an_evaluation(build, caplog):
     model = build()
     model.decode(model.collate(examples()))
     with caplog.at_level(logging.INFO, logger="train.models.rpi_hmif"):

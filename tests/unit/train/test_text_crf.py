@@ -6,7 +6,7 @@ import torch
 from extract.errors import ConfigError, DataError
 from extract.manifest import Sample
 from extract.options import options_from
-from train.layers.tag_head import TagCodec, WordDropout
+from train.layers.tag_head import TagCodec
 from train.models.base import Example
 from train.models.text_crf import Model, Options
 
@@ -32,7 +32,7 @@ def build(folder, **options):
 
 
 @pytest.mark.parametrize("scheme", ["bio", "bioes"])
-def test_8_2_09_batch_equals_single_sentences(tiny_encoder, scheme):
+def test_check_8_2_09_batch_equals_single_sentences(tiny_encoder, scheme):
     model = build(tiny_encoder("bert"), tag_scheme=scheme).eval()
     with torch.no_grad():
         output = model(model.collate(examples()))
@@ -106,19 +106,7 @@ def test_it_learns_names_by_heart(tiny_encoder, scheme):
     assert model.eval().decode(batch, "main") == gold
 
 
-def test_8_2_18_word_dropout_zeroes_whole_words_unscaled():
-    torch.manual_seed(0)
-    dropout = WordDropout(0.1)
-    words = torch.randn(50, 100, 8)
-    dropped = dropout(words)
-    is_zero = (dropped == 0).all(2)
-    assert 0.08 < is_zero.float().mean() < 0.12
-    assert torch.equal(dropped[~is_zero], words[~is_zero])
-    assert not is_zero.all(0).any()  # drawn for each sentence, not for each position
-    assert torch.equal(dropout.eval()(words), words)
-
-
-def test_8_2_23_tags_survive_the_codec(shared_data):
+def test_check_8_2_23_tags_survive_the_codec(shared_data):
     tags = [[]]
     for line in (shared_data / "twitter2017" / "test.txt").open(encoding="utf-8"):
         if "\t" in line:

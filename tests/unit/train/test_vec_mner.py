@@ -16,7 +16,12 @@ from extract.extractors.base import Item
 from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
 from tests.unit.train.vec_mner_reference import (
+    CLEAN,
+    ROLES,
+    SENTENCES,
     VOCABULARY,
+    examples,
+    pictures,
     reference_batch,
     reference_model,
     write_checkpoints,
@@ -28,18 +33,6 @@ from train.models.vec_mner import Model, Options
 from train.pieces import PieceTable
 from train.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
 from train.tags import entity_spans
-
-SENTENCES = [
-    ("Kevin Durant plays in Oakland tonight", "B-PER I-PER O O B-LOC O"),
-    ("the surfboarding dog", "O B-MISC O"),
-    ("New", "B-LOC"),
-]
-ROLES = {"image": (1, 224), "crops": (3, 128), "detector_crops": (3, 64)}
-CLEAN = {
-    **{"pad_to_max": False, "gate": "sigmoid", "soft_pool": "standard", "visual_score_bias": 0.0},
-    **{"mask_text_padding": True, "mask_missing_crops": True, "empty_word": "unk"},
-    "special_tag_pred": "outside",
-}
 
 
 @pytest.fixture(scope="module")
@@ -58,32 +51,6 @@ def upstream(weights):
     return reference_model(weights)
 
 
-def pictures(seed: int, missing: tuple[str, ...] = (), n_crops: int = 3) -> dict[str, StoredItem]:
-    """Return the items of one image, random, some roles missing."""
-    rng = np.random.default_rng(seed)
-    items = {}
-    for role, (number, side) in ROLES.items():
-        width = side * side * 3
-        if role in missing:
-            empty = np.zeros((0, width), np.uint8)
-            items[role] = StoredItem(STATUS["missing"], "no file", features=empty)
-        else:
-            n_rows = min(number, n_crops)
-            rows = rng.integers(0, 256, (n_rows, width), dtype=np.uint8)
-            items[role] = StoredItem(STATUS["ok"], features=rows)
-    return items
-
-
-def examples(missing=(), tagged=True, n_crops=3) -> list[Example]:
-    return [
-        Example(
-            Sample(str(i), f"photo{i}", text.split(), tags.split() if tagged else None),
-            pictures(i, missing, n_crops),
-        )
-        for i, (text, tags) in enumerate(SENTENCES)
-    ]
-
-
 def emissions(model: Model, batch: dict) -> torch.Tensor:
     """Return the emissions at real pieces, flattened. # shape: (pieces, K)"""
     with torch.no_grad():
@@ -100,7 +67,7 @@ def change(model: Model, batch: dict, other: dict) -> torch.Tensor:
 # Structure and invariances
 
 
-def test_7_2_1_padding_changes_nothing_but_upstream(clean, upstream):
+def test_check_7_2_1_padding_changes_nothing_but_upstream(clean, upstream):
     for model, least, most in ((clean, 0.0, 1e-12), (upstream, 2.5e-4, 2.7e-4)):
         short, long = emissions(model, reference_batch()), emissions(model, reference_batch(8))
         assert least <= (short - long).abs().max() <= most
@@ -111,7 +78,7 @@ def test_7_2_1_padding_changes_nothing_but_upstream(clean, upstream):
 
 
 @pytest.mark.parametrize("preset", ["clean", "upstream"])
-def test_7_2_2_permuted_batch(preset, request):
+def test_check_7_2_2_permuted_batch(preset, request):
     model, batch, order = request.getfixturevalue(preset), reference_batch(), [2, 0, 1]
     permuted = {
         key: [part[order] for part in value] if key in ("images", "present") else value[order]
@@ -127,7 +94,7 @@ def test_7_2_2_permuted_batch(preset, request):
 @pytest.mark.parametrize(
     ("place", "expected"), [(0, 4.4e-4), (1, 7.5e-4), (2, 2.7e-4)], ids=["image", "crops", "boxes"]
 )
-def test_7_2_3_swapped_pictures(upstream, clean, place, expected):
+def test_check_7_2_3_swapped_pictures(upstream, clean, place, expected):
     for model in (upstream, clean):
         batch, swapped = reference_batch(), reference_batch()
         swapped["images"][place] = swapped["images"][place][[2, 1, 0]]
@@ -140,7 +107,7 @@ def test_7_2_3_swapped_pictures(upstream, clean, place, expected):
 
 @pytest.mark.parametrize("gate", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("pool", ["standard", "cross_position"])
-def test_7_2_6_a_masked_crop_s_content_changes_nothing(weights, gate, pool):
+def test_check_7_2_6_a_masked_crop_s_content_changes_nothing(weights, gate, pool):
     model = reference_model(weights, **{**CLEAN, "gate": gate, "soft_pool": pool})
     batch, other = reference_batch(), reference_batch()
     other["images"][1][1, 2] = 7.0
@@ -151,7 +118,7 @@ def test_7_2_6_a_masked_crop_s_content_changes_nothing(weights, gate, pool):
     assert (change(released, batch, other) > 1e-6).tolist() == [False, True, True]
 
 
-def test_7_2_6_no_gradient_reaches_a_masked_crop(clean):
+def test_check_7_2_6_no_gradient_reaches_a_masked_crop(clean):
     batch = reference_batch()
     batch["images"] = [images.requires_grad_(True) for images in batch["images"]]
     clean(batch).loss.backward()
@@ -161,7 +128,7 @@ def test_7_2_6_no_gradient_reaches_a_masked_crop(clean):
     assert (detector[2] == 0).all() and (detector[1, 2] != 0).any()
 
 
-def test_7_2_7_train_mode_without_dropout_and_noise_equals_eval(tiny_encoder, tmp_path):
+def test_check_7_2_7_train_mode_without_dropout_and_noise_equals_eval(tiny_encoder, tmp_path):
     none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     weights = write_checkpoints(tmp_path, tiny_encoder("bert"), **none)
     model = reference_model(weights, **CLEAN, dropout=0.0, embed_noise_alpha=0.0)
@@ -171,7 +138,7 @@ def test_7_2_7_train_mode_without_dropout_and_noise_equals_eval(tiny_encoder, tm
     torch.testing.assert_close(got.loss, expected.loss)
 
 
-def test_7_2_7_noise_is_bounded_and_only_in_training(tiny_encoder, tmp_path):
+def test_check_7_2_7_noise_is_bounded_and_only_in_training(tiny_encoder, tmp_path):
     none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     weights = write_checkpoints(tmp_path, tiny_encoder("bert"), **none)
     model = reference_model(weights, **CLEAN, dropout=0.0)
@@ -185,7 +152,7 @@ def test_7_2_7_noise_is_bounded_and_only_in_training(tiny_encoder, tmp_path):
     assert not torch.equal(noisy.pictures, expected.pictures)
 
 
-def test_7_2_9_crf_against_enumeration():
+def test_check_7_2_9_crf_against_enumeration():
     torch.manual_seed(0)
     crf = LinearChainCRF(4).double()
     scores = torch.randn(1, 3, 4, dtype=torch.float64)
@@ -218,13 +185,13 @@ def without_gradient(model: Model, part: str | None) -> set[str]:
 
 
 @pytest.mark.parametrize("preset", [{}, CLEAN], ids=["upstream", "clean"])
-def test_7_3_1_full_loss(weights, preset):
+def test_check_7_3_1_full_loss(weights, preset):
     """The other five tensors that upstream never uses are not in our model."""
     assert without_gradient(reference_model(weights, **preset), None) == ALIGNING_VALUES
 
 
 @pytest.mark.parametrize("preset", [{}, CLEAN], ids=["upstream", "clean"])
-def test_7_3_2_crf_loss_alone(weights, preset):
+def test_check_7_3_2_crf_loss_alone(weights, preset):
     model = reference_model(weights, **preset)
     last = "stack.vision.3."
     unused = {"contrast.logit_scale"} | ALIGNING_VALUES
@@ -243,7 +210,7 @@ def test_7_3_2_crf_loss_alone(weights, preset):
 
 
 @pytest.mark.parametrize("preset", [{}, CLEAN], ids=["upstream", "clean"])
-def test_7_3_3_contrastive_loss_alone(weights, preset):
+def test_check_7_3_3_contrastive_loss_alone(weights, preset):
     model = reference_model(weights, **preset)
     heads = {name for name, _ in model.named_parameters() if name.startswith(("head.", "crf."))}
     assert without_gradient(model, "contrastive") == heads | ALIGNING_VALUES
@@ -266,7 +233,7 @@ def uncased(minilm):
     return PieceTable(minilm, empty_word="drop")
 
 
-def test_7_5_1_worked_example(uncased):
+def test_check_7_5_1_worked_example(uncased):
     words = ["RT", "George", "Zimmermannsky", "KEYSTONE", "http://t.co/17CGxAS18d"]
     sample = Sample("0", "1", words, ["O", "B-PER", "I-PER", "B-MISC", "O"])
     pieces = uncased.encode([words], max_pieces=40, pad_to=40)
@@ -308,8 +275,11 @@ COUNTS = {
 
 
 @pytest.mark.parametrize(("corpus", "split"), COUNTS)
-def test_7_5_2_counts(shared_data, uncased, corpus, split):
+def test_check_7_5_2_counts(shared_data, uncased, corpus, split):
     """With the last sentence, which upstream loses when no blank line follows it."""
+    text = (shared_data / corpus / f"{split}.txt").read_bytes().decode()
+    n_closed = text.count("\n\n")
+    assert COUNTS[corpus, split][0] - n_closed == (1 if corpus == "twitter2015" else 0)
     samples = list(iter_samples(shared_data / corpus, split, TextSettings()))
     pieces = uncased.encode([s.tokens for s in samples], max_pieces=40, pad_to=40)
     n_spans = n_kept = n_cut = n_lost = n_empty = 0
@@ -328,7 +298,7 @@ def test_7_5_2_counts(shared_data, uncased, corpus, split):
 @pytest.mark.parametrize(
     ("size", "side"), [((640, 401), 224), ((31, 90), 128), ((31, 90), 64), ((500, 33), 128)]
 )
-def test_7_5_3_pictures_as_stored_and_read(size, side):
+def test_check_7_5_3_pictures_as_stored_and_read(size, side):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     extractor = pixel_extractor.Extractor(pixel_extractor.Options(size=side))
@@ -347,14 +317,14 @@ def test_7_5_3_pictures_as_stored_and_read(size, side):
     np.testing.assert_allclose(got[0, 0].permute(1, 2, 0), expected, atol=3e-6)
 
 
-def test_7_5_3_a_missing_id_gives_zeros_and_a_mask(clean):
+def test_check_7_5_3_a_missing_id_gives_zeros_and_a_mask(clean):
     batch = clean.collate(examples(missing=("crops",)))
     assert (batch["images"][1] == 0).all() and not batch["present"][1].any()
     assert batch["images"][1].shape == (3, 3, 3, 128, 128)
     assert batch["present"][0].all() and batch["present"][2].all()
 
 
-def test_7_5_4_special_tags_at_words():
+def test_check_7_5_4_special_tags_at_words():
     decoded = ["O", "[CLS]", "B-PER", "I-PER", "[SEP]"]
     decoded += ["O", "I-LOC", "I-LOC", "B-LOC", "I-ORG"]
     kept = [("PER", 2, 4), ("LOC", 6, 8), ("LOC", 8, 9), ("ORG", 9, 10)]
@@ -415,15 +385,6 @@ def test_samples_without_pictures_take_no_part_in_the_contrast(clean):
     assert clean(batch).parts["contrastive"].item() == pytest.approx(expected, abs=1e-9)
 
 
-def test_one_sample_alone_equals_itself_in_a_batch(clean):
-    batch = clean.collate(examples())
-    for row, example in enumerate(examples()):
-        alone = emissions(clean, clean.collate([example]))
-        with torch.no_grad():
-            together = clean.trace(batch).emissions[row][batch["mask"][row]]
-        torch.testing.assert_close(together, alone)
-
-
 def rigged(model: Model, favourite: str) -> Model:
     """Return the model made to prefer one tag everywhere."""
     model.head.weight.data.zero_()
@@ -457,6 +418,29 @@ def test_words_that_are_not_read_are_outside(weights, rule):
     empty = "B-LOC" if rule == "unk" else "O"
     assert decoded[0] == [empty, "B-LOC", empty]
     assert decoded[1] == ["B-LOC"] * 10 + ["O"] * 20
+
+
+@pytest.mark.parametrize("rule", ["outside", "forbid"])
+def test_marginals_over_all_paths(weights, rule):
+    """p of the decoded path's tag at a word's first piece, summed over 11^4 paths; none unread."""
+    changes = {"special_tag_pred": rule, "max_pieces": 4, "empty_word": "drop"}
+    model = reference_model(weights, **{**CLEAN, **changes})
+    words = ["the", "\ufe0f", "dog", "New"]  # two pieces are read; no piece, and no room for one
+    batch = model.collate([Example(Sample("0", "a", words), pictures(0))])
+    assert batch["first_piece"].tolist() == [[1, -1, 2, -1]]
+    emissions = model.trace(batch).emissions[0].detach()
+    if rule == "forbid":
+        emissions[1:3, model.tags.special_ids] = -torch.inf
+    every, crf = torch.tensor(paths(4, 11)), model.crf
+    scores = crf.start_transitions[every[:, 0]] + crf.end_transitions[every[:, 3]]
+    scores = scores + crf.transitions[every[:, :3], every[:, 1:]].sum(1)
+    scores = scores + emissions[torch.arange(4), every].sum(1)
+    shares, best = scores.softmax(0), every[scores.argmax()]
+    expected = [shares[every[:, place] == best[place]].sum().item() for place in (1, 2)]
+    assert min(expected) > 0.05 and max(expected) < 0.95
+    ((first, none, second, cut),) = model.marginals(batch, "main")
+    assert (first, second) == pytest.approx(tuple(expected), abs=1e-9)
+    assert none is None and cut is None
 
 
 def test_only_the_word_s_first_piece_decides(clean):

@@ -23,7 +23,7 @@ from train.words import (
     read_word_vectors,
 )
 
-# The test vectors of sec. 2.2, with the number test of upstream.
+# With the number test of upstream.
 PREFIX = {
     "1D": "<number>",
     "2nite": "<number>",
@@ -59,7 +59,7 @@ FULL = {
 
 
 @pytest.mark.parametrize(("token", "expected"), PREFIX.items())
-def test_7_01_normal_form_prefix(token, expected):
+def test_check_7_01_normal_form_prefix(token, expected):
     assert normalize_word(token, number_test="prefix") == expected
 
 
@@ -77,7 +77,7 @@ def twitter2015(shared_data):
     return {split: list(iter_samples(folder, split, TextSettings())) for split in SPLITS}
 
 
-def test_7_01_counts(twitter2015):
+def test_check_7_01_counts(twitter2015):
     """Samples, tokens, longest sample, samples over 35, longest token, tokens over 30.
 
     Valid has one token more than upstream counts: the no-break space is kept.
@@ -99,8 +99,25 @@ def test_7_01_counts(twitter2015):
     assert len(ids) == 8257
 
 
-def test_7_02_gold_entities(twitter2015):
-    """Lenient, by type, and strict: this is UMT's copy, not upstream's."""
+def test_check_7_01_sentences_that_training_has(twitter2015):
+    """Word for word; and no entity is lost by cutting at 35 tokens."""
+    known = {tuple(sample.tokens) for sample in twitter2015["train"]}
+    facts = {
+        split: sum(tuple(sample.tokens) in known for sample in twitter2015[split])
+        for split in ("valid", "test")
+    }
+    assert facts == {"valid": 2, "test": 4}
+    ends = [
+        end
+        for samples in twitter2015.values()
+        for sample in samples
+        for _, _, end in entity_spans(sample.tags)
+    ]
+    assert max(ends) <= 35
+
+
+def test_check_7_02_gold_entities(twitter2015):
+    """Lenient, by type, and strict: this is UMT's copy, not the one of ACN's authors."""
     facts = {}
     for split, samples in twitter2015.items():
         spans = [span for sample in samples for span in entity_spans(sample.tags)]
@@ -121,7 +138,7 @@ def test_7_02_gold_entities(twitter2015):
     assert (counts.precision, counts.recall, counts.f1) == (100, 100, 100)
 
 
-def test_7_01_vocabulary_of_all_splits(twitter2015):
+def test_check_7_01_vocabulary_of_all_splits(twitter2015):
     """23 204 words and 102 characters, plus the no-break space that upstream's reader loses."""
     sentences = [sample.tokens for split in SPLITS for sample in twitter2015[split]]
     found = build_word_vocabulary(sentences, number_test="prefix", char_text="normalized")
@@ -134,7 +151,7 @@ def test_7_01_vocabulary_of_all_splits(twitter2015):
     assert found["chars"][:18] == first_chars.split()
 
 
-def test_7_01_vocabulary_of_train(twitter2015):
+def test_check_7_01_vocabulary_of_train(twitter2015):
     """14 134 words and 86 characters; 9 558 singletons; the unknown words of the test split."""
     sentences = [sample.tokens for sample in twitter2015["train"]]
     found = build_word_vocabulary(sentences, number_test="prefix", char_text="normalized")
@@ -149,7 +166,7 @@ def test_7_01_vocabulary_of_train(twitter2015):
     assert sum(word not in known for word in test) == 8115
 
 
-def test_7_01_prefix_numbers(twitter2015):
+def test_check_7_01_prefix_numbers(twitter2015):
     """578 tokens are numbers only by their start."""
     tokens = [t for split in SPLITS for sample in twitter2015[split] for t in sample.tokens]
     differ = [
@@ -160,7 +177,7 @@ def test_7_01_prefix_numbers(twitter2015):
     assert len(differ) == 578
 
 
-def test_7_03_image_ids_are_strings(shared_data):
+def test_check_7_03_image_ids_are_strings(shared_data):
     """`17_06_12483` would parse as the number 170612483, `O_144` as none."""
     folder = shared_data / "twitter2017"
     samples = [s for split in SPLITS for s in iter_samples(folder, split, TextSettings())]

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, CLIPVisionConfig
 
+from extract.manifest import STATUS, Sample
+from extract.store import StoredItem
+from train.models.base import Example
 from train.models.vec_mner import Model, Options
 from train.upstream.vec_mner import from_upstream, to_upstream
 
@@ -24,6 +27,18 @@ ALL_CLEAN = {
     "mask_text_padding": True,
     "gate": "sigmoid",
     "soft_pool": "standard",
+}
+
+SENTENCES = [
+    ("Kevin Durant plays in Oakland tonight", "B-PER I-PER O O B-LOC O"),
+    ("the surfboarding dog", "O B-MISC O"),
+    ("New", "B-LOC"),
+]
+ROLES = {"image": (1, 224), "crops": (3, 128), "detector_crops": (3, 64)}
+CLEAN = {
+    **{"pad_to_max": False, "gate": "sigmoid", "soft_pool": "standard", "visual_score_bias": 0.0},
+    **{"mask_text_padding": True, "mask_missing_crops": True, "empty_word": "unk"},
+    "special_tag_pred": "outside",
 }
 
 
@@ -102,3 +117,29 @@ def reference_batch(n_padding: int = 0) -> dict:
         "images": [images.unsqueeze(1), crops, detector],
         "present": present,
     }
+
+
+def pictures(seed: int, missing: tuple[str, ...] = (), n_crops: int = 3) -> dict[str, StoredItem]:
+    """Return the items of one image, random, some roles missing."""
+    rng = np.random.default_rng(seed)
+    items = {}
+    for role, (number, side) in ROLES.items():
+        width = side * side * 3
+        if role in missing:
+            empty = np.zeros((0, width), np.uint8)
+            items[role] = StoredItem(STATUS["missing"], "no file", features=empty)
+        else:
+            n_rows = min(number, n_crops)
+            rows = rng.integers(0, 256, (n_rows, width), dtype=np.uint8)
+            items[role] = StoredItem(STATUS["ok"], features=rows)
+    return items
+
+
+def examples(missing=(), tagged=True, n_crops=3) -> list[Example]:
+    return [
+        Example(
+            Sample(str(i), f"photo{i}", text.split(), tags.split() if tagged else None),
+            pictures(i, missing, n_crops),
+        )
+        for i, (text, tags) in enumerate(SENTENCES)
+    ]
