@@ -89,13 +89,16 @@ def check_tensors(
     _raise_if(problems, path)
 
 
-def load_pretrained(model_class: Any, path: Path, *, may_be_unused: Iterable[str] = ()) -> Any:
+def load_pretrained(
+    model_class: Any, path: Path, *, may_be_unused: Iterable[str] = (), **options: Any
+) -> Any:
     """Load a transformers checkpoint folder in float32, in evaluation mode, from disk only.
 
     Args:
         model_class: with `from_pretrained`, e.g. `CLIPVisionModel`.
         path: the folder.
         may_be_unused: as in `check_loading_info`.
+        options: of the model's constructor.
 
     Raises:
         DataError: the tensors are not those of the model.
@@ -111,6 +114,7 @@ def load_pretrained(model_class: Any, path: Path, *, may_be_unused: Iterable[str
             output_loading_info=True,
             # Reported in `info` rather than raised, so that the message can name the tensor.
             ignore_mismatched_sizes=True,
+            **options,
         )
     check_loading_info(info, path, may_be_unused=may_be_unused)
     return model.eval()

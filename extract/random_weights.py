@@ -5,14 +5,13 @@ one, so it carries `random.json`, and every stage that reads it says so in its l
 """
 
 import logging
-import shutil
 import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from extract.atomic import write_json
+from extract.checkpoint_folder import checkpoint_folder
 from extract.checkpoints import quiet_transformers
 from extract.errors import ConfigError, near_match
 
@@ -46,29 +45,10 @@ def write_random_weights(config: Mapping[str, Any], seed: int, out: Path) -> Non
             f"random weights: unknown kind {kind!r}; known: {', '.join(_WRITERS)}."
             f"{near_match(str(kind), _WRITERS)}"
         )
-    _refuse_other_folder(out)
-    logger.warning("%s: RANDOM weights of kind %s, seed %d (asked for)", out, kind, seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as tmp:
-        folder = Path(tmp) / out.name
-        folder.mkdir()
-        _write_seeded(
-            _WRITERS[kind], {k: v for k, v in config.items() if k != "kind"}, seed, folder
-        )
-        write_json(folder / MARKER, {"config": dict(config), "seed": seed})
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
-
-
-def _refuse_other_folder(out: Path) -> None:
-    """Never delete a checkpoint that somebody else put there."""
-    is_ours = (out / MARKER).is_file() or (out.is_dir() and not any(out.iterdir()))
-    if out.exists() and not is_ours:
-        raise ConfigError(
-            f"{out}: exists and was not written by `weights` (no {MARKER}). Move it away or choose "
-            "another --out."
-        )
+    with checkpoint_folder(out, MARKER, {"config": dict(config), "seed": seed}) as folder:
+        logger.warning("%s: RANDOM weights of kind %s, seed %d (asked for)", out, kind, seed)
+        fields = {key: value for key, value in config.items() if key != "kind"}
+        _write_seeded(_WRITERS[kind], fields, seed, folder)
 
 
 def _write_seeded(

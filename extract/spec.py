@@ -168,7 +168,7 @@ class FeatureSpec:
 
     def provenance(self) -> dict[str, Any]:
         """Return the spec without paths of this machine."""
-        shown = ("name", "sha256", "revision", "random", "trained", "package")
+        shown = ("name", "sha256", "revision", "random", "trained", "cut", "package")
         weights = {
             role: {key: entry[key] for key in shown if key in entry}
             for role, entry in self.weights.items()

@@ -1,7 +1,7 @@
 """A weights entry of the config becomes a file or folder on disk and its checksum.
 
 Entries: `path` (+ revision, sha256, fetch), `package` + `subdir` (inside an installed package),
-`trained` and `random` (made by a rule under `results/weights/<name>`).
+`trained`, `random` and `cut` (made by a rule under `results/weights/<name>`).
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 from extract.errors import ConfigError, MissingFileError
 from extract.images import file_sha256
 
-KINDS = ("path", "package", "trained", "random")
+KINDS = ("path", "package", "trained", "random", "cut")
 
 MADE_WEIGHTS = Path("results/weights")
 
@@ -26,7 +26,7 @@ def resolve_weights(entry: Mapping[str, Any], name: str) -> Path:
         name: its key in the catalogue.
 
     Raises:
-        ConfigError: the entry has not exactly one of the four kinds.
+        ConfigError: the entry has not exactly one of the kinds.
         MissingFileError: nothing is there; the message says how to get it.
     """
     kinds = [kind for kind in KINDS if kind in entry]
@@ -43,7 +43,7 @@ def resolve_weights(entry: Mapping[str, Any], name: str) -> Path:
     else:
         path = MADE_WEIGHTS / name
         remedy = f"Make it: `snakemake {path.as_posix()}`"
-        if kinds[0] == "random":
+        if kinds[0] in ("random", "cut"):
             remedy += " (or `python -m extract weights`)"
     if not path.exists():
         raise MissingFileError(f"weights.{name}: no file or folder {path.as_posix()}. {remedy}.")

@@ -213,6 +213,11 @@ class Catalogue:
         """Return what the extractor of a feature set reads of a corpus: image, captions, ..."""
         return load_plugin(self.config["feature_sets"][name]["extractor"])[1].Extractor.needs
 
+    def seeds(self, model: str) -> list[int]:
+        """Return the seeds of a model entry: its own, or those of `run:`."""
+        own = self.config["models"][model].get("seeds")
+        return self.run["seeds"] if own is None else own
+
     def export_sets(self, export: str) -> list[str]:
         """Return the grounding stores and feature sets that an export writes."""
         entry = self.entry("exports", export, "run.exports")
@@ -231,7 +236,7 @@ class Catalogue:
 
     def weights_input(self, names: Iterable[str]) -> list[str]:
         """Return the files and folders that rules of ours make for these weights entries."""
-        made = ("trained", "random")
+        made = ("trained", "random", "cut")
         entries = self.config["weights"]
         return [f"results/weights/{n}" for n in names if any(key in entries[n] for key in made)]
 

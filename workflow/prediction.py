@@ -94,22 +94,23 @@ def find_run(value: str, catalogue: Catalogue) -> tuple[str, str, int]:
     catalogue.entry("models", name, "predict_run")
     catalogue.check_model(name)
     if not found:
-        dataset, seed = _only_choice(name, catalogue.run)
+        dataset, seed = _only_choice(name, catalogue)
         return dataset, name, seed
     catalogue.entry("datasets", found["dataset"], f"predict_run: {value}")
     return found["dataset"], name, int(found["seed"])
 
 
-def _only_choice(name: str, run: Mapping[str, Any]) -> tuple[str, int]:
+def _only_choice(name: str, catalogue: Catalogue) -> tuple[str, int]:
     """Return the only selected dataset and the first seed."""
-    if len(run["datasets"]) != 1 or not run["seeds"]:
+    run, seeds = catalogue.run, catalogue.seeds(name)
+    if len(run["datasets"]) != 1 or not seeds:
         datasets = ", ".join(run["datasets"]) or "none"
         raise ConfigError(
             f"predict_run: '{name}' alone says too little: run.datasets selects {datasets}; "
-            f"run.seeds {run['seeds']}. Give the run folder, predict_run="
+            f"its seeds are {seeds}. Give the run folder, predict_run="
             f"results/{next(iter(run['datasets']), '<dataset>')}/runs/{name}/seed1"
         )
-    return run["datasets"][0], run["seeds"][0]
+    return run["datasets"][0], seeds[0]
 
 
 def check_needs(run: str, catalogue: Catalogue) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-HELP = "Write the checkpoint of a `random` entry, or find and check that of another entry."
+HELP = "Write the checkpoint of a `random` or `cut` entry, or find and check that of another entry."
 EXAMPLE = (
     'python -m extract weights --entry \'{"random": {"config": {"kind": "vgg", "layers": "vgg16"}, '
     '"seed": 1}}\' --out results/weights/vgg16_random'
@@ -15,7 +15,7 @@ EXAMPLE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the entry and where to write it."""
     parser.add_argument("--entry", required=True, help="weights entry: JSON, or a .json file")
-    parser.add_argument("--out", type=Path, help="folder to write (`random` entries)")
+    parser.add_argument("--out", type=Path, help="folder to write (`random`, `cut`)")
     parser.add_argument("--name", default="", help="key of the entry in `weights:`, for messages")
 
 
@@ -25,15 +25,16 @@ def run(args: argparse.Namespace) -> None:
     from extract.weights import check_weights, resolve_weights
 
     entry = _read_entry(args.entry)
-    if "random" in entry:
-        if args.out is None:
-            raise ConfigError("weights: a `random` entry needs --out, the folder to write.")
-        _write_random(entry["random"], args.out)
-        path = args.out
-    elif args.out is not None:
-        raise ConfigError("weights: --out is only for `random` entries; others are where they are.")
-    else:
+    made = next((kind for kind in _WRITERS if kind in entry), None)
+    if made is None:
+        if args.out is not None:
+            raise ConfigError("weights: --out is only for `random` and `cut` entries.")
         path = resolve_weights(entry, args.name or "entry")
+    else:
+        if args.out is None:
+            raise ConfigError(f"weights: a `{made}` entry needs --out, the folder to write.")
+        _WRITERS[made](entry[made], args.out)
+        path = args.out
     record = {"path": path.as_posix(), "sha256": check_weights(entry, path)}
     sys.stdout.write(json.dumps({**record, "is_random": "random" in entry}) + "\n")
 
@@ -54,6 +55,30 @@ def _write_random(recipe: object, out: Path) -> None:
             f"weights: expected random: {{config: {{kind: ...}}, seed: N}}, got {recipe!r:.100}"
         )
     write_random_weights(recipe["config"], recipe["seed"], out)
+
+
+def _write_cut(recipe: object, out: Path) -> None:
+    """Check the recipe `{of, layers}`, with the source's own entry as `of`, and cut."""
+    from extract.cut_weights import cut_weights
+    from extract.errors import ConfigError
+    from extract.weights import resolve_weights
+
+    is_complete = (
+        isinstance(recipe, dict)
+        and set(recipe) == {"of", "layers"}
+        and isinstance(recipe["of"], dict)
+        and type(recipe["layers"]) is int
+    )
+    if not is_complete:
+        raise ConfigError(
+            f"weights: expected cut: {{of: {{...}}, layers: N}} with an entry as `of`, got "
+            f"{recipe!r:.100}"
+        )
+    source = resolve_weights(recipe["of"], recipe["of"].get("name", "entry"))
+    cut_weights(source, recipe["layers"], out)
+
+
+_WRITERS = {"random": _write_random, "cut": _write_cut}
 
 
 def _read_entry(text: str) -> dict:

@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 
 CROP_PX = 64
 SIZES = {
-    "hidden_size": 128,
-    "intermediate_size": 256,
-    "num_hidden_layers": 4,
+    "hidden_size": 96,
+    "intermediate_size": 192,
+    "num_hidden_layers": 6,
     "num_attention_heads": 4,
     "image_size": CROP_PX,
     "patch_size": 16,
@@ -112,7 +112,9 @@ def _fit(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tower = CLIPVisionModel(CLIPVisionConfig(**SIZES, projection_dim=16)).train()
+        # In bfloat16 on a CPU three times as fast as the fused kernel.
+        config = CLIPVisionConfig(**SIZES, projection_dim=16, attn_implementation="eager")
+        tower = CLIPVisionModel(config).train()
         head = nn.Linear(SIZES["hidden_size"], len(CLASSES))
     parameters = [*tower.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=_PEAK_RATE, weight_decay=0.05)

@@ -119,7 +119,7 @@ def write_tiny_bert(folder: Path) -> None:
     config = BertConfig(
         vocab_size=len(words),
         hidden_size=16,
-        num_hidden_layers=1,
+        num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
     )

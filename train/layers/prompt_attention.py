@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from extract.errors import ConfigError
+from train.layers.attention import dot_product_attention
 
 HEAD_LAYOUTS = ("split", "raw")
 
@@ -96,11 +96,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, p:
         Shape (B, A, Q, d).
     """
     if visible is None:
-        return functional.scaled_dot_product_attention(query, key, value, dropout_p=p)
+        return dot_product_attention(query, key, value, dropout=p)
     sees = visible.any(dim=2, keepdim=True)  # shape: (B, A, 1)
     # A softmax over nothing is NaN: such a head looks everywhere, and what it found is dropped.
-    mask = (visible | ~sees).unsqueeze(2)
-    found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=p)
+    hidden = (~visible & sees).unsqueeze(2)
+    bias = query.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)
+    found = dot_product_attention(query, key, value, bias, dropout=p)
     return found.masked_fill(~sees.unsqueeze(3), 0.0)
 
 

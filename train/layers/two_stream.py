@@ -10,9 +10,9 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from extract.errors import ConfigError
+from train.layers.attention import dot_product_attention
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,9 @@ def attend(query: Tensor, source: KeyValues, *, dropout: float = 0.0) -> Tensor:
         Shape (B, T, A * d).
     """
     bias = source.bias[:, None, None, :].to(query.dtype)
-    attended = functional.scaled_dot_product_attention(
-        query, source.keys, source.values, attn_mask=bias, dropout_p=dropout
+    return merge_heads(
+        dot_product_attention(query, source.keys, source.values, bias, dropout=dropout)
     )
-    return merge_heads(attended)
 
 
 def mask_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:

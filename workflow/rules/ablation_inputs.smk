@@ -12,12 +12,7 @@ def ablation_tables(wildcards):
 
 def ablation_metrics(wildcards):
     """The scores of a table's runs."""
-    return expand(
-        "results/{dataset}/runs/{run}/seed{seed}/metrics.json",
-        dataset=RUN["datasets"],
-        run=ablation_runs(config, wildcards.ablation).values(),
-        seed=RUN["seeds"],
-    )
+    return scores(ablation_runs(config, wildcards.ablation).values())
 
 
 def assignments(pairs):

@@ -80,6 +80,24 @@ def made(kind):
     return "|".join(n for n, entry in config["weights"].items() if kind in entry) or "none"
 
 
+def trained_tower(name, key):
+    """A value of a weights entry of the kind `trained`."""
+    return config["weights"][name]["trained"][key]
+
+
+def cut_source(wildcards):
+    """The weights entry whose lower layers are kept."""
+    name = config["weights"][wildcards.weights]["cut"]["of"]
+    where = f"weights.{wildcards.weights}.cut.of"
+    return {"name": name, **CATALOGUE.entry("weights", name, where)}
+
+
+def cut_entry(wildcards):
+    """The entry with its source in place of the source's name, as JSON."""
+    cut = config["weights"][wildcards.weights]["cut"]
+    return json.dumps({"cut": {**cut, "of": cut_source(wildcards)}}, sort_keys=True)
+
+
 def spec_weights(wildcards):
     """Weights of a feature set: made by a rule, or already there."""
     return weights_files(CATALOGUE.definition(wildcards.features)["weights"].values())
@@ -171,3 +189,13 @@ def predictions(wildcards):
             "workflow/config/default.yaml explains each key."
         )
     return [f"{PREDICTION.folder}/predictions.{form}" for form in ("conll", "jsonl")]
+
+
+def scores(runs):
+    """The scores of runs on every selected dataset, with all their seeds."""
+    return [
+        f"results/{dataset}/runs/{run}/seed{seed}/metrics.json"
+        for dataset in RUN["datasets"]
+        for run in runs
+        for seed in CATALOGUE.seeds(run)
+    ]

@@ -4,12 +4,7 @@ Reads:  results/{dataset}/runs/*/seed*/metrics.json
 Writes: results/summary.tsv, results/intervals.tsv, results/report/
 """
 
-ALL_METRICS = expand(
-    "results/{dataset}/runs/{run}/seed{seed}/metrics.json",
-    dataset=RUN["datasets"],
-    run=RUN["models"],
-    seed=RUN["seeds"],
-)
+ALL_METRICS = scores(RUN["models"])
 HAS_EVIDENCE = any(config["datasets"][name]["evidence"] for name in RUN["datasets"])
 
 

@@ -9,12 +9,7 @@ Writes: results/specs/runs/{run}.json, results/{dataset}/runs/{run}/seed{seed}/
 rule train:
     """Target: every selected model is trained and scored."""
     input:
-        expand(
-            "results/{dataset}/runs/{run}/seed{seed}/metrics.json",
-            dataset=RUN["datasets"],
-            run=RUN["models"],
-            seed=RUN["seeds"],
-        ),
+        scores(RUN["models"]),
 
 
 rule write_run_spec:

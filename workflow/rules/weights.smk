@@ -24,9 +24,25 @@ rule make_random_weights:
         "> {log:q} 2>&1"
 
 
-def tower(name, key):
-    """A value of a weights entry of the kind `trained`."""
-    return config["weights"][name]["trained"][key]
+rule cut_weights:
+    """Keep the lower layers of a text encoder: `python -m extract weights`."""
+    input:
+        lambda wildcards: weights_files([cut_source(wildcards)]),
+    output:
+        directory("results/weights/{weights}"),
+    log:
+        "logs/weights/{weights}.log",
+    wildcard_constraints:
+        weights=made("cut"),
+    conda:
+        "../../envs/vision.yaml"
+    params:
+        entry=cut_entry,
+    shell:
+        "python -m extract weights "
+        "--entry {params.entry:q} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
 
 
 rule train_sample_vision:
@@ -43,9 +59,9 @@ rule train_sample_vision:
         "../../envs/vision.yaml"
     threads: workflow.cores
     params:
-        architecture=lambda wildcards: tower(wildcards.weights, "architecture"),
-        seed=lambda wildcards: tower(wildcards.weights, "seed"),
-        images=lambda wildcards: tower(wildcards.weights, "images"),
+        architecture=lambda wildcards: trained_tower(wildcards.weights, "architecture"),
+        seed=lambda wildcards: trained_tower(wildcards.weights, "seed"),
+        images=lambda wildcards: trained_tower(wildcards.weights, "images"),
     shell:
         "python -m extract sample-vision "
         "--architecture {params.architecture} "

@@ -69,7 +69,7 @@ def test_every_key_is_described_and_has_a_default_or_is_needed(schema):
     assert undescribed == []
     # Which of these an entry of `weights` has is its kind.
     free = {f"weights.*.{key}" for key in ("path", "sha256", "revision", "fetch", "package")}
-    free |= {"weights.*.subdir", "weights.*.trained", "weights.*.random"}
+    free |= {f"weights.*.{key}" for key in ("subdir", "trained", "random", "cut")}
     # A switch has what differs from its model, whose variant a default would change.
     free |= {"ablations.*.switches.*.variant"}
     needed = {
@@ -81,6 +81,7 @@ def test_every_key_is_described_and_has_a_default_or_is_needed(schema):
         *("ablations.*.model", "ablations.*.switches"),
         *(f"weights.*.trained.{key}" for key in ("seed", "images")),
         *(f"weights.*.random.{key}" for key in ("config", "seed")),
+        *(f"weights.*.cut.{key}" for key in ("of", "layers")),
     }
     bare = {place for place, below in keys_of(schema) if "default" not in below}
     assert bare <= needed | free

@@ -1,0 +1,64 @@
+"""The lower layers of a text encoder as a checkpoint of their own, for trials on small machines."""
+
+import inspect
+import logging
+import shutil
+from pathlib import Path
+
+from extract.checkpoint_folder import checkpoint_folder
+from extract.checkpoints import load_pretrained, quiet_transformers
+from extract.errors import ConfigError, MissingFileError
+
+logger = logging.getLogger(__name__)
+
+MARKER = "cut.json"
+TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
+
+HEADS = ("pooler.", "cls.", "lm_head.")
+"""Starts of the names of tensors that are not cut out with the layers."""
+
+
+def cut_weights(source: Path, layers: int, out: Path) -> None:
+    """Write a checkpoint folder with the embeddings and the first layers of another.
+
+    Args:
+        source: folder of a BERT-type encoder (BERT, RoBERTa, XLM-R, MiniLM, ...) with its
+            tokenizer.
+        layers: how many of its layers to keep, from the embeddings up.
+        out: folder to write; one that was written here before is replaced.
+
+    Raises:
+        MissingFileError: no config.json in `source`.
+        ConfigError: it is no stack of layers, or has fewer; or `out` was not made here.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    if not (source / "config.json").is_file():
+        raise MissingFileError(f"{source}: no config.json, so this is no checkpoint folder.")
+    config = AutoConfig.from_pretrained(source, local_files_only=True)
+    found = getattr(config, "num_hidden_layers", 0)
+    if not 1 <= layers <= found:
+        raise ConfigError(
+            f"{source}: cut: expected 1 to {found} layers, got {layers}. Only text encoders with "
+            "`num_hidden_layers` in config.json can be cut."
+        )
+    whole = load_pretrained(AutoModel, source, may_be_unused=HEADS, **_without_pooler(config))
+    config.num_hidden_layers = layers
+    part = AutoModel.from_config(config, dtype=whole.dtype, **_without_pooler(config))
+    tensors = whole.state_dict()
+    part.load_state_dict({name: tensors[name] for name in part.state_dict()})
+    with checkpoint_folder(out, MARKER, {"layers": layers, "of_layers": found}) as folder:
+        with quiet_transformers():
+            part.save_pretrained(folder)
+        for pattern in TOKENIZER_FILES:
+            for file in sorted(source.glob(pattern)):
+                shutil.copyfile(file, folder / file.name)
+    logger.info("%s: the first %d of %d layers of %s", out, layers, found, source.name)
+
+
+def _without_pooler(config: "object") -> dict[str, bool]:
+    """Return the argument that leaves the pooler out, where the family has one."""
+    from transformers import MODEL_MAPPING
+
+    parameters = inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}
