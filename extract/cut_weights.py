@@ -12,13 +12,14 @@ from extract.errors import ConfigError, MissingFileError
 logger = logging.getLogger(__name__)
 
 MARKER = "cut.json"
-TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
+NOT_COPIED = ("config.json", "*.safetensors", "*.bin", "*.index.json", "*.h5", "*.msgpack", "*.md")
+"""Config and weights of the whole; what else a folder holds belongs to its tokenizer."""
 
 HEADS = ("pooler.", "cls.", "lm_head.")
 """Starts of the names of tensors that are not cut out with the layers."""
 
 
-def cut_weights(source: Path, layers: int, out: Path) -> None:
+def cut_weights(source: Path, layers: int, out: Path, *, sha256: str) -> None:
     """Write a checkpoint folder with the embeddings and the first layers of another.
 
     Args:
@@ -26,6 +27,7 @@ def cut_weights(source: Path, layers: int, out: Path) -> None:
             tokenizer.
         layers: how many of its layers to keep, from the embeddings up.
         out: folder to write; one that was written here before is replaced.
+        sha256: checksum of `source`, for the record.
 
     Raises:
         MissingFileError: no config.json in `source`.
@@ -36,22 +38,23 @@ def cut_weights(source: Path, layers: int, out: Path) -> None:
     if not (source / "config.json").is_file():
         raise MissingFileError(f"{source}: no config.json, so this is no checkpoint folder.")
     config = AutoConfig.from_pretrained(source, local_files_only=True)
-    found = getattr(config, "num_hidden_layers", 0)
+    found = getattr(config, "num_hidden_layers", 0) if hasattr(config, "vocab_size") else 0
     if not 1 <= layers <= found:
         raise ConfigError(
             f"{source}: cut: expected 1 to {found} layers, got {layers}. Only text encoders with "
-            "`num_hidden_layers` in config.json can be cut."
+            "`num_hidden_layers` and `vocab_size` in config.json can be cut."
         )
     whole = load_pretrained(AutoModel, source, may_be_unused=HEADS, **_without_pooler(config))
     config.num_hidden_layers = layers
     part = AutoModel.from_config(config, dtype=whole.dtype, **_without_pooler(config))
     tensors = whole.state_dict()
     part.load_state_dict({name: tensors[name] for name in part.state_dict()})
-    with checkpoint_folder(out, MARKER, {"layers": layers, "of_layers": found}) as folder:
+    record = {"layers": layers, "of_layers": found, "of_sha256": sha256}
+    with checkpoint_folder(out, MARKER, record) as folder:
         with quiet_transformers():
             part.save_pretrained(folder)
-        for pattern in TOKENIZER_FILES:
-            for file in sorted(source.glob(pattern)):
+        for file in sorted(source.iterdir()):
+            if file.is_file() and not any(file.match(pattern) for pattern in NOT_COPIED):
                 shutil.copyfile(file, folder / file.name)
     logger.info("%s: the first %d of %d layers of %s", out, layers, found, source.name)
 

@@ -97,10 +97,11 @@ def _write_clip(config: dict[str, Any], folder: Path) -> None:
 
     model = CLIPVisionModelWithProjection(_make_config(CLIPVisionConfig, config, "clip"))
     model.save_pretrained(folder)
-    _write_clip_preprocessing(model.config.image_size, folder)
+    write_clip_preprocessing(model.config.image_size, folder)
 
 
-def _write_clip_preprocessing(size: int, folder: Path) -> None:
+def write_clip_preprocessing(size: int, folder: Path) -> None:
+    """Write preprocessor_config.json: squares of `size` px, CLIP's pixel statistics."""
     from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 
     write_json(
@@ -143,7 +144,7 @@ def _write_clip_full(config: dict[str, Any], folder: Path) -> None:
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _write_clip_preprocessing(vision.image_size, folder)
+    write_clip_preprocessing(vision.image_size, folder)
 
 
 def _clip_tokenizer(text: Mapping[str, Any]) -> tuple[Any, dict[str, int]]:

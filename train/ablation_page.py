@@ -10,7 +10,8 @@ _INTRODUCTION = """# Ablation {name}
 
 Entity-level micro scores in percent, read as conlleval does, mean over seeds (and standard
 deviation of F1). Differences are to the first row, in points, with 95 % paired-bootstrap intervals
-over tweets and two-sided p.
+over tweets and two-sided p. What another training with another seed would change is not in the
+intervals, and p is not corrected for the number of rows.
 """
 
 

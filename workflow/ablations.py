@@ -1,7 +1,8 @@
 """Ablation tables of the config: each switch becomes one more entry of `models:`.
 
 A switch is what differs from the full model; the run that it gives is trained and scored by the
-rules of every other run. Run ids are `<table>-<switch>`: no entry of `models:` may hold a `-`.
+rules of every other run. Run ids are `<table>-<switch>`: no entry of `models:` may hold a `-`. What
+`models:` has already, such as a control, is not trained twice.
 """
 
 from collections.abc import Mapping
@@ -16,11 +17,16 @@ ROLES = ("features", "weights")
 """Keys whose values go by role; a switch takes a role away with null."""
 
 
+DECIDING = ("system", "variant", "weights", "features", "options", "recipe", "seeds")
+"""Keys of a model entry that decide its scores."""
+
+
 def ablation_runs(config: Mapping[str, Any], table: str) -> dict[str, str]:
     """Return row -> run id of a table, the full model first.
 
     Raises:
-        ConfigError: no such table, or it names no entry of `models:`.
+        ConfigError: no such table, it names no entry of `models:`, or a switch takes away what is
+            not there or changes nothing.
     """
     tables, models = config["ablations"], config["models"]
     if table not in tables:
@@ -38,24 +44,37 @@ def ablation_runs(config: Mapping[str, Any], table: str) -> dict[str, str]:
         raise ConfigError(
             f"ablations.{table}.switches.{FULL}: the unchanged model has this name. Choose another."
         )
-    return {FULL: model, **{switch: f"{table}-{switch}" for switch in switches}}
+    rows = {FULL: model}
+    for switch, changes in switches.items():
+        where = f"ablations.{table}.switches.{switch}"
+        entry = _switched(models[model], changes, where)
+        rows[switch] = _same_run(models, entry) or f"{table}-{switch}"
+    return rows
 
 
 def ablation_entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return run id -> model entry of every switch of the tables that `run.ablations` names.
+    """Return run id -> model entry of what the tables of `run.ablations` need beyond `models:`.
 
     Raises:
-        ConfigError: an unknown table or model, or a switch that takes away what is not there or
-            changes nothing.
+        ConfigError: as `ablation_runs`.
     """
     entries = {}
     for table in config["run"]["ablations"]:
         full, *rows = ablation_runs(config, table).items()
         for switch, run in rows:
-            where = f"ablations.{table}.switches.{switch}"
-            changes = config["ablations"][table]["switches"][switch]
-            entries[run] = _switched(config["models"][full[1]], changes, where)
+            if run not in config["models"]:
+                changes = config["ablations"][table]["switches"][switch]
+                entries[run] = _switched(config["models"][full[1]], changes, switch)
     return entries
+
+
+def _same_run(models: Mapping[str, Any], entry: Mapping[str, Any]) -> str | None:
+    """Return the entry of `models:` that would give the same scores."""
+    for name, other in models.items():
+        is_derived = "-" in name
+        if not is_derived and all(other.get(key) == entry.get(key) for key in DECIDING):
+            return name
+    return None
 
 
 def _switched(entry: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _write_cut(recipe: object, out: Path) -> None:
     """Check the recipe `{of, layers}`, with the source's own entry as `of`, and cut."""
     from extract.cut_weights import cut_weights
     from extract.errors import ConfigError
-    from extract.weights import resolve_weights
+    from extract.weights import check_weights, resolve_weights
 
     is_complete = (
         isinstance(recipe, dict)
@@ -75,7 +75,7 @@ def _write_cut(recipe: object, out: Path) -> None:
             f"{recipe!r:.100}"
         )
     source = resolve_weights(recipe["of"], recipe["of"].get("name", "entry"))
-    cut_weights(source, recipe["layers"], out)
+    cut_weights(source, recipe["layers"], out, sha256=check_weights(recipe["of"], source))
 
 
 _WRITERS = {"random": _write_random, "cut": _write_cut}

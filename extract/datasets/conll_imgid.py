@@ -108,6 +108,11 @@ def _split_line(line: str, path: Path, number: int, settings: TextSettings) -> t
     """Return (token, tag) of `token<TAB>tag`, or (token, "") when there are no labels."""
     columns = _COLUMN_GAP.split(line.strip("\t "))
     if not settings.labels:
+        if len(columns) > 2:
+            raise DataError(
+                f"{path}:{number}: expected one token a line, got {len(columns)} columns: "
+                f"{line[:60]!r}. Split the tweet into tokens, one on each line."
+            )
         return columns[0], ""
     if len(columns) == 1:
         raise DataError(

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from extract.checkpoint_folder import checkpoint_folder
+from extract.checkpoints import quiet_transformers
 from extract.extractors import pixels
 from extract.extractors.base import Item
 from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.network_input import normalize
+from extract.random_weights import write_clip_preprocessing
 from extract.sample.draw import draw_picture
 from extract.sample.drawings import (
     CLASSES,
+    MARKER,
     check_amounts,
     class_of,
     draw_all,
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised when the weights change."""
 
 CROP_PX = 64
 SIZES = {
@@ -75,7 +82,10 @@ def train_tower(
     logger.info("%d crops in %.1f s", len(targets), time.monotonic() - started)
     with torch_threads(threads):
         tower, accuracy = _fit(inputs, targets, seed=seed, epochs=epochs)
-    tower.save_pretrained(folder)
+    with checkpoint_folder(folder, MARKER, {"seed": seed, "images": n_images}) as tmp:
+        with quiet_transformers():
+            tower.save_pretrained(tmp)
+        write_clip_preprocessing(CROP_PX, tmp)
     logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
     return accuracy
 

@@ -21,6 +21,9 @@ NOTHING = "nothing"
 """Class of a picture that shows only neutral objects or a sign."""
 CLASSES = (*(kind for kinds in KINDS_OF_TYPE.values() for kind in kinds), NOTHING)
 
+MARKER = "trained.json"
+"""File that says of a checkpoint folder that it was trained here."""
+
 _PAIR_SHARE = 0.3
 _SMALLEST_RUN = 100
 

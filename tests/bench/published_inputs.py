@@ -25,6 +25,7 @@ from extract.checkpoints import quiet_transformers
 from extract.datasets.base import TextSettings
 from extract.datasets.twitter2017 import iter_samples
 from extract.extractors.base import ATTRIBUTES_PER_ROW, ItemFeatures, Outputs, nothing_found
+from extract.images import file_sha256
 from extract.manifest import STATUS, Sample, write_samples
 from extract.options import options_from
 from extract.random_weights import write_random_weights
@@ -189,7 +190,8 @@ def _middle(samples: Sequence[Sample], batch_size: int, count: int) -> list[Samp
 
 def write_network(name: str, settings: Settings) -> Path:
     """Write a checkpoint with random weights, unless the cache has it; return its folder."""
-    folder = settings.cache / ("tiny" if settings.tiny else "full") / name
+    pieces = file_sha256(settings.vocab)[:8]
+    folder = settings.cache / ("tiny" if settings.tiny else "full") / pieces / name
     if folder.exists():
         return folder
     size = TINY if settings.tiny else LARGE if name == "xlmr_large" else BASE
@@ -230,7 +232,8 @@ def _with_vectors(options: dict[str, Any], settings: Settings, corpus: Corpus) -
     if not options.get("word_vectors"):
         return options
     n_words = 5000 if settings.tiny else options["max_vector_words"]
-    path = write_vectors(settings.cache / f"vectors_{n_words}.txt", n_words, corpus)
+    text = file_sha256(settings.text / "train.txt")[:8]
+    path = write_vectors(settings.cache / f"vectors_{n_words}_{text}.txt", n_words, corpus)
     return {**options, "word_vectors": str(path), "max_vector_words": n_words}
 
 

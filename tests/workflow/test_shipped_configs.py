@@ -125,7 +125,8 @@ def test_every_model_entry_is_a_legal_run(repo_root, name):
     config = merged(repo_root, name)
     config["run"]["ablations"] = list(config["ablations"])
     switches = ablation_entries(config)
-    assert len(switches) == sum(len(table["switches"]) for table in config["ablations"].values())
+    rows = [run for table in config["ablations"] for run in ablation_runs(config, table).values()]
+    assert set(switches) == set(rows) - set(config["models"])
     for run, entry in {**config["models"], **switches}.items():
         keys = ("system", "variant", "options", "recipe", "features")
         given = {key: entry[key] for key in keys if key in entry}

@@ -4,6 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from extract.errors import ConfigError, near_match
+
 HELP = "Compare runs without a part with the full model, as one table."
 EXAMPLE = (
     "python -m train ablate --metrics results/sample/runs/ita*/seed*/metrics.json "
@@ -53,12 +55,27 @@ def run(args: argparse.Namespace) -> None:
     from train.ablation_page import render_page
     from train.summary import write_table
 
-    samples = {dataset: Path(path) for dataset, path in args.samples}
-    rows = ablation_rows(args.metrics, dict(args.rows), samples, args.resamples)
+    samples = {name: Path(path) for name, path in _unique(args.samples, "--samples").items()}
+    rows = ablation_rows(args.metrics, _unique(args.rows, "--rows"), samples, args.resamples)
+    unknown = sorted(set(samples) - {row.dataset for row in rows})
+    if unknown:
+        known = list(dict.fromkeys(row.dataset for row in rows))
+        raise ConfigError(
+            f"--samples {unknown[0]}: no metrics of such a dataset.{near_match(unknown[0], known)} "
+            f"Known: {', '.join(known)}."
+        )
     write_table(args.out, AblationRow, rows)
     if args.page:
         write_text(args.page, render_page(args.out.stem, rows))
     logger.info("%s: %d rows from %d files", args.out, len(rows), len(args.metrics))
+
+
+def _unique(pairs: list[tuple[str, str]], flag: str) -> dict[str, str]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{flag}: {name} is given twice.")
+    return dict(pairs)
 
 
 def _pair(text: str) -> tuple[str, str]:

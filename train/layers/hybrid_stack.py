@@ -59,6 +59,8 @@ class HybridStack(nn.Module):
         pooling: of the same.
         visual_score_bias: added to the scores of picture positions in the text layers.
         interaction: of `INTERACTIONS`; the published one is `align_and_fuse`.
+        reads_vision: False when no loss reads the final picture states: what only they depend on
+            is not trained.
 
     Raises:
         ValueError: another interaction.
@@ -74,6 +76,7 @@ class HybridStack(nn.Module):
         pooling: str,
         visual_score_bias: float,
         interaction: str = "align_and_fuse",
+        reads_vision: bool = True,
     ) -> None:
         super().__init__()
         if interaction not in INTERACTIONS:
@@ -91,16 +94,31 @@ class HybridStack(nn.Module):
         n_maps = 0 if widths[0] == widths[1] else sum(map(self._is_crossed, range(self.depth)))
         self.to_vision = nn.ModuleList(nn.Linear(*widths) for _ in range(n_maps))
         self.to_text = nn.ModuleList(nn.Linear(*widths[::-1]) for _ in range(n_maps))
-        self._freeze_dead()
+        crossed = [level for level in range(self.depth) if self._is_crossed(level)]
+        # Of the last crossed picture layer, the text reads the keys alone.
+        n_read = self.depth if reads_vision else max(crossed, default=0)
+        self._freeze_unread(n_read)
+        self._freeze_dead(n_read)
 
-    def _freeze_dead(self) -> None:
+    def _freeze_unread(self, n_read: int) -> None:
+        """Keep from training what picture layers from level `n_read` on need beyond their keys."""
+        for level in range(n_read, self.depth):
+            layer = self.vision[level - self.depth]  # from the end, where the shared layers are
+            layer.requires_grad_(False)
+            if self._is_crossed(level):
+                layer.layer_norm1.requires_grad_(True)
+                layer.self_attn.k_proj.requires_grad_(True)
+            if self.to_vision and self._is_crossed(level):
+                self.to_vision[level - ALIGNMENT].requires_grad_(False)
+
+    def _freeze_dead(self, n_read: int) -> None:
         """Keep from training what no output depends on: published models hold such tensors."""
         if self.depth <= ALIGNMENT or self.interaction == "fuse":
             return
-        place = ALIGNMENT - self.depth  # from the end, where the shared layers are
+        place = ALIGNMENT - self.depth
         # Pictures attend to the text alone there: nothing reads their own values.
         self.vision[place].self_attn.v_proj.requires_grad_(False)
-        if not self._is_crossed(ALIGNMENT + 1):
+        if not self._is_crossed(ALIGNMENT + 1) or n_read <= ALIGNMENT + 1:
             # The text's own keys and values are for the picture layer above, which reads none.
             attention = self.text[place].attention.self
             attention.key.requires_grad_(False)

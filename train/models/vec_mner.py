@@ -214,11 +214,13 @@ class Model(TaggingModel):
             gate=options.gate,
             pooling=options.soft_pool,
             visual_score_bias=options.visual_score_bias,
+            reads_vision=options.contrastive_weight > 0,
             interaction=options.interaction,
         )
         self.picture_norm = tower.pre_layrnorm
         widths = encoder.config.hidden_size, tower.config.hidden_size
         self.contrast = PooledContrast(*widths, scale=options.logit_scale)
+        self.contrast.requires_grad_(options.contrastive_weight > 0)
 
     @classmethod
     def required_features(cls, options: Options) -> dict[str, str]:

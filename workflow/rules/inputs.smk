@@ -85,6 +85,12 @@ def trained_tower(name, key):
     return config["weights"][name]["trained"][key]
 
 
+def tower_version(wildcards):
+    """VERSION of a tower's training: raising it is a reason to train again."""
+    architecture = trained_tower(wildcards.weights, "architecture")
+    return source_version(Path(workflow.basedir) / f"extract/sample/{architecture}_tower.py")
+
+
 def cut_source(wildcards):
     """The weights entry whose lower layers are kept."""
     name = config["weights"][wildcards.weights]["cut"]["of"]

@@ -8,7 +8,7 @@ made by the rules of the training corpus, of the feature sets that the run reads
 Reads:  the files that the keys `predict_*` name, results/{dataset}/runs/{run}/seed{seed}/
 Writes: results/predict/{name}/samples/predict.jsonl, images.tsv, stats.json, features/;
         results/predict/{name}/predictions/{dataset}/{run}/seed{seed}/
-        predictions.conll, predictions.jsonl (tokens, tags, entities, confidence)
+        predictions.conll, predictions.jsonl (tokens, tags, spans, confidence)
 """
 
 TWEETS = PREDICTION.tweets if PREDICTION else "none"

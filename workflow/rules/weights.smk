@@ -59,6 +59,7 @@ rule train_sample_vision:
         "../../envs/vision.yaml"
     threads: workflow.cores
     params:
+        version=tower_version,
         architecture=lambda wildcards: trained_tower(wildcards.weights, "architecture"),
         seed=lambda wildcards: trained_tower(wildcards.weights, "seed"),
         images=lambda wildcards: trained_tower(wildcards.weights, "images"),

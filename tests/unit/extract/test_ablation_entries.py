@@ -67,6 +67,17 @@ def test_rows_are_the_full_model_and_then_the_switches():
     assert list(rows.items()) == [("full", "ita"), ("b", "context-b"), ("a", "context-a")]
 
 
+def test_what_models_has_already_is_not_trained_twice():
+    changed = config(blank={"variant": "blank"}, cva={"options": {"cva": True}})
+    changed["models"]["ita_blank"] = {**ITA, "variant": "blank", "runtime": {"threads": 8}}
+    changed["models"]["ita_other"] = {**ITA, "variant": "blank", "seeds": [7]}
+    rows = ablation_runs(changed, "context")
+    assert rows == {"full": "ita", "blank": "ita_blank", "cva": "context-cva"}
+    assert set(ablation_entries(changed)) == {"context-cva"}
+    changed["models"] |= ablation_entries(changed)
+    assert ablation_runs(changed, "context") == rows
+
+
 def test_a_switch_changes_what_it_names_and_nothing_else():
     before = config()
     expected = copy.deepcopy(ITA)

@@ -137,19 +137,22 @@ def test_with_alignment_alone_upper_layers_are_those_of_the_encoder():
     assert not torch.allclose(states[2], published[2])
 
 
-@pytest.mark.parametrize("interaction", ["fuse", "align"])
+@pytest.mark.parametrize("interaction", ["align_and_fuse", "fuse", "align"])
 @pytest.mark.parametrize("layers", [2, 3])
-def test_what_is_left_to_train_gets_a_gradient(interaction, layers):
+@pytest.mark.parametrize("reads_vision", [True, False])
+def test_what_is_left_to_train_gets_a_gradient(interaction, layers, reads_vision):
     torch.manual_seed(0)
     text, vision = (
         encoder(num_hidden_layers=layers),
         tower(num_hidden_layers=layers, hidden_size=32),
     )
-    model = stack(text, vision, interaction=interaction).train()
-    states = run(model, torch.randn(2, 6, 24), torch.randn(2, 9, 32))
-    (
-        states.text[-1].sum() + states.text[-1].square().sum() + states.vision.square().sum()
-    ).backward()
+    model = stack(text, vision, interaction=interaction, reads_vision=reads_vision).train()
+    inputs = torch.randn(2, 6, 24), torch.randn(2, 9, 32)
+    states = run(model, *inputs, finish_vision=reads_vision)
+    loss = states.text[-1].sum() + states.text[-1].square().sum()
+    if reads_vision:
+        loss = loss + states.vision.square().sum()
+    loss.backward()
     assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
