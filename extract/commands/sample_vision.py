@@ -31,11 +31,14 @@ def run(args: argparse.Namespace) -> None:
     # Waiting threads sleep instead of spinning: on a busy machine spinning is ten times slower.
     # Read when torch is loaded, hence before any import of it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from extract.sample import clip_tower, vgg_tower
+    from extract.sample.train_tower import train_tower
 
-    train_tower = {"vgg": vgg_tower, "clip": clip_tower}[args.architecture].train_tower
-    epochs = {} if args.epochs is None else {"epochs": args.epochs}
     accuracy = train_tower(
-        args.out, seed=args.seed, n_images=args.images, threads=args.threads, **epochs
+        args.out,
+        args.architecture,
+        seed=args.seed,
+        n_images=args.images,
+        epochs=args.epochs,
+        threads=args.threads,
     )
     logger.info("%s: accuracy on its own drawings %.3f", args.out, accuracy)

@@ -5,15 +5,12 @@ folder of a `CLIPVisionModel`.
 """
 
 import logging
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from extract.checkpoint_folder import checkpoint_folder
 from extract.checkpoints import quiet_transformers
 from extract.extractors import pixels
 from extract.extractors.base import Item
@@ -21,15 +18,7 @@ from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.network_input import normalize
 from extract.random_weights import write_clip_preprocessing
 from extract.sample.draw import draw_picture
-from extract.sample.drawings import (
-    CLASSES,
-    MARKER,
-    check_amounts,
-    class_of,
-    draw_all,
-    plan_drawings,
-    torch_threads,
-)
+from extract.sample.drawings import CLASSES, class_of, draw_all
 from extract.sample.picture import PicturePlan
 
 if TYPE_CHECKING:
@@ -51,46 +40,15 @@ SIZES = {
 }
 """Of a `CLIPVisionConfig`."""
 
+EPOCHS = 16
+
 _BATCH = 64
 _PEAK_RATE = 2e-3
 _CLIP = 1.0
 _SHIFT_PX = 3
 
 
-def train_tower(
-    folder: Path, *, seed: int, n_images: int = 3000, epochs: int = 16, threads: int | None = None
-) -> float:
-    """Draw, cut the objects out, train, and write `config.json` and `model.safetensors`.
-
-    Args:
-        folder: made if needed.
-        seed: of the drawings and of the weights; equal seeds and thread counts give equal bytes.
-        n_images: drawings to learn from, of one or two objects each.
-        epochs: passes over the crops.
-        threads: of torch and of drawing; None takes all cores.
-
-    Returns:
-        Accuracy of the last pass on its training crops (augmented), 0-1.
-
-    Raises:
-        ConfigError: fewer than 100 images, or no epoch.
-    """
-    check_amounts(n_images, epochs)
-    started = time.monotonic()
-    threads = threads or os.cpu_count() or 1
-    inputs, targets = cut_objects(plan_drawings(seed, n_images), threads)
-    logger.info("%d crops in %.1f s", len(targets), time.monotonic() - started)
-    with torch_threads(threads):
-        tower, accuracy = _fit(inputs, targets, seed=seed, epochs=epochs)
-    with checkpoint_folder(folder, MARKER, {"seed": seed, "images": n_images}) as tmp:
-        with quiet_transformers():
-            tower.save_pretrained(tmp)
-        write_clip_preprocessing(CROP_PX, tmp)
-    logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
-    return accuracy
-
-
-def cut_objects(plans: Sequence[PicturePlan], workers: int) -> tuple["Tensor", "Tensor"]:
+def draw_inputs(plans: Sequence[PicturePlan], workers: int) -> tuple["Tensor", "Tensor"]:
     """Draw pictures and cut out every object that one is about.
 
     Returns:
@@ -111,7 +69,14 @@ def _crops_of(plan: PicturePlan) -> np.ndarray:
     return cutter.prepare(Item("", draw_picture(plan), boxes=boxes)).features
 
 
-def _fit(
+def save(tower: "nn.Module", folder: Path) -> None:
+    """Write the checkpoint."""
+    with quiet_transformers():
+        tower.save_pretrained(folder)
+    write_clip_preprocessing(CROP_PX, folder)
+
+
+def fit(
     inputs: "Tensor", targets: "Tensor", *, seed: int, epochs: int
 ) -> tuple["nn.Module", float]:
     """Train; return the tower and its last accuracy."""

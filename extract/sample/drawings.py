@@ -11,7 +11,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from extract.errors import ConfigError
 from extract.sample.captions import KINDS, KINDS_OF_TYPE, SIGN
 from extract.sample.picture import PicturePlan, plan_picture
 from extract.sample.quotas import Dealer
@@ -21,11 +20,7 @@ NOTHING = "nothing"
 """Class of a picture that shows only neutral objects or a sign."""
 CLASSES = (*(kind for kinds in KINDS_OF_TYPE.values() for kind in kinds), NOTHING)
 
-MARKER = "trained.json"
-"""File that says of a checkpoint folder that it was trained here."""
-
 _PAIR_SHARE = 0.3
-_SMALLEST_RUN = 100
 
 
 def plan_drawings(seed: int, count: int) -> list[PicturePlan]:
@@ -58,18 +53,6 @@ def draw_all(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         return list(pool.map(draw, plans, chunksize=50))
-
-
-def check_amounts(n_images: int, epochs: int) -> None:
-    """See that there is something to learn.
-
-    Raises:
-        ConfigError: fewer than 100 images, or no epoch.
-    """
-    if epochs < 1:
-        raise ConfigError(f"sample-vision: at least one epoch, got {epochs}")
-    if n_images < _SMALLEST_RUN:
-        raise ConfigError(f"sample-vision: at least {_SMALLEST_RUN} images, got {n_images}")
 
 
 @contextmanager

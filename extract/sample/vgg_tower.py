@@ -4,8 +4,6 @@ The result is an ordinary checkpoint folder that the `vgg` extractor loads.
 """
 
 import logging
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,19 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from extract.atomic import write_json
-from extract.checkpoint_folder import checkpoint_folder
 from extract.images import resize_exact
 from extract.sample.draw import draw_picture
-from extract.sample.drawings import (
-    CLASSES,
-    MARKER,
-    NOTHING,
-    check_amounts,
-    class_of,
-    draw_all,
-    plan_drawings,
-    torch_threads,
-)
+from extract.sample.drawings import CLASSES, NOTHING, class_of, draw_all
 from extract.sample.picture import PicturePlan
 
 if TYPE_CHECKING:
@@ -42,40 +30,20 @@ INPUT_SIZE = 224
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
 
+EPOCHS = 10
+
 _BATCH = 50
 _PEAK_RATE = 3e-3
 
 
-def train_tower(
-    folder: Path, *, seed: int, n_images: int = 3000, epochs: int = 10, threads: int | None = None
-) -> float:
-    """Draw, train and write `config.json` and `model.safetensors`.
-
-    Args:
-        folder: made if needed.
-        seed: of the drawings and of the weights; equal seeds and thread counts give equal bytes.
-        n_images: drawings to learn from.
-        epochs: passes over them.
-        threads: of torch and of drawing; None takes all cores.
+def draw_inputs(plans: Sequence[PicturePlan], workers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw pictures.
 
     Returns:
-        Accuracy of the last pass on its training drawings (augmented), 0-1.
-
-    Raises:
-        ConfigError: fewer than 100 images, or no epoch.
+        Pooled pixels, shape (N, 3, 56, 56), uint8, and targets, shape (N, classes), float32.
     """
-    check_amounts(n_images, epochs)
-    started = time.monotonic()
-    threads = threads or os.cpu_count() or 1
-    plans = plan_drawings(seed, n_images)
-    pixels = _pool_stem(np.stack(draw_all(_network_input, plans, threads)))
-    logger.info("%d drawings in %.1f s", n_images, time.monotonic() - started)
-    with torch_threads(threads):
-        stack, accuracy = _fit(pixels, kind_targets(plans), seed=seed, epochs=epochs)
-    with checkpoint_folder(folder, MARKER, {"seed": seed, "images": n_images}) as tmp:
-        _save(tmp, stack)
-    logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
-    return accuracy
+    pictures = np.stack(draw_all(_network_input, plans, workers))
+    return _pool_stem(pictures), kind_targets(plans)
 
 
 def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
@@ -110,7 +78,7 @@ def _pool_stem(pixels: np.ndarray) -> np.ndarray:
     return cells.max(axis=(3, 5))
 
 
-def _fit(
+def fit(
     pixels: np.ndarray, targets: np.ndarray, *, seed: int, epochs: int
 ) -> tuple["nn.Sequential", float]:
     """Train the layers behind the stem; return them (with batch norm) and the last accuracy."""
@@ -184,7 +152,7 @@ def _augment(batch: "Tensor", generator: "object") -> "Tensor":
     return torch.roll(batch, shift, (2, 3)).contiguous(memory_format=torch.channels_last)
 
 
-def _save(folder: Path, stack: "nn.Sequential") -> None:
+def save(stack: "nn.Sequential", folder: Path) -> None:
     """Write the checkpoint, the batch norms folded into the convolutions."""
     from safetensors.torch import save_file
 

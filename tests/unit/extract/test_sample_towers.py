@@ -12,6 +12,7 @@ from extract.errors import ConfigError
 from extract.sample import clip_tower, drawings, vgg_tower
 from extract.sample.captions import KINDS, KINDS_OF_TYPE
 from extract.sample.plan import draw, plan_corpus
+from extract.sample.train_tower import ARCHITECTURES, train_tower
 
 torch = pytest.importorskip("torch")
 
@@ -81,7 +82,7 @@ def test_a_short_run_writes_a_folder_that_the_extractor_loads(tmp_path):
     from extract.extractors.vgg import Extractor, Options
 
     for name in ("one", "two"):
-        vgg_tower.train_tower(tmp_path / name, seed=1, n_images=100, epochs=1, threads=1)
+        train_tower(tmp_path / name, "vgg", seed=1, n_images=100, epochs=1, threads=1)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
     config = json.loads((tmp_path / "one" / "config.json").read_text())
@@ -98,11 +99,11 @@ def test_a_short_run_writes_a_clip_tower_that_models_load(tmp_path):
     from train.layers.vision_tower import load_vision_tower
 
     for name in ("one", "two"):
-        clip_tower.train_tower(tmp_path / name, seed=1, n_images=100, epochs=1, threads=1)
+        train_tower(tmp_path / name, "clip", seed=1, n_images=100, epochs=1, threads=1)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
     tower = load_vision_tower(tmp_path / "one", pretrained=True)
-    pixels, labels = clip_tower.cut_objects(drawings.plan_drawings(2, 3), 1)
+    pixels, labels = clip_tower.draw_inputs(drawings.plan_drawings(2, 3), 1)
     assert len(pixels) == len(labels) >= 3
     with torch.no_grad():
         states = tower(pixel_values=pixels).last_hidden_state
@@ -112,19 +113,19 @@ def test_a_short_run_writes_a_clip_tower_that_models_load(tmp_path):
 
 def test_crops_are_labelled_with_what_they_show():
     plans = drawings.plan_drawings(2, 40)
-    _, labels = clip_tower.cut_objects(plans, 1)
+    _, labels = clip_tower.draw_inputs(plans, 1)
     kinds = [placed.kind for plan in plans for placed in plan.mains]
     shown = [drawings.CLASSES[label] for label in labels]
     assert [kind if kind in drawings.CLASSES else drawings.NOTHING for kind in kinds] == shown
     assert drawings.NOTHING in shown and len(set(shown)) > 5
 
 
-@pytest.mark.parametrize("tower", [vgg_tower, clip_tower])
+@pytest.mark.parametrize("tower", ARCHITECTURES)
 def test_too_few_images_or_epochs_are_refused(tmp_path, tower):
     with pytest.raises(ConfigError, match="at least 100 images, got 10"):
-        tower.train_tower(tmp_path, seed=1, n_images=10)
+        train_tower(tmp_path, tower, seed=1, n_images=10)
     with pytest.raises(ConfigError, match="at least one epoch, got 0"):
-        tower.train_tower(tmp_path, seed=1, epochs=0)
+        train_tower(tmp_path, tower, seed=1, epochs=0)
 
 
 @pytest.mark.slow
@@ -134,7 +135,7 @@ def test_its_grid_tells_the_type_of_what_is_drawn(tmp_path):
     from extract.extractors.base import Item
     from extract.extractors.vgg import Extractor, Options
 
-    vgg_tower.train_tower(tmp_path, seed=7)
+    train_tower(tmp_path, "vgg", seed=7)
     extractor = Extractor(Options())
     extractor.load({"vision": tmp_path}, "cpu")
     # Labels: every train tweet whose picture tells, as readers see them. Test: `picture` alone.
@@ -162,9 +163,9 @@ def test_its_grid_tells_the_type_of_what_is_drawn(tmp_path):
 def test_the_clip_tower_names_what_other_crops_show(tmp_path):
     from transformers import CLIPVisionModel
 
-    clip_tower.train_tower(tmp_path, seed=7)
+    train_tower(tmp_path, "clip", seed=7)
     tower = CLIPVisionModel.from_pretrained(tmp_path)
-    splits = [clip_tower.cut_objects(drawings.plan_drawings(seed, 200), 1) for seed in (8, 9)]
+    splits = [clip_tower.draw_inputs(drawings.plan_drawings(seed, 200), 1) for seed in (8, 9)]
     with torch.no_grad():
         states = [tower(pixel_values=pixels).pooler_output for pixels, _ in splits]
     centres = torch.stack(

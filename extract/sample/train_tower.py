@@ -1,0 +1,63 @@
+"""Train one of the sample's vision towers on drawings of its own, into a checkpoint folder."""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from extract.checkpoint_folder import checkpoint_folder
+from extract.errors import ConfigError
+from extract.sample import clip_tower, vgg_tower
+from extract.sample.drawings import plan_drawings, torch_threads
+
+logger = logging.getLogger(__name__)
+
+ARCHITECTURES = {"vgg": vgg_tower, "clip": clip_tower}
+
+MARKER = "trained.json"
+"""File that says of a checkpoint folder that it was trained here."""
+
+_SMALLEST_RUN = 100
+
+
+def train_tower(
+    folder: Path,
+    architecture: str,
+    *,
+    seed: int,
+    n_images: int = 3000,
+    epochs: int | None = None,
+    threads: int | None = None,
+) -> float:
+    """Draw, train and write `config.json` and `model.safetensors`.
+
+    Args:
+        folder: to write; one that was trained here before is replaced.
+        architecture: a key of ARCHITECTURES.
+        seed: of the drawings and of the weights; equal seeds and thread counts give equal bytes.
+        n_images: drawings to learn from, of one or two objects each.
+        epochs: passes over them; None takes the architecture's own number.
+        threads: of torch and of drawing; None takes all cores.
+
+    Returns:
+        Accuracy of the last pass on what was learned from (augmented), 0-1.
+
+    Raises:
+        ConfigError: fewer than 100 images, no epoch, or `folder` is something else.
+    """
+    tower = ARCHITECTURES[architecture]
+    epochs = tower.EPOCHS if epochs is None else epochs
+    if epochs < 1:
+        raise ConfigError(f"sample-vision: at least one epoch, got {epochs}")
+    if n_images < _SMALLEST_RUN:
+        raise ConfigError(f"sample-vision: at least {_SMALLEST_RUN} images, got {n_images}")
+    started = time.monotonic()
+    threads = threads or os.cpu_count() or 1
+    inputs, targets = tower.draw_inputs(plan_drawings(seed, n_images), threads)
+    logger.info("%d drawings in %.1f s", n_images, time.monotonic() - started)
+    with torch_threads(threads):
+        network, accuracy = tower.fit(inputs, targets, seed=seed, epochs=epochs)
+    with checkpoint_folder(folder, MARKER, {"seed": seed, "images": n_images}) as building:
+        tower.save(network, building)
+    logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
+    return accuracy
