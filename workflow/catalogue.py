@@ -81,6 +81,9 @@ class Catalogue:
                 self.entry(kind, name, f"run.{kind}")
         for name, entry in config["datasets"].items():
             check_plugin("extract.datasets", entry["reader"], f"datasets.{name}.reader")
+        for name, entry in config["weights"].items():
+            if "cut" in entry:
+                self.entry("weights", entry["cut"]["of"], f"weights.{name}.cut.of")
         self._check_models()
         self._check_runs_differ()
         self.check_images(self.feature_sets)

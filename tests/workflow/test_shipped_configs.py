@@ -75,7 +75,8 @@ def test_config_dry_runs_over_placeholders(repo_root, tmp_path, minilm, name):
     workspace = Workspace(folder, repo_root, files(repo_root, name))
     jobs = workspace.plan()
     run = config["run"]
-    n_runs = len(run["datasets"]) * len(run["models"]) * len(run["seeds"])
+    seeds = [config["models"][name].get("seeds", run["seeds"]) for name in run["models"]]
+    n_runs = len(run["datasets"]) * sum(map(len, seeds))
     assert len(jobs["fit"]) == len(jobs["evaluate"]) == n_runs
     stores = {Path(path).stem for path in jobs["merge_features"]}
     assert set(run["feature_sets"]) <= stores

@@ -94,8 +94,7 @@ def tower_version(wildcards):
 def cut_source(wildcards):
     """The weights entry whose lower layers are kept."""
     name = config["weights"][wildcards.weights]["cut"]["of"]
-    where = f"weights.{wildcards.weights}.cut.of"
-    return {"name": name, **CATALOGUE.entry("weights", name, where)}
+    return {"name": name, **config["weights"][name]}
 
 
 def cut_entry(wildcards):

@@ -89,8 +89,16 @@ def test_nothing_selected_is_legal():
 
 
 def test_only_made_weights_are_files_of_rules():
-    found = Catalogue(config()).weights_input(["bert", "tower", "vision"])
-    assert found == ["results/weights/tower", "results/weights/vision"]
+    small = {"cut": {"of": "bert", "layers": 1}}
+    catalogue = Catalogue(config(weights={"small": small}))
+    found = catalogue.weights_input(["bert", "tower", "vision", "small"])
+    assert found == [f"results/weights/{name}" for name in ("tower", "vision", "small")]
+
+
+def test_a_model_has_its_own_seeds_or_those_of_the_run():
+    own = {"ita": {**CONFIG["models"]["ita"], "seeds": [4, 5]}}
+    catalogue = Catalogue(config(models=own))
+    assert (catalogue.seeds("acn"), catalogue.seeds("ita")) == ([1], [4, 5])
 
 
 @pytest.mark.parametrize("module", [annotations, textblob])
@@ -145,6 +153,10 @@ def test_default_options_written_out_change_no_fingerprint():
         (
             {"feature_sets": {"crops": feature_set("pixels", boxes="boxes", options={"sise": 1})}},
             ["feature_sets.crops.options: unknown key 'sise'", "Did you mean 'size'?"],
+        ),
+        (
+            {"weights": {"small": {"cut": {"of": "brt", "layers": 1}}}},
+            ["weights.small.cut.of: no 'brt' in `weights:`", "Did you mean 'bert'?"],
         ),
         (
             {"phrases": {"nouns": {"extractor": "textblob", "weights": {}, "options": {"x": 1}}}},
