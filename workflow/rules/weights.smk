@@ -57,7 +57,7 @@ rule train_sample_vision:
         weights=made("trained"),
     conda:
         "../../envs/vision.yaml"
-    threads: workflow.cores
+    threads: 1  # small batches: two at a time are faster, and the bytes are those of any machine
     params:
         version=tower_version,
         architecture=lambda wildcards: trained_tower(wildcards.weights, "architecture"),
