@@ -1,0 +1,134 @@
+"""Tweets that stand in two splits: found, and refused above a share.
+
+Two tweets are exact duplicates when their tokens are equal, and near-duplicates when their keys
+are. The key joins the tokens with spaces, lower-cases, takes out URLs (`http...` to the next
+space), user handles (`@name`, `@ name`) and every character that is no letter, digit, underscore
+or space, and joins what is left with single spaces. Where nothing is left (a tweet of a handle
+and a URL), the key is the text itself, so only exact duplicates meet. Every exact duplicate is a
+near-duplicate.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from extract.errors import DataError
+from extract.manifest import Sample
+
+COMPARED = (("test", "train"), ("test", "valid"), ("valid", "train"))
+"""(held-out split, split that is seen before it)."""
+
+_URL = re.compile(r"http\S+")
+_HANDLE = re.compile(r"@\s*\w+")
+_PUNCTUATION = re.compile(r"[^\w\s]")
+_SHOWN = 10
+
+
+def near_key(tokens: Sequence[str]) -> str:
+    """Return the text that near-duplicates have in common."""
+    text = " ".join(tokens)
+    key = _PUNCTUATION.sub("", _HANDLE.sub("", _URL.sub("", text.lower())))
+    return " ".join(key.split()) or text
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A tweet of a held-out split and its near-duplicates in another."""
+
+    sample: Sample
+    others: tuple[Sample, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether one of the others has the same tokens."""
+        return any(other.tokens == self.sample.tokens for other in self.others)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The tweets of `split` that also stand in `other`."""
+
+    split: str
+    other: str
+    of: int
+    """Tweets of `split`."""
+    twins: tuple[Twin, ...]
+
+    @property
+    def share(self) -> float:
+        """Share of the tweets of `split`, 0-1."""
+        return len(self.twins) / self.of if self.of else 0.0
+
+    @property
+    def n_exact(self) -> int:
+        """How many are exact duplicates."""
+        return sum(twin.is_exact for twin in self.twins)
+
+
+def find_overlap(split: str, other: str, splits: Mapping[str, Sequence[Sample]]) -> Overlap:
+    """Return the tweets of `split` whose near-duplicates stand in `other`."""
+    by_key: dict[str, list[Sample]] = defaultdict(list)
+    for sample in splits[other]:
+        by_key[near_key(sample.tokens)].append(sample)
+    found = ((sample, by_key.get(near_key(sample.tokens))) for sample in splits[split])
+    twins = tuple(Twin(sample, tuple(others)) for sample, others in found if others)
+    return Overlap(split, other, len(splits[split]), twins)
+
+
+def find_overlaps(splits: Mapping[str, Sequence[Sample]]) -> list[Overlap]:
+    """Return the overlap of each pair of `COMPARED` that is there."""
+    return [
+        find_overlap(split, other, splits)
+        for split, other in COMPARED
+        if split in splits and other in splits
+    ]
+
+
+def equal_splits(splits: Mapping[str, Sequence[Sample]]) -> list[tuple[str, str]]:
+    """Return the pairs of `COMPARED` that hold the same tweets, in whatever order."""
+    texts = {name: _texts(samples) for name, samples in splits.items()}
+    return [(a, b) for a, b in COMPARED if texts.get(a) and texts[a] == texts.get(b)]
+
+
+def _texts(samples: Iterable[Sample]) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(sample.tokens) for sample in samples)
+
+
+def refuse_overlap(splits: Mapping[str, Sequence[Sample]], max_share: float) -> None:
+    """Stop where a held-out split is not held out.
+
+    Args:
+        splits: split -> its samples.
+        max_share: largest share, 0-1, of the tweets of test in train or valid, and of valid in
+            train, that is let pass. Two splits of the same tweets are refused whatever it is.
+
+    Raises:
+        DataError: a share is larger, or two splits are equal; the message names ten tweets of each.
+    """
+    equal = equal_splits(splits)
+    bad = [
+        overlap
+        for overlap in find_overlaps(splits)
+        if overlap.share > max_share or (overlap.split, overlap.other) in equal
+    ]
+    if not bad:
+        return
+    lines = []
+    for overlap in bad:
+        same = ": the same tweets" if (overlap.split, overlap.other) in equal else ""
+        lines.append(
+            f"{len(overlap.twins)} of {overlap.of} tweets of {overlap.split} "
+            f"({overlap.share:.2%}) stand in {overlap.other}{same}"
+        )
+        lines += [
+            f"  {twin.sample.id}: {', '.join(other.id for other in twin.others)}"
+            for twin in overlap.twins[:_SHOWN]
+        ]
+        if len(overlap.twins) > _SHOWN:
+            lines.append(f"  and {len(overlap.twins) - _SHOWN} more")
+    listed = "\n".join(lines)
+    raise DataError(
+        f"splits overlap, at most {max_share:.2%} is allowed:\n{listed}\n"
+        "Take these tweets out of the split that is learned from, or get another copy."
+    )
