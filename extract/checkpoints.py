@@ -1,5 +1,6 @@
 """Read tensors from a checkpoint file or folder, and see that every one of them is used."""
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,14 @@ def load_pretrained(
         )
     check_loading_info(info, path, may_be_unused=may_be_unused)
     return model.eval()
+
+
+def without_pooler(config: Any) -> dict[str, bool]:
+    """Return the constructor's argument that leaves the pooler out, where a family has one."""
+    from transformers import MODEL_MAPPING
+
+    parameters = inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """The lower layers of a text encoder as a checkpoint of their own, for trials on small machines."""
 
-import inspect
 import logging
 import shutil
 from pathlib import Path
 
 from extract.checkpoint_folder import checkpoint_folder
-from extract.checkpoints import load_pretrained, quiet_transformers
+from extract.checkpoints import load_pretrained, quiet_transformers, without_pooler
 from extract.errors import ConfigError, MissingFileError
 
 logger = logging.getLogger(__name__)
@@ -44,9 +43,9 @@ def cut_weights(source: Path, layers: int, out: Path, *, sha256: str) -> None:
             f"{source}: cut: expected 1 to {found} layers, got {layers}. Only text encoders with "
             "`num_hidden_layers` and `vocab_size` in config.json can be cut."
         )
-    whole = load_pretrained(AutoModel, source, may_be_unused=HEADS, **_without_pooler(config))
+    whole = load_pretrained(AutoModel, source, may_be_unused=HEADS, **without_pooler(config))
     config.num_hidden_layers = layers
-    part = AutoModel.from_config(config, dtype=whole.dtype, **_without_pooler(config))
+    part = AutoModel.from_config(config, dtype=whole.dtype, **without_pooler(config))
     tensors = whole.state_dict()
     part.load_state_dict({name: tensors[name] for name in part.state_dict()})
     record = {"layers": layers, "of_layers": found, "of_sha256": sha256}
@@ -57,11 +56,3 @@ def cut_weights(source: Path, layers: int, out: Path, *, sha256: str) -> None:
             if file.is_file() and not any(file.match(pattern) for pattern in NOT_COPIED):
                 shutil.copyfile(file, folder / file.name)
     logger.info("%s: the first %d of %d layers of %s", out, layers, found, source.name)
-
-
-def _without_pooler(config: "object") -> dict[str, bool]:
-    """Return the argument that leaves the pooler out, where the family has one."""
-    from transformers import MODEL_MAPPING
-
-    parameters = inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}

@@ -1,15 +1,14 @@
 """Pretrained networks from local checkpoint folders, every tensor accounted for."""
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig
+from transformers import AutoModel, PreTrainedConfig
 
-from extract.checkpoints import quiet_transformers
+from extract.checkpoints import quiet_transformers, without_pooler
 from extract.errors import ConfigError, MissingFileError
 
 
@@ -29,9 +28,7 @@ def load_network(
         ConfigError: the weights are not exactly those of the config.
     """
     config.name_or_path = ""  # it is saved with the assets, where a path has no place
-    network = MODEL_MAPPING[type(config)]
-    parameters = inspect.signature(network.__init__).parameters
-    options = {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}
+    options = without_pooler(config)
     if not pretrained:
         return AutoModel.from_config(config, dtype=torch.float32, **options)
     try:
