@@ -14,7 +14,6 @@ configfile: workflow.source_path("workflow/config/default.yaml")
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
-include: "workflow/rules/interop_inputs.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/grounding.smk"
 include: "workflow/rules/weights.smk"
@@ -24,8 +23,8 @@ include: "workflow/rules/interop.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/ablation_inputs.smk"
 include: "workflow/rules/ablation.smk"
+include: "workflow/rules/diagnose.smk"
 
 
 localrules:
@@ -40,6 +39,7 @@ rule all:
     input:
         # Also what others read: a deleted store is made again, and all that follows from it.
         rules.dataset.input,
+        rules.audit.input,
         rules.phrases.input,
         rules.features.input,
         rules.verify.input,

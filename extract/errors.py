@@ -24,6 +24,10 @@ class MissingToolError(MnerError):
     """A system program or optional package is not installed."""
 
 
+class HeldOutError(MnerError):
+    """Training asked for what is held out of it: the test split, or scores on it."""
+
+
 class StoreError(MnerError):
     """A feature file is incomplete, corrupt, of another version or of other inputs."""
 

@@ -28,6 +28,13 @@ class Sample:
     """BIO tags, one a token; None for unlabelled text."""
     evidence: str | None = None
     """What decides the entity types of the tweet, where a corpus says so."""
+    repaired_tags: list[str] | None = None
+    """Tags after label corrections (extract/repairs/); None where these change nothing."""
+
+    @property
+    def gold_after_repairs(self) -> list[str] | None:
+        """The corrected tags where there are such, else the original ones."""
+        return self.tags if self.repaired_tags is None else self.repaired_tags
 
 
 @dataclass(frozen=True)
@@ -97,10 +104,12 @@ def read_samples(path: Path) -> list[Sample]:
         except TypeError as error:
             message = str(error).removeprefix("Sample.__init__() ")
             raise DataError(f"{path}:{number}: {message}") from error
-        if sample.tags is not None and len(sample.tags) != len(sample.tokens):
-            raise DataError(
-                f"{path}:{number}: {len(sample.tokens)} tokens but {len(sample.tags)} tags"
-            )
+        for name in ("tags", "repaired_tags"):
+            tags = getattr(sample, name)
+            if tags is not None and len(tags) != len(sample.tokens):
+                raise DataError(
+                    f"{path}:{number}: {len(sample.tokens)} tokens but {len(tags)} {name}"
+                )
         samples.append(sample)
     return samples
 

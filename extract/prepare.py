@@ -15,6 +15,9 @@ from extract.images import UnreadableImage, probe_image
 from extract.logs import Progress
 from extract.manifest import ImageRow, Sample, write_images, write_samples
 from extract.registry import load_module
+from extract.repairs.apply import apply_repairs
+from extract.repairs.effect import describe_effect
+from extract.repairs.format import Repairs, read_repairs
 from extract.statistics import describe_split
 
 logger = logging.getLogger(__name__)
@@ -32,14 +35,17 @@ def prepare_dataset(
     max_bad_images: float,
     check_counts: bool,
     workers: int,
+    repairs: Path | None = None,
 ) -> None:
     """Write `samples/{split}.jsonl`, `images.tsv` and `stats.json` under `out`.
 
-    No `splits` stands for all that the reader has.
+    No `splits` stands for all that the reader has. With `repairs`, a file of label corrections,
+    samples also have `repaired_tags` where it changes them, and `stats.json` says what it changes.
 
     Raises:
-        DataError: the text breaks its format, counts differ from the known copy, or more than the
-            fraction `max_bad_images` of the images is missing or unreadable.
+        DataError: the text breaks its format, counts differ from the known copy, the corrections
+            are for another corpus, or more than the fraction `max_bad_images` of the images is
+            missing or unreadable.
         MissingFileError: a split file or the image folder is absent.
     """
     module = load_module("extract.datasets", reader)
@@ -50,6 +56,8 @@ def prepare_dataset(
     images = list_images(corpus.values(), image_folder, workers)
     by_id = {row.image_id: row for row in images}
     stats = {split: describe_split(samples, by_id) for split, samples in corpus.items()}
+    if repairs is not None:
+        corpus = repair(corpus, read_repairs(repairs), stats)
     compare_counts(stats, module.EXPECTED, reader, strict=check_counts)
     # The list of bad images is the only thing that a refused corpus leaves behind.
     bad = [row for row in images if row.status in ("missing", "unreadable")]
@@ -61,6 +69,16 @@ def prepare_dataset(
     write_json(out / "stats.json", stats)
     for split, counts in stats.items():
         logger.info("%s: %s", split, counts)
+
+
+def repair(
+    corpus: Mapping[str, Sequence[Sample]], repairs: Repairs, stats: dict[str, Any]
+) -> dict[str, list[Sample]]:
+    """Return the corpus with `repaired_tags`; add what they change to `stats` of each split."""
+    repaired = apply_repairs(repairs, corpus)
+    for split, effect in describe_effect(repairs, repaired).items():
+        stats[split]["repairs"] = effect
+    return repaired
 
 
 def read_evidence(path: Path) -> dict[str, str]:

@@ -1,19 +1,20 @@
 """Runs of a system with and without its parts -> the rows of an ablation table.
 
 Every row is compared with the full model on the same tweets, by the paired bootstrap of
-`train.stats`; of several evidence kinds each is resampled on its own tweets.
+`train.stats`; each slice is resampled on its own tweets. The tests of one slice of one corpus are
+one family, and `p_holm` is corrected for all of them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from extract.errors import DataError
 from train.data import read_tagged
+from train.holm import holm
 from train.metrics import ALL
 from train.predictions import read_predictions
+from train.slices import IMAGE_SLICES, slice_order, tweet_slices
 from train.stats import bootstrap_f1, paired_difference
 from train.summary import SeedResult, group_seeds, read_views, seed_scores, tweet_counts
 
@@ -25,8 +26,8 @@ class AblationRow:
     dataset: str
     switch: str
     """Name of the row; the first of a dataset is the full model."""
-    evidence: str
-    """`all`, or a kind of evidence of the corpus."""
+    slice: str
+    """`all`, or a part of the tweets (`train.slices`)."""
     n_seeds: int
     precision: float
     recall: float
@@ -37,9 +38,11 @@ class AblationRow:
     """F1 minus that of the full model, points; None for the full model itself."""
     low: float | None = None
     high: float | None = None
-    """95 % bounds of the difference; None where the tweets of a kind are not known."""
+    """95 % bounds of the difference; None where the tweets of a slice are not known."""
     p: float | None = None
-    """Two-sided paired-bootstrap p of the difference."""
+    """Two-sided paired-bootstrap p of the difference, not corrected."""
+    p_holm: float | None = None
+    """`p` after Holm's correction for the switches of the table, in this slice."""
 
 
 def ablation_rows(
@@ -48,12 +51,12 @@ def ablation_rows(
     samples: Mapping[str, Path],
     n_resamples: int,
 ) -> list[AblationRow]:
-    """Return the rows of a table: by dataset, then as `runs`, `all` before the evidence kinds.
+    """Return the rows of a table: by dataset, then as `runs`, `all` before the other slices.
 
     Args:
         paths: metrics.json files; their predictions lie beside them.
         runs: row -> run id, the full model first.
-        samples: dataset -> the evaluated samples, which say the evidence of each tweet.
+        samples: dataset -> the evaluated samples, which say the slices of each tweet.
         n_resamples: of the bootstrap.
 
     Raises:
@@ -85,47 +88,55 @@ def _dataset_rows(
 ) -> list[AblationRow]:
     full, *switches = table
     scored = [set(result.slices) for results in table.values() for result in results]
-    kinds = [ALL, *sorted(set.intersection(*scored) - {ALL})]
-    scores = {(row, kind): seed_scores(table[row], kind) for row in table for kind in kinds}
+    names = slice_order(set.intersection(*scored) | {ALL})
+    scores = {(row, name): seed_scores(table[row], name) for row in table for name in names}
     counts = tweet_counts(table)
-    tweets = _tweets_of(kinds, samples, table[full][0].predictions)
+    tweets = _tweets_of(names, samples, table[full][0].predictions)
     gaps: dict[tuple[str, str], dict[str, float | None]] = {}
-    for kind in kinds:
-        chosen = tweets.get(kind)
-        if chosen is not None:
-            systems = [counts[row][:, chosen] for row in table]
-            resampled = dict(zip(table, bootstrap_f1(systems, n_resamples).T, strict=True))
+    for name in names:
         for row in switches:
-            delta = scores[row, kind]["f1_mean"] - scores[full, kind]["f1_mean"]
-            gaps[row, kind] = {"delta": delta}
-            if chosen is not None:
-                gap = paired_difference(delta, resampled[row], resampled[full])
-                gaps[row, kind] |= {"low": gap.low, "high": gap.high, "p": gap.p}
+            delta = scores[row, name]["f1_mean"] - scores[full, name]["f1_mean"]
+            gaps[row, name] = {"delta": delta}
+        if name in tweets and switches:
+            systems = [counts[row][:, tweets[name]] for row in table]
+            resampled = dict(zip(table, bootstrap_f1(systems, n_resamples).T, strict=True))
+            found = [
+                paired_difference(gaps[row, name]["delta"], resampled[row], resampled[full])
+                for row in switches
+            ]
+            corrected = holm([gap.p for gap in found])
+            for row, gap, p_holm in zip(switches, found, corrected, strict=True):
+                gaps[row, name] |= {"low": gap.low, "high": gap.high, "p": gap.p, "p_holm": p_holm}
     return [
-        AblationRow(dataset, row, kind, **found, **gaps.get((row, kind), {}))
-        for (row, kind), found in scores.items()
+        AblationRow(dataset, row, name, **found, **gaps.get((row, name), {}))
+        for (row, name), found in scores.items()
     ]
 
 
 def _tweets_of(
-    kinds: Sequence[str], samples: Path | None, predictions: Path
-) -> dict[str, slice | np.ndarray]:
-    """Return which tweets each kind of evidence has; of `all` alone where no samples are given.
+    names: Sequence[str], samples: Path | None, predictions: Path
+) -> dict[str, slice | list[int]]:
+    """Return which tweets each slice has; of `all` alone where no samples are given.
+
+    Samples do not say which images are usable, so the image slices are never known.
 
     Raises:
-        DataError: the samples are not those of the predictions, or have no tweet of a kind.
+        DataError: the samples are not those of the predictions, or have no tweet of a slice.
     """
-    tweets: dict[str, slice | np.ndarray] = {ALL: slice(None)}
+    tweets: dict[str, slice | list[int]] = {ALL: slice(None)}
     if samples is None:
         return tweets
     read = read_tagged(samples)
     if [s.tokens for s in read] != [text.tokens for text in read_predictions(predictions)]:
         raise DataError(f"{samples}: other tweets than {predictions}. Give the evaluated samples.")
-    for kind in kinds[1:]:
-        tweets[kind] = np.flatnonzero([sample.evidence == kind for sample in read])
-        if not len(tweets[kind]):
+    found = tweet_slices(read)
+    for name in names[1:]:
+        if name in IMAGE_SLICES:
+            continue
+        if name not in found:
             raise DataError(
-                f"{samples}: no tweet of evidence '{kind}', which {predictions.parent} was scored "
+                f"{samples}: no tweet of the slice '{name}', which {predictions.parent} was scored "
                 "on. Evaluate it on these samples."
             )
+        tweets[name] = found[name]
     return tweets

@@ -1,17 +1,18 @@
-"""An ablation table as Markdown: for each corpus all tweets, then F1 by kind of evidence."""
+"""An ablation table as Markdown: for each corpus all tweets, then F1 by slice of the tweets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from train.ablation import AblationRow
+from train.markdown import markdown_table
 from train.metrics import ALL
-from train.summary import shown
+from train.tables import shown
 
 _INTRODUCTION = """# Ablation {name}
 
 Entity-level micro scores in percent, read as conlleval does, mean over seeds (and standard
 deviation of F1). Differences are to the first row, in points, with 95 % paired-bootstrap intervals
-over tweets and two-sided p. What another training with another seed would change is not in the
-intervals, and p is not corrected for the number of rows.
+over tweets and two-sided p, as it is and after Holm's correction for the number of rows. What
+another training with another seed would change is neither in the intervals nor in p.
 """
 
 
@@ -26,13 +27,13 @@ def render_page(name: str, rows: Sequence[AblationRow]) -> str:
     for dataset in dict.fromkeys(row.dataset for row in rows):
         mine = [row for row in rows if row.dataset == dataset]
         parts += [f"## {dataset}\n", _whole(mine)]
-        if any(row.evidence != ALL for row in mine):
-            parts += ["F1 by kind of evidence:\n", _by_evidence(mine)]
+        if any(row.slice != ALL for row in mine):
+            parts += ["F1 by slice of the tweets:\n", _by_slice(mine)]
     return "\n".join(parts)
 
 
 def _whole(rows: Sequence[AblationRow]) -> str:
-    head = ("", "seeds", "precision", "recall", "F1", "difference", "p")
+    head = ("", "seeds", "precision", "recall", "F1", "difference", "p", "p, Holm")
     body = [
         (
             row.switch,
@@ -42,19 +43,20 @@ def _whole(rows: Sequence[AblationRow]) -> str:
             _score(row),
             _difference(row),
             shown("p", row.p),
+            shown("p", row.p_holm),
         )
         for row in rows
-        if row.evidence == ALL
+        if row.slice == ALL
     ]
-    return _table(head, body)
+    return markdown_table(head, body)
 
 
-def _by_evidence(rows: Sequence[AblationRow]) -> str:
-    kinds = list(dict.fromkeys(row.evidence for row in rows if row.evidence != ALL))
-    cells = {(row.switch, row.evidence): _compared(row) for row in rows}
+def _by_slice(rows: Sequence[AblationRow]) -> str:
+    slices = list(dict.fromkeys(row.slice for row in rows if row.slice != ALL))
+    cells = {(row.switch, row.slice): _compared(row) for row in rows}
     switches = dict.fromkeys(row.switch for row in rows)
-    return _table(
-        ("", *kinds), ([name, *(cells[name, kind] for kind in kinds)] for name in switches)
+    return markdown_table(
+        ("", *slices), ([switch, *(cells[switch, name] for name in slices)] for switch in switches)
     )
 
 
@@ -76,8 +78,3 @@ def _compared(row: AblationRow) -> str:
     """Return the score with the difference in brackets."""
     difference = _difference(row)
     return f"{_score(row)} ({difference})" if difference else _score(row)
-
-
-def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -29,6 +29,13 @@ RUN = "run.json"
 ASSETS = "assets"
 FORMAT_VERSION = 1
 
+SELECTED_ON = {
+    "valid": "the best F1 on valid",
+    "nothing": "no score: it is the last epoch",
+    "elsewhere": "unknown: the weights were imported",
+}
+"""What may have chosen the epoch of a run that is scored. Never the test split."""
+
 
 @dataclass(frozen=True)
 class RunInfo:
@@ -59,6 +66,8 @@ class RunInfo:
     n_parameters: int = 0
     best_epoch: int = 0
     """The epoch whose weights these are, from 1."""
+    selected_on: str = "valid"
+    """What chose the epoch, one of `SELECTED_ON`."""
     epochs_run: int = 0
     valid_f1: dict[str, float] = field(default_factory=dict)
     """View -> entity F1 on valid at that epoch, percent."""
@@ -142,6 +151,29 @@ def read_run_info(folder: Path) -> RunInfo:
             f"{path}: format version {mapping.get('format_version')}, expected {FORMAT_VERSION}."
         )
     return options_from(RunInfo, mapping, str(path))
+
+
+def frozen_checkpoint(folder: Path) -> dict[str, Any]:
+    """Return which weights a run folder holds: `sha256`, `epoch`, `selected_on`.
+
+    Raises:
+        ConfigError: the epoch was chosen by what may not choose it.
+        MissingFileError: the folder holds no finished run.
+    """
+    info, weights = read_run_info(folder), Path(folder) / WEIGHTS
+    if info.selected_on not in SELECTED_ON:
+        known = "; ".join(f"{name} ({meaning})" for name, meaning in SELECTED_ON.items())
+        raise ConfigError(
+            f"{Path(folder) / RUN}: selected_on is '{info.selected_on}', so its score would not be "
+            f"one of held-out tweets. Expected {known}. Train again with `python -m train fit`."
+        )
+    if not weights.is_file():
+        raise MissingFileError(f"{weights}: no weights. `python -m train fit` writes them last.")
+    return {
+        "sha256": file_sha256(weights),
+        "epoch": info.best_epoch,
+        "selected_on": info.selected_on,
+    }
 
 
 def load_run(folder: Path) -> tuple[TaggingModel, RunInfo]:

@@ -89,6 +89,7 @@ def import_checkpoint(job: ImportJob) -> dict[str, Any]:
             "checkpoint": {job.checkpoint.name: checkpoint.file_sha256(job.checkpoint)}
         },
         n_parameters=count_parameters(model),
+        selected_on="elsewhere",
         model_version=module.Model.VERSION,
         code=provenance.code_version(),
         packages=provenance.package_versions(),

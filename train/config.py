@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from extract.errors import ConfigError, MissingFileError, near_match
 from extract.options import options_from
-
-VARIANTS = ("main", "shuffled", "blank")
+from train.variants import VARIANTS, WITHOUT
 
 GROUP_NAMES = ("encoder", "vision", "fusion", "head", "crf")
 """Parameter groups in use; a system may add its own."""
@@ -42,6 +41,9 @@ class Recipe:
     """Fraction of all updates in which the rate rises linearly from 0."""
     clip: float = 0.0
     """Greatest global gradient norm; 0 switches clipping off."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, after each update; it is what is
+    validated and kept. 0 switches it off."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 is autocast, in training and in evaluation; weights stay float32."""
     length_buckets: bool = True
@@ -52,6 +54,8 @@ class Recipe:
     """The view whose valid F1 selects, or `mean` over all views."""
     patience: int = 0
     """Stop after so many epochs without a better valid F1; 0 never stops early."""
+    gold: Literal["original", "repaired"] = "original"
+    """Which tags train and select: the corpus's, or those after its label corrections."""
     ties: Literal["first", "last"] = "first"
     """Which of two epochs with equal valid F1 is kept."""
 
@@ -67,6 +71,8 @@ class Recipe:
         for decay in decays.values() if isinstance(decays, dict) else [decays]:
             if decay < 0:
                 raise ValueError(f"weight_decay must not be negative, got {decay}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema is a decay of at least 0 and below 1, got {self.ema}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a fraction of all updates, got {self.warmup}")
         if self.eps <= 0:
@@ -81,11 +87,11 @@ class RunSpec:
     """One entry of the config's `models`, resolved by the workflow."""
 
     run: str
-    """Run id: the key of the entry, e.g. `ita_shuffled`."""
+    """Run id: the key of the entry, e.g. `ita`; of a control `ita-shuffled`."""
     system: str
     """File name in train/models/."""
-    variant: Literal["main", "shuffled", "blank"] = "main"
-    """`shuffled`: every sample gets another sample's image; `blank`: no image side at all."""
+    variant: str = "main"
+    """`main`, `shuffled`, `blank` or `without_<role>`; train/variants.py says what each is."""
     options: dict[str, Any] = field(default_factory=dict)
     """The system's own options."""
     recipe: Recipe = field(default_factory=Recipe)
@@ -93,6 +99,14 @@ class RunSpec:
     """Role -> feature-set id; the files themselves are given on the command line."""
     weights: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Role -> weights entry with its `name`, of each pretrained network it starts from."""
+
+    def __post_init__(self) -> None:
+        """Check the variant; whether the system has the role of `without_<role>` is seen later."""
+        if self.variant not in VARIANTS and not self.variant.startswith(WITHOUT):
+            raise ValueError(
+                f"variant must be {', '.join(VARIANTS)} or {WITHOUT}<role>, got '{self.variant}'."
+                f"{near_match(self.variant, VARIANTS)}"
+            )
 
 
 def read_run_spec(path: Path) -> RunSpec:

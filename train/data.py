@@ -1,8 +1,9 @@
 """Samples joined with what the feature stores hold for their images.
 
-The three variants differ here and nowhere else, so a system cannot treat them differently:
-`main` looks up a sample's own image; `shuffled` another sample's, the same one in every store;
-`blank` nothing (status 4, zero rows).
+The variants (train/variants.py) differ here and nowhere else, so a system cannot treat them
+differently: `main` looks up a sample's own image; `shuffled` another sample's, the same one in
+every store; `blank` nothing (status 4, zero rows); `without_<role>` nothing in the store of that
+role (status 1, zero rows).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from extract.store import FeatureStore, StoredItem
 from train.models.base import Example
 from train.sampling import derange
 from train.tags import split_tag
+from train.variants import absent_roles, check_variant
 
 TYPE_ORDER = ("PER", "LOC", "ORG", "MISC")
 """The customary order; other types follow alphabetically."""
@@ -51,6 +53,32 @@ def read_tagged(path: Path) -> list[Sample]:
     return samples
 
 
+def read_training(folder: Path, gold: str) -> tuple[list[Sample], list[Sample]]:
+    """Read train and valid, with one of their golds as their tags.
+
+    Args:
+        folder: of train.jsonl and valid.jsonl.
+        gold: `original`, or `repaired` (after the dataset's label corrections).
+
+    Raises:
+        DataError: as `read_split`; or the repaired gold is asked for where nothing is repaired.
+    """
+    train, valid = (read_split(folder, split) for split in ("train", "valid"))
+    if gold == "original":
+        return train, valid
+    if all(sample.repaired_tags is None for sample in (*train, *valid)):
+        raise DataError(
+            f"{folder}: no sample of train or valid has repaired tags, but the recipe says `gold: "
+            "repaired`. Set `repairs` of the dataset to a file that corrects them."
+        )
+    return with_repaired_gold(train), with_repaired_gold(valid)
+
+
+def with_repaired_gold(samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples with their tags after label corrections as their tags."""
+    return [replace(s, tags=s.gold_after_repairs, repaired_tags=None) for s in samples]
+
+
 def entity_types(samples: Iterable[Sample]) -> list[str]:
     """Return the entity types of the tags: PER LOC ORG MISC first, then others by name."""
     found = {split_tag(tag)[1] for sample in samples for tag in sample.tags or []} - {""}
@@ -60,7 +88,7 @@ def entity_types(samples: Iterable[Sample]) -> list[str]:
 
 def without_tags(samples: Iterable[Sample]) -> list[Sample]:
     """Return the samples as a model meets them at prediction time."""
-    return [replace(sample, tags=None) for sample in samples]
+    return [replace(sample, tags=None, repaired_tags=None) for sample in samples]
 
 
 class FeatureSource(AbstractContextManager):
@@ -68,10 +96,15 @@ class FeatureSource(AbstractContextManager):
 
     Args:
         paths: role -> store file.
-        variant: `main`, `shuffled` or `blank`.
+        variant: see `train.variants`.
+
+    Raises (on construction):
+        ConfigError: the variant takes a role away that is not among the paths.
+        MissingFileError: a store is not there.
     """
 
     def __init__(self, paths: Mapping[str, Path], variant: str = "main") -> None:
+        check_variant(variant, paths, "variant")
         self.variant = variant
         self._stack = ExitStack()
         self.stores: dict[str, FeatureStore] = {}
@@ -83,8 +116,8 @@ class FeatureSource(AbstractContextManager):
                     "it; `snakemake features` makes all of them."
                 )
             self.stores[role] = self._stack.enter_context(FeatureStore(path))
-        self._blank = {
-            role: blank_item(store) for role, store in self.stores.items() if variant == "blank"
+        self._absent = {
+            role: absent_item(self.stores[role], variant) for role in absent_roles(variant, paths)
         }
 
     def __exit__(self, *exception: object) -> None:
@@ -137,18 +170,20 @@ class FeatureSource(AbstractContextManager):
 
     def lookup(self, key: Sample) -> dict[str, StoredItem]:
         """Return role -> item of one sample's image."""
-        if self.variant == "blank":
-            return dict(self._blank)
-        return {role: store.item(_key(store, key)) for role, store in self.stores.items()}
+        return {
+            role: self._absent[role] if role in self._absent else store.item(_key(store, key))
+            for role, store in self.stores.items()
+        }
 
 
 def _key(store: FeatureStore, sample: Sample) -> str:
     return sample.id if store.id_kind == "sample" else sample.image_id
 
 
-def blank_item(store: FeatureStore) -> StoredItem:
+def absent_item(store: FeatureStore, variant: str) -> StoredItem:
     """Return an item without rows that has the columns of the store."""
-    return store.empty_item(STATUS["no_images"], "variant blank")
+    status = STATUS["no_images" if variant == "blank" else "missing"]
+    return store.empty_item(status, f"variant {variant}")
 
 
 class ExampleDataset(Dataset):

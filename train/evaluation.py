@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from extract.manifest import Sample
 from extract.options import options_from
 from extract.registry import load_module
 from train.accelerator import create_accelerator, seed_all, used_resources
-from train.checkpoint import RunInfo, load_run
+from train.checkpoint import RunInfo, frozen_checkpoint, load_run
 from train.config import check_roles
-from train.data import FeatureSource, read_tagged, without_tags
+from train.data import FeatureSource, read_tagged, with_repaired_gold, without_tags
 from train.inference import Tags, predict_tags
-from train.metrics import ALL, mentions, score_slices
+from train.mentions import Mention, mentions
+from train.metrics import ALL, score_slices
 from train.predictions import predictions_name, write_predictions
+from train.slices import usable_images
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ class EvaluateJob:
     out: Path
     train_samples: Path | None = None
     """Training samples, to tell seen from unseen mentions."""
+    images: Path | None = None
+    """images.tsv, to score tweets with and without a usable image apart."""
     stores: dict[str, Path] = field(default_factory=dict)
     """Role -> feature store."""
     device: str = "auto"
@@ -49,11 +53,13 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
         MnerError: missing or unfitting inputs.
     """
     started = time.monotonic()
+    frozen = frozen_checkpoint(job.run)
     model, info = load_run(job.run)
     options = options_from(load_module("train.models", info.system).Options, info.options, "run")
     check_roles(info.system, model.required_features(options), job.stores)
     samples = read_tagged(job.samples)
     known = mentions(read_tagged(job.train_samples)) if job.train_samples else None
+    usable = usable_images(job.images) if job.images else None
     accelerator = create_accelerator(job.device, info.recipe.precision)
     seed_all(info.seed)
     model.to(accelerator.device)
@@ -66,7 +72,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
             accelerator=accelerator,
             workers=job.workers,
         )
-    metrics = describe(info, samples, tags, known)
+    metrics = {**describe(info, samples, tags, known, usable), "checkpoint": frozen}
     if accelerator.is_main_process:
         for view, predicted in tags.items():
             path = job.out / predictions_name(view, model.views)
@@ -83,17 +89,29 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
 
 
 def describe(
-    info: RunInfo, samples: Sequence[Sample], tags: dict[str, Tags], known: set | None
+    info: RunInfo,
+    samples: Sequence[Sample],
+    tags: dict[str, Tags],
+    known: set[Mention] | None,
+    usable: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Return the content of metrics.json.
+
+    `views` are scores against the original gold; `repaired`, where label corrections change a
+    sample, the same predictions against the corrected gold.
 
     Args:
         info: of the run.
         samples: with gold tags.
         tags: view -> predictions, the headline view first.
         known: see `train.metrics.score`.
+        usable: ids of usable images; see `train.metrics.score_slices`.
     """
-    return {
+
+    def scored(tagged: Sequence[Sample]) -> dict[str, Any]:
+        return {view: score_slices(tagged, pred, known, usable) for view, pred in tags.items()}
+
+    metrics = {
         "dataset": info.dataset,
         "run": info.run,
         "system": info.system,
@@ -101,5 +119,8 @@ def describe(
         "seed": info.seed,
         "n_samples": len(samples),
         "headline_view": next(iter(tags)),
-        "views": {view: score_slices(samples, pred, known) for view, pred in tags.items()},
+        "views": scored(samples),
     }
+    if any(sample.repaired_tags is not None for sample in samples):
+        metrics["repaired"] = scored(with_repaired_gold(samples))
+    return metrics

@@ -1,4 +1,4 @@
-"""Training: epochs, selection on valid, resume. It opens train.jsonl and valid.jsonl, no more.
+"""Training: epochs, selection on valid, resume. It can open train.jsonl and valid.jsonl, no more.
 
 Every random draw is decided by (seed, epoch), so a run that was killed and resumed ends with the
 same bytes as one that was not (on the CPU, with the same number of threads).
@@ -25,11 +25,14 @@ from extract.registry import load_module
 from extract.spec import digest
 from train import checkpoint
 from train.accelerator import create_accelerator, seed_all, used_resources
+from train.averaging import weight_average
 from train.config import RunSpec, check_roles, check_weights_roles
-from train.data import FeatureSource, entity_types, read_split, without_tags
+from train.data import FeatureSource, entity_types, read_training, without_tags
+from train.guard import training_guard
 from train.history import LossSums, selection_score, write_history
 from train.inference import iter_batches, predict_tags
 from train.initial_run import ROLE, check_initial_run, initial_sha256
+from train.kept_epochs import KeptEpochs
 from train.metrics import micro_counts
 from train.models.base import TaggingModel, count_parameters
 from train.optim import build_optimizer, current_rates, rate_factor, set_rates
@@ -66,6 +69,8 @@ class FitJob:
     """Processes that read features ahead."""
     checkpoint_every: int = 1
     """Epochs between full states; more means less writing and more to redo after a kill."""
+    keep_epochs: bool = False
+    """Keep the weights of every epoch, for `diagnose`; decides nothing."""
 
 
 def fit(job: FitJob) -> dict[str, Any]:
@@ -76,7 +81,13 @@ def fit(job: FitJob) -> dict[str, Any]:
 
     Raises:
         MnerError: a wrong spec, missing or unfitting inputs, or a loss that is not finite.
+        HeldOutError: a system tried to open the test split.
     """
+    with training_guard(job.samples_dir):
+        return _fit(job)
+
+
+def _fit(job: FitJob) -> dict[str, Any]:
     started = time.monotonic()
     module = load_module("train.models", job.spec.system)
     options = options_from(module.Options, job.spec.options, f"{job.spec.run}.options")
@@ -105,8 +116,7 @@ class Trainer:
         self.job, self.recipe = job, job.spec.recipe
         self.options, self.source = options, source
         self.accelerator = create_accelerator(job.device, self.recipe.precision)
-        train = read_split(job.samples_dir, "train")
-        valid = read_split(job.samples_dir, "valid")
+        train, valid = read_training(job.samples_dir, self.recipe.gold)
         self.entity_types = entity_types(train)
         if not self.entity_types:
             raise DataError(f"{job.samples_dir / 'train.jsonl'}: no entity in the training split.")
@@ -118,7 +128,8 @@ class Trainer:
             sums, system = self.identity["weights_sha256"], job.spec.system
             check_initial_run(job.init_from, system, options, self.vocabulary, sums)
         self.state = StateFolder(job.out / "state", digest(self.identity))
-        self.progress = self.state.read()
+        self.epoch_weights = KeptEpochs(job.out)
+        self.progress = self._start()
         self.resumed_from = self.progress.epoch
         self.model, self.optimizer = self._prepare(model_class)
         self.epoch_seconds: list[float] = []
@@ -127,6 +138,24 @@ class Trainer:
     def bare_model(self) -> TaggingModel:
         """The model without accelerate's wrapper for several processes."""
         return self.accelerator.unwrap_model(self.model)
+
+    @property
+    def kept_model(self) -> TaggingModel:
+        """What is validated and kept: the average of the weights where the recipe asks for it."""
+        return self.average.module if self.average else self.bare_model
+
+    def _start(self) -> Progress:
+        """Return where an earlier process left this training, or the beginning."""
+        progress = self.state.read()
+        missing = self.epoch_weights.missing(progress.epoch) if self.job.keep_epochs else []
+        if missing:
+            folder = self.epoch_weights.folder
+            logger.warning("%s: epochs %s are not there: training starts anew", folder, missing)
+            progress = Progress()
+        is_stale = not self.job.keep_epochs or not progress.epoch
+        if is_stale and self.accelerator.is_main_process:
+            self.epoch_weights.clear()
+        return progress
 
     def _identity(self, model_class: type[TaggingModel]) -> dict[str, Any]:
         """Return everything that decides the weights."""
@@ -158,6 +187,9 @@ class Trainer:
         elif not self.progress.epoch:
             model.fit_statistics(iter(self.train_set))
         model.to(self.accelerator.device)
+        self.average = weight_average(model, self.recipe.ema)
+        if self.average:
+            self.accelerator.register_for_checkpointing(self.average)
         prepared = self.accelerator.prepare(model, build_optimizer(model, self.recipe))
         if self.progress.epoch:
             self.state.load(self.accelerator, self.progress)
@@ -184,7 +216,9 @@ class Trainer:
         line["score"] = selection_score(line["valid_f1"], self.recipe.selection_view)
         line["is_best"] = self._is_better(line["score"])
         if self.accelerator.is_main_process and line["is_best"]:
-            self.state.save_best(self.bare_model, epoch)
+            self.state.save_best(self.kept_model, epoch)
+        if self.accelerator.is_main_process and self.job.keep_epochs:
+            self.epoch_weights.save(self.kept_model, epoch)
         best = epoch if line["is_best"] else self.progress.best_epoch
         self.progress = Progress(epoch, best, [*self.progress.history, line])
         if self.accelerator.is_main_process:
@@ -244,11 +278,13 @@ class Trainer:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update_parameters(self.bare_model)
 
     def _valid_f1(self) -> dict[str, float]:
         """Return view -> entity F1 on valid, percent."""
         tags = predict_tags(
-            self.bare_model,
+            self.kept_model,
             self.valid_set,
             batch_size=self.recipe.eval_batch_size,
             accelerator=self.accelerator,
@@ -324,6 +360,7 @@ class Trainer:
             weights_sha256=self.identity["weights_sha256"],
             n_parameters=count_parameters(self.bare_model),
             best_epoch=best["epoch"],
+            selected_on="valid" if self.recipe.selection == "best_valid" else "nothing",
             epochs_run=self.progress.epoch,
             valid_f1=best["valid_f1"],
             model_version=self.identity["model_version"],

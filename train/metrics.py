@@ -1,10 +1,16 @@
 """The one scorer: entity precision, recall and F1, counted from tags and never from report text.
 
-Headline numbers read tags as conlleval and seqeval's default mode do: an `I-X` without its `B-X`
-opens an entity. The strict IOB2 reading stands beside them. Every gold entity is counted.
+Headline numbers are micro-averaged and read tags as conlleval and seqeval's default mode do: an
+`I-X` without its `B-X` opens an entity. The strict IOB2 reading, the macro and the weighted average
+stand beside them under their own names. Every gold entity is counted: a system tags every token,
+and what it did not read is `O`, so gold beyond its length limit is missed and not left out.
+
+Sources: Tjong Kim Sang and De Meulder 2003 (conlleval); Nakayama 2018 (seqeval), whose averages
+these are. Parts of a corpus are in `train.slices`, seen and unseen mentions in `train.mentions`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +18,22 @@ import numpy as np
 
 from extract.errors import ShapeError
 from extract.manifest import Sample
+from train.mentions import Mention, mention_recall
+from train.slices import ALL, tweet_slices
 from train.tags import Span, entity_spans
 
-Mention = tuple[str, str]
-"""(surface text, entity type)"""
-
-ALL = "all"
-"""Name of the slice that holds every sample."""
+__all__ = [
+    "ALL",
+    "Compared",
+    "Counts",
+    "compare",
+    "count_spans",
+    "count_tags",
+    "micro_counts",
+    "per_tweet_counts",
+    "score",
+    "score_slices",
+]
 
 
 @dataclass(frozen=True)
@@ -107,95 +122,106 @@ def check_lengths(gold: Sequence[Sequence[str]], pred: Sequence[Sequence[str]]) 
             raise ShapeError(f"sentence {index}: {len(g)} gold tags but {len(p)} predicted ones")
 
 
-def mentions(samples: Iterable[Sample]) -> set[Mention]:
-    """Return the (surface, type) pairs of all gold entities."""
-    return {
-        (" ".join(sample.tokens[start:end]), entity_type)
-        for sample in samples
-        for entity_type, start, end in entity_spans(sample.tags or [])
-    }
+@dataclass(frozen=True)
+class Compared:
+    """One sample with the entities of its gold and its predicted tags, in both readings."""
+
+    sample: Sample
+    gold: frozenset[Span]
+    pred: frozenset[Span]
+    strict_gold: frozenset[Span]
+    strict_pred: frozenset[Span]
 
 
-def score(
-    samples: Sequence[Sample],
-    pred: Sequence[Sequence[str]],
-    known: set[Mention] | None = None,
-) -> dict[str, Any]:
-    """Score one group of samples.
+def compare(samples: Sequence[Sample], pred: Sequence[Sequence[str]]) -> list[Compared]:
+    """Return samples with their entities, read once for all that is counted of them.
 
     Args:
         samples: with gold tags.
-        pred: predicted BIO tags, one list a sample.
-        known: mentions of the training split; None leaves seen/unseen recall out.
+        pred: predicted BIO tags, one list a sample, one tag a token.
 
-    Returns:
-        Percentages and counts; `per_type`, `macro_f1` (mean over the types that occur in gold or
-        prediction, as seqeval's), `strict_f1`, and `seen`/`unseen` with recall and n_gold.
+    Raises:
+        ShapeError: another number of sentences, or of tags in a sentence.
     """
     gold = [sample.tags or [] for sample in samples]
-    total = micro_counts(gold, pred)
-    strict = Counts(*per_tweet_counts(gold, pred, strict=True).sum(axis=0).tolist())
-    per_type = _per_type(gold, pred)
+    check_lengths(gold, pred)
+    return [
+        Compared(
+            sample,
+            *(frozenset(entity_spans(tags)) for tags in pair),
+            *(frozenset(entity_spans(tags, strict=True)) for tags in pair),
+        )
+        for sample, *pair in zip(samples, gold, pred, strict=True)
+    ]
+
+
+def score(tweets: Sequence[Compared], known: set[Mention] | None = None) -> dict[str, Any]:
+    """Score one group of samples.
+
+    Args:
+        tweets: of `compare`.
+        known: `train.mentions.mentions` of the training split; None leaves seen/unseen recall out.
+
+    Returns:
+        Percentages and counts, of the types that occur in gold or prediction:
+        `precision`, `recall`, `f1`: micro, lenient reading, the headline.
+        `n_gold`, `n_pred`, `n_correct`, `n_samples`: what they are counted from.
+        `macro_f1`, `weighted_f1`: mean over types of their F1, plain and weighted by gold entities.
+        `strict_precision`, `strict_recall`, `strict_f1`, `strict_n_gold`: micro, strict IOB2.
+        `per_type`: type -> precision, recall, f1 and counts.
+        `handles`, `not_handles`, `seen`, `unseen`: recall and n_gold of those mentions.
+    """
+    per_type = _per_type(tweets)
+    total = sum(per_type.values(), Counts())
+    strict = sum((count_spans(t.strict_gold, t.strict_pred) for t in tweets), Counts())
     f1s = [counts.f1 for counts in per_type.values()]
-    result = {
+    weighted = sum(counts.f1 * counts.n_gold for counts in per_type.values())
+    return {
         **total.as_dict(),
+        "macro_f1": sum(f1s) / len(f1s) if f1s else 0.0,
+        "weighted_f1": weighted / total.n_gold if total.n_gold else 0.0,
+        "strict_precision": strict.precision,
+        "strict_recall": strict.recall,
         "strict_f1": strict.f1,
         "strict_n_gold": strict.n_gold,
-        "macro_f1": sum(f1s) / len(f1s) if f1s else 0.0,
         "per_type": {name: counts.as_dict() for name, counts in per_type.items()},
-        "n_samples": len(samples),
+        "n_samples": len(tweets),
+        **mention_recall(((t.sample, t.gold, t.pred) for t in tweets), known),
     }
-    if known is not None:
-        result.update(_seen_recall(samples, pred, known))
-    return result
 
 
 def score_slices(
     samples: Sequence[Sample],
     pred: Sequence[Sequence[str]],
     known: set[Mention] | None = None,
+    usable_images: Collection[str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return the scores of all samples and, where given, of each kind of evidence."""
-    slices = {ALL: score(samples, pred, known)}
-    for kind in sorted({sample.evidence for sample in samples if sample.evidence}):
-        chosen = [index for index, sample in enumerate(samples) if sample.evidence == kind]
-        slices[kind] = score(
-            [samples[index] for index in chosen], [pred[index] for index in chosen], known
-        )
-    return slices
+    """Return the scores of all samples and of each slice of them.
 
+    Args:
+        samples: with gold tags.
+        pred: predicted BIO tags, one list a sample.
+        known: see `score`.
+        usable_images: ids of the images that can be read; None leaves the image slices out.
 
-def _per_type(gold: Sequence[Sequence[str]], pred: Sequence[Sequence[str]]) -> dict[str, Counts]:
-    """Return type -> counts, over the types of gold and prediction, sorted."""
-    totals: dict[str, Counts] = {}
-    for gold_tags, pred_tags in zip(gold, pred, strict=True):
-        gold_spans, pred_spans = entity_spans(gold_tags), entity_spans(pred_tags)
-        for name in {span[0] for span in (*gold_spans, *pred_spans)}:
-            counts = count_spans(
-                (span for span in gold_spans if span[0] == name),
-                (span for span in pred_spans if span[0] == name),
-            )
-            totals[name] = totals.get(name, Counts()) + counts
-    return dict(sorted(totals.items()))
-
-
-def _seen_recall(
-    samples: Sequence[Sample], pred: Sequence[Sequence[str]], known: set[Mention]
-) -> dict[str, dict[str, float | int]]:
-    """Return recall of the gold mentions that training did and did not show."""
-    found = {True: 0, False: 0}
-    total = {True: 0, False: 0}
-    for sample, tags in zip(samples, pred, strict=True):
-        predicted = set(entity_spans(tags))
-        for span in entity_spans(sample.tags or []):
-            entity_type, start, end = span
-            is_seen = (" ".join(sample.tokens[start:end]), entity_type) in known
-            total[is_seen] += 1
-            found[is_seen] += span in predicted
+    Raises:
+        ShapeError: another number of sentences, or of tags in a sentence.
+        DataError: see `train.slices.tweet_slices`.
+    """
+    tweets = compare(samples, pred)
     return {
-        name: {
-            "recall": 100.0 * found[key] / total[key] if total[key] else 0.0,
-            "n_gold": total[key],
-        }
-        for name, key in (("seen", True), ("unseen", False))
+        name: score([tweets[index] for index in chosen], known)
+        for name, chosen in tweet_slices(samples, usable_images).items()
     }
+
+
+def _per_type(tweets: Iterable[Compared]) -> dict[str, Counts]:
+    """Return type -> counts, over the types of gold and prediction, sorted."""
+    totals = [Counter(), Counter(), Counter()]
+    for tweet in tweets:
+        for total, spans in zip(
+            totals, (tweet.gold & tweet.pred, tweet.pred, tweet.gold), strict=True
+        ):
+            total.update(span[0] for span in spans)
+    names = sorted(set().union(*totals))
+    return {name: Counts(*(total[name] for total in totals)) for name in names}

@@ -6,11 +6,13 @@ resample draws tweets, the same for every seed and system. Variation between see
 intervals; the standard deviation over seeds stands beside them.
 
 Sources: Efron and Tibshirani 1993 (percentile bootstrap); Berg-Kirkpatrick et al. 2012 (paired
-bootstrap for F1); Noreen 1989 (approximate randomisation).
+bootstrap for F1); Noreen 1989 (approximate randomisation); Cohen 1988 (power). `train.holm`
+corrects the p of several comparisons.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from extract.errors import ShapeError
 N_RESAMPLES = 10_000
 SEED = 20170
 LEVEL = 0.95
+POWER = 0.80
 
 # Resamples drawn at a time: bounds the memory at about chunk x N integers.
 _CHUNK = 250
@@ -74,10 +77,11 @@ def bootstrap_f1(
     means[np.arange(len(owners)), owners] = 1 / np.bincount(owners)[owners]
     rng = np.random.default_rng(seed)
     results = []
+    flat = flat.astype(np.float64)  # exact: a sum of counts is far below 2^53
     for start in range(0, n_resamples, _CHUNK):
         size = min(_CHUNK, n_resamples - start)
         weights = _draw_weights(rng, size, n_tweets)
-        totals = (weights @ flat.astype(np.float64)).reshape(size, len(owners), 3)
+        totals = (weights @ flat).reshape(size, len(owners), 3)
         results.append(f1_of(totals) @ means)
     return np.concatenate(results)
 
@@ -117,6 +121,48 @@ def paired_difference(
     p = min(1.0, 2 * (min(below, above) + 1) / (len(deltas) + 1))
     interval = percentile_interval(value, deltas, level)
     return Interval(interval.value, interval.low, interval.high, p)
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """How small a difference between two systems a test split can show, in F1 points."""
+
+    standard_error: float
+    """Of the paired difference: its standard deviation over resamples of the tweets."""
+    least_significant: float
+    """z(0.975) = 1.96 standard errors: an observed difference from here on is significant at 5 %,
+    two-sided. A true difference of this size is found only half of the time."""
+    min_detectable: float
+    """(z(0.975) + z(0.80)) = 2.80 standard errors: a true difference of this size is found in 80 %
+    of test splits like this one. What a comparison must expect to be worth making."""
+
+
+def detectable_difference(
+    first: np.ndarray, second: np.ndarray, level: float = LEVEL, power: float = POWER
+) -> Detectable:
+    """Return the smallest difference that a paired two-sided test of two systems detects.
+
+    It belongs to a pair of systems and a split: the more alike the two tag, the smaller it is.
+    The difference is taken as normal with the standard deviation that the bootstrap gives.
+
+    Args:
+        first: F1 on each resample, percent, shape (B,).
+        second: F1 of the other system on the same resamples, shape (B,).
+        level: one minus the share of false alarms.
+        power: the share of true differences of that size that are found.
+
+    Raises:
+        ShapeError: fewer than two resamples, or not the same ones.
+    """
+    if first.shape != second.shape or first.ndim != 1 or len(first) < 2:
+        raise ShapeError(
+            f"two equal rows of at least two resamples are needed, got {first.shape} and "
+            f"{second.shape}"
+        )
+    error = float((first - second).std(ddof=1))
+    quantile = NormalDist().inv_cdf
+    significant = quantile((1 + level) / 2)
+    return Detectable(error, significant * error, (significant + quantile(power)) * error)
 
 
 def randomisation_p(

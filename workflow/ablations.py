@@ -2,13 +2,14 @@
 
 A switch is what differs from the full model; the run that it gives is trained and scored by the
 rules of every other run. Run ids are `<table>-<switch>`: no entry of `models:` may hold a `-`. What
-`models:` has already, such as a control, is not trained twice.
+`models:` has already, controls included, is not trained twice.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from extract.errors import ConfigError, near_match
+from workflow.controls import control_runs, without_controls
 
 FULL = "full"
 """Name of the first row: the model that nothing is taken from."""
@@ -23,6 +24,10 @@ DECIDING = ("system", "variant", "weights", "features", "options", "recipe", "se
 
 def ablation_runs(config: Mapping[str, Any], table: str) -> dict[str, str]:
     """Return row -> run id of a table, the full model first.
+
+    Args:
+        config: with the controls among its models.
+        table: name in `ablations:`.
 
     Raises:
         ConfigError: no such table, it names no entry of `models:`, or a switch takes away what is
@@ -49,6 +54,11 @@ def ablation_runs(config: Mapping[str, Any], table: str) -> dict[str, str]:
         where = f"ablations.{table}.switches.{switch}"
         entry = _switched(models[model], changes, where)
         rows[switch] = _same_run(models, entry) or f"{table}-{switch}"
+        if rows[switch] in _controls(models) and not _same(models[rows[switch]], entry):
+            raise ConfigError(
+                f"{where}: its run would have the id of the control {rows[switch]}. Choose another "
+                "name for the switch or the table."
+            )
     return rows
 
 
@@ -70,15 +80,27 @@ def ablation_entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _same_run(models: Mapping[str, Any], entry: Mapping[str, Any]) -> str | None:
     """Return the entry of `models:` that would give the same scores."""
+    controls = _controls(models)
     for name, other in models.items():
-        is_derived = "-" in name
-        if not is_derived and all(other.get(key) == entry.get(key) for key in DECIDING):
+        is_switch = "-" in name and name not in controls
+        if not is_switch and _same(other, entry):
             return name
     return None
 
 
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """True when two entries give the same scores."""
+    return all(one.get(key) == other.get(key) for key in DECIDING)
+
+
+def _controls(models: Mapping[str, Any]) -> set[str]:
+    """Return the run ids of all controls."""
+    return {run for model in models for run in control_runs(models, model).values()}
+
+
 def _switched(entry: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return a model entry with a switch's changes."""
+    entry = without_controls(entry)
     switched = _merged(entry, changes)
     for key in ROLES:
         roles = entry.get(key, {})

@@ -15,7 +15,9 @@ from extract.errors import ConfigError, near_match
 from extract.options import options_from
 from extract.registry import available, load_module
 from extract.spec import canonical, define, definition_fingerprint, digest, load_plugin
+from train.variants import check_variant
 from workflow.ablations import ablation_entries, ablation_runs
+from workflow.controls import control_entries, control_runs
 
 READS = ("phrases", "boxes")
 
@@ -72,7 +74,7 @@ class Catalogue:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = {**config, "models": {**config["models"], **ablation_entries(config)}}
+        self.config = with_derived_runs(config)
         self.run = config["run"]
         self._definitions: dict[str, dict[str, Any]] = {}
         self._refuse_shared_names()
@@ -85,7 +87,7 @@ class Catalogue:
             if "cut" in entry:
                 self.entry("weights", entry["cut"]["of"], f"weights.{name}.cut.of")
         self._check_models()
-        self._check_runs_differ()
+        self._check_seeds()
         self.check_images(self.feature_sets)
         for name in (*self.feature_sets, *self.phrase_sets, *self.ablated_sets):
             self.fingerprint(name)
@@ -202,6 +204,13 @@ class Catalogue:
         return dict(features)
 
     @cached_property
+    def runs(self) -> tuple[str, ...]:
+        """The selected runs: each model of `run.models`, followed by its controls."""
+        models = self.config["models"]
+        runs = [[name, *control_runs(models, name).values()] for name in self.run["models"]]
+        return tuple(dict.fromkeys(name for group in runs for name in group))
+
+    @cached_property
     def ablated(self) -> tuple[str, ...]:
         """Runs of the selected ablation tables, full models included."""
         tables = [ablation_runs(self.config, table) for table in self.run["ablations"]]
@@ -216,9 +225,14 @@ class Catalogue:
         """Return what the extractor of a feature set reads of a corpus: image, captions, ..."""
         return load_plugin(self.config["feature_sets"][name]["extractor"])[1].Extractor.needs
 
-    def seeds(self, model: str) -> list[int]:
-        """Return the seeds of a model entry: its own, or those of `run:`."""
+    def seeds(self, model: str, dataset: str) -> list[int]:
+        """Return the seeds of a model entry on a dataset: its own, or those of `run:`.
+
+        None at all where the entry names the seeds of other datasets only.
+        """
         own = self.config["models"][model].get("seeds")
+        if isinstance(own, Mapping):
+            return own.get(dataset, [])
         return self.run["seeds"] if own is None else own
 
     def export_sets(self, export: str) -> list[str]:
@@ -255,11 +269,19 @@ class Catalogue:
 
     def _check_models(self) -> None:
         """System and weights of every selected model exist; its options are checked by a rule."""
-        for name in (*self.run["models"], *self.ablated):
+        for name in (*self.runs, *self.ablated):
             self.check_model(name)
 
+    def _check_seeds(self) -> None:
+        """Seeds by dataset name datasets that there are."""
+        for name, entry in self.config["models"].items():
+            for key in ("seeds", "control_seeds"):
+                if isinstance(entry.get(key), Mapping):
+                    for dataset in entry[key]:
+                        self.entry("datasets", dataset, f"models.{name}.{key}")
+
     def check_model(self, name: str) -> None:
-        """See that system, weights and feature sets of a model entry exist.
+        """See that system, weights, feature sets and variant of a model entry exist.
 
         Raises:
             ConfigError: one does not.
@@ -268,20 +290,8 @@ class Catalogue:
         check_plugin("train.models", model["system"], f"models.{name}.system")
         for role, entry in model["weights"].items():
             self.entry("weights", entry, f"models.{name}.weights.{role}")
-        self.model_features(name)
-
-    def _check_runs_differ(self) -> None:
-        """Two selected runs of one system and variant could not be told apart in the summary."""
-        seen: dict[tuple[str, str], str] = {}
-        for name in self.run["models"]:
-            model = self.config["models"][name]
-            key = (model["system"], model["variant"])
-            if key in seen:
-                raise ConfigError(
-                    f"run.models: '{seen[key]}' and '{name}' are both {key[0]}/{key[1]}, one row "
-                    "of the summary. Select one of them, or run them in two folders (--directory)."
-                )
-            seen[key] = name
+        roles = self.model_features(name)
+        check_variant(model.get("variant", "main"), roles, f"models.{name}.variant")
 
     def check_images(self, feature_sets: Iterable[str]) -> None:
         """See that no image extractor is asked of a corpus without images.
@@ -302,6 +312,16 @@ class Catalogue:
                         "has none (`images: null`). Give it an image folder or select other "
                         "features."
                     )
+
+
+def with_derived_runs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config with the controls and the runs of ablation tables among its models.
+
+    Raises:
+        ConfigError: a control or a table that cannot be meant.
+    """
+    controlled = {**config, "models": {**config["models"], **control_entries(config["models"])}}
+    return {**config, "models": {**controlled["models"], **ablation_entries(controlled)}}
 
 
 def check_plugin(package: str, name: str, where: str) -> None:

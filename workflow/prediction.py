@@ -102,15 +102,15 @@ def find_run(value: str, catalogue: Catalogue) -> tuple[str, str, int]:
 
 def _only_choice(name: str, catalogue: Catalogue) -> tuple[str, int]:
     """Return the only selected dataset and the first seed."""
-    run, seeds = catalogue.run, catalogue.seeds(name)
-    if len(run["datasets"]) != 1 or not seeds:
-        datasets = ", ".join(run["datasets"]) or "none"
+    datasets = catalogue.run["datasets"]
+    seeds = {dataset: catalogue.seeds(name, dataset) for dataset in datasets}
+    if len(datasets) != 1 or not seeds[datasets[0]]:
         raise ConfigError(
-            f"predict_run: '{name}' alone says too little: run.datasets selects {datasets}; "
-            f"its seeds are {seeds}. Give the run folder, predict_run="
-            f"results/{next(iter(run['datasets']), '<dataset>')}/runs/{name}/seed1"
+            f"predict_run: '{name}' alone says too little: run.datasets selects "
+            f"{', '.join(datasets) or 'none'}; its seeds are {seeds}. Give the run folder, "
+            f"predict_run=results/{next(iter(datasets), '<dataset>')}/runs/{name}/seed1"
         )
-    return run["datasets"][0], seeds[0]
+    return datasets[0], seeds[datasets[0]][0]
 
 
 def check_needs(run: str, catalogue: Catalogue) -> None:

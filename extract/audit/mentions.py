@@ -22,8 +22,8 @@ def count_seen(samples: Sequence[Sample], train: Sequence[Sample]) -> dict[str, 
     """Count the mentions of a split that occur in training.
 
     Returns:
-        `entities`; `seen`, where case does not matter; `seen_same_case`, where it does (as the
-        seen and unseen recall of the evaluation has it).
+        `entities`; `seen`, where case does not matter (as the seen and unseen recall of the
+        evaluation has it); `seen_same_case`, where it does.
     """
     counts = {"entities": sum(len(mentions_of(sample)) for sample in samples)}
     for name, fold_case in (("seen", True), ("seen_same_case", False)):

@@ -10,8 +10,9 @@ near-duplicate.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from extract.errors import DataError
 from extract.manifest import Sample
@@ -95,40 +96,58 @@ def _texts(samples: Iterable[Sample]) -> Counter[tuple[str, ...]]:
     return Counter(tuple(sample.tokens) for sample in samples)
 
 
-def refuse_overlap(splits: Mapping[str, Sequence[Sample]], max_share: float) -> None:
+def describe_overlaps(splits: Mapping[str, Sequence[Sample]]) -> list[dict[str, Any]]:
+    """Return the overlap of each pair of `COMPARED` as JSON can hold it (keys in `report.py`)."""
+    equal = equal_splits(splits)
+    return [
+        {
+            "split": found.split,
+            "other": found.other,
+            "of": found.of,
+            "tweets": len(found.twins),
+            "exact": found.n_exact,
+            "share": found.share,
+            "equal": (found.split, found.other) in equal,
+            "twins": {twin.sample.id: [other.id for other in twin.others] for twin in found.twins},
+        }
+        for found in find_overlaps(splits)
+    ]
+
+
+def refuse_overlap(
+    overlaps: Iterable[Mapping[str, Any]], max_share: float, *, listed_in: str = ""
+) -> None:
     """Stop where a held-out split is not held out.
 
     Args:
-        splits: split -> its samples.
+        overlaps: what `describe_overlaps` returned.
         max_share: largest share, 0-1, of the tweets of test in train or valid, and of valid in
             train, that is let pass. Two splits of the same tweets are refused whatever it is.
+        listed_in: where all overlapping tweets are listed, for the message.
 
     Raises:
         DataError: a share is larger, or two splits are equal; the message names ten tweets of each.
     """
-    equal = equal_splits(splits)
-    bad = [
-        overlap
-        for overlap in find_overlaps(splits)
-        if overlap.share > max_share or (overlap.split, overlap.other) in equal
-    ]
+    bad = [found for found in overlaps if found["share"] > max_share or found["equal"]]
     if not bad:
         return
-    lines = []
-    for overlap in bad:
-        same = ": the same tweets" if (overlap.split, overlap.other) in equal else ""
-        lines.append(
-            f"{len(overlap.twins)} of {overlap.of} tweets of {overlap.split} "
-            f"({overlap.share:.2%}) stand in {overlap.other}{same}"
-        )
-        lines += [
-            f"  {twin.sample.id}: {', '.join(other.id for other in twin.others)}"
-            for twin in overlap.twins[:_SHOWN]
-        ]
-        if len(overlap.twins) > _SHOWN:
-            lines.append(f"  and {len(overlap.twins) - _SHOWN} more")
-    listed = "\n".join(lines)
+    listed = "\n".join(line for found in bad for line in _lines(found))
+    where = f" The whole list: {listed_in}." if listed_in else ""
     raise DataError(
         f"splits overlap, at most {max_share:.2%} is allowed:\n{listed}\n"
-        "Take these tweets out of the split that is learned from, or get another copy."
+        f"Take these tweets out of the split that is learned from, or get another copy.{where}"
     )
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many tweets two splits share, and the first of them."""
+    same = ": the same tweets" if found["equal"] else ""
+    yield (
+        f"{found['tweets']} of {found['of']} tweets of {found['split']} "
+        f"({found['share']:.2%}) stand in {found['other']}{same}"
+    )
+    twins = list(found["twins"].items())
+    for sample_id, others in twins[:_SHOWN]:
+        yield f"  {sample_id}: {', '.join(others)}"
+    if len(twins) > _SHOWN:
+        yield f"  and {len(twins) - _SHOWN} more"

@@ -26,7 +26,7 @@ from extract.audit.identity import identify
 from extract.audit.images import describe_images
 from extract.audit.labels import count_split, find_invisible
 from extract.audit.mentions import count_seen
-from extract.audit.overlap import equal_splits, find_overlaps
+from extract.audit.overlap import describe_overlaps
 from extract.audit.problems import find_problems
 from extract.audit.reading import Corpus
 
@@ -49,7 +49,7 @@ def audit(corpus: Corpus) -> dict[str, Any]:
         "counts": counts,
         "set_aside": [asdict(found) for found in corpus.set_aside],
         "invisible": {split: find_invisible(samples) for split, samples in splits.items()},
-        "overlap": _overlaps(corpus),
+        "overlap": describe_overlaps(splits),
         "duplicates": describe_groups(find_groups(splits)),
         "mentions": {
             split: count_seen(samples, splits["train"])
@@ -60,20 +60,3 @@ def audit(corpus: Corpus) -> dict[str, Any]:
         "images": describe_images(splits, corpus.images),
     }
     return report | {"problems": [asdict(problem) for problem in find_problems(report)]}
-
-
-def _overlaps(corpus: Corpus) -> list[dict[str, Any]]:
-    equal = equal_splits(corpus.splits)
-    return [
-        {
-            "split": found.split,
-            "other": found.other,
-            "of": found.of,
-            "tweets": len(found.twins),
-            "exact": found.n_exact,
-            "share": found.share,
-            "equal": (found.split, found.other) in equal,
-            "twins": {twin.sample.id: [other.id for other in twin.others] for twin in found.twins},
-        }
-        for found in find_overlaps(corpus.splits)
-    ]

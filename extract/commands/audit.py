@@ -70,4 +70,4 @@ def run(args: argparse.Namespace) -> None:
         write_text_report(title, sections, sys.stdout, limit=args.limit)
     if max_share is not None:
         sys.stdout.flush()
-        refuse_overlap(corpus.splits, max_share)
+        refuse_overlap(report["overlap"], max_share)

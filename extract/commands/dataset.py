@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of the split files")
     parser.add_argument("--images", type=Path, help="image folder (leave out: corpus without)")
     parser.add_argument("--evidence", type=Path, help="TSV of image id and evidence kind")
+    parser.add_argument(
+        "--repairs", metavar="FILE", help="label corrections: a repair file, or a shipped name"
+    )
     parser.add_argument("--text", default="{}", help="JSON: labels, entity_types, type_map, files")
     parser.add_argument(
         "--splits", nargs="+", default=[], help="default: all of the reader (untagged: predict)"
@@ -32,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
     from extract.datasets.base import TextSettings
     from extract.options import options_from
     from extract.prepare import prepare_dataset
+    from extract.repairs.format import repairs_file
 
     prepare_dataset(
         args.reader,
@@ -41,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
         splits=args.splits,
         image_folder=args.images,
         evidence=args.evidence,
+        repairs=repairs_file(args.repairs) if args.repairs else None,
         max_bad_images=args.max_bad_images,
         check_counts=args.check_counts,
         workers=args.workers,

@@ -45,7 +45,7 @@ def test_table_is_made_once_and_one_changed_switch_trains_alone(workspace: Works
     }
     with (workspace.folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    whole = [row for row in rows if row["evidence"] == "all"]
+    whole = [row for row in rows if row["slice"] == "all"]
     assert [row["switch"] for row in whole] == ["full", "blank", "text_only"]
     assert {row["dataset"] for row in rows} == {"tiny"}
     assert len(rows) > len(whole)

@@ -130,18 +130,20 @@ def test_crops_and_dictionaries_name_the_same_files(results):
 def test_every_model_is_trained_scored_and_summarized(results):
     with (results / "summary.tsv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    headline = {(row["system"], row["variant"]) for row in rows if row["evidence"] == "all"}
+    headline = {(row["system"], row["variant"]) for row in rows if row["slice"] == "all"}
     assert headline == {
         ("text_crf", "main"),
         ("acn", "main"),
         ("ita", "main"),
         ("ita", "text_view"),
+        ("ita", "without_captions"),
     }
-    assert {row["evidence"] for row in rows} == {"all", "words", "picture", "ocr"}
+    kinds = {"all", "words", "picture", "ocr", "with_image"}
+    assert {row["slice"] for row in rows} - {"with_handle", "without_handle"} == kinds
     for row in rows:
         assert row["n_seeds"] == "1"
         assert 0 <= float(row["f1_mean"]) <= 100
-    for run in ("tiny_text_crf", "tiny_acn", "tiny_ita"):
+    for run in ("tiny_text_crf", "tiny_acn", "tiny_ita", "tiny_ita-without_captions"):
         predicted = (results / "tiny" / "runs" / run / "seed1" / "predictions.conll").read_text()
         assert predicted.count("IMGID:") == 4
 
@@ -160,7 +162,7 @@ def test_every_log_is_in_its_place(finished_run):
     assert {"prepare_dataset.log", "extract_features.tiny_vgg.2-of-2.log"} <= logs
     assert {"fit.tiny_ita.seed1.log", "draw_report.log"} <= logs
     times = list((finished_run / "benchmarks").rglob("fit.*.tsv"))
-    assert len(times) == 3
+    assert len(times) == 4
 
 
 def test_a_second_run_does_nothing(workspace):
@@ -175,5 +177,6 @@ def test_report_page_shows_the_reported_files(workspace):
     result = workspace.snakemake("--cores", "1", "--report", "report.html")
     assert result.returncode == 0, result.output
     page = (workspace.folder / "report.html").read_text(encoding="utf-8")
-    for shown in ("results/summary.tsv", "f1_intervals.png", "qc/tiny_vgg.json", "stats.json"):
-        assert shown in page
+    shown = ("results/summary.tsv", "report/report.html", "f1_by_slice.png", "qc/tiny_vgg.json")
+    for name in (*shown, "stats.json"):
+        assert name in page

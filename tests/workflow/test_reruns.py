@@ -10,7 +10,7 @@ from tests.workflow.workspace import Workspace
 
 REPORT = {
     "summarize": ["results/summary.tsv"],
-    "draw_report": ["results/report/summary.html"],
+    "draw_report": ["results/report/report.html"],
     "all": ["all"],
 }
 
@@ -81,6 +81,8 @@ def test_version_bump_of_a_grounder_reaches_crops_and_what_is_read_through_boxes
             "cut_crops": [f"{crops}/crops.jsonl"],
             "make_dictionary": [f"{crops}/{s}_dict.pth" for s in ("train", "valid", "test")],
             "write_export": ["results/tiny/exports/tiny_hvpnet"],
+            "make_gallery": ["results/tiny/gallery.jsonl"],
+            "draw_report": REPORT["draw_report"],
             "all": ["all"],
         },
     )

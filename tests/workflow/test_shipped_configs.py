@@ -9,7 +9,9 @@ from snakemake.utils import update_config
 from extract.options import options_from
 from tests.workflow.workspace import Workspace
 from train.config import Recipe
-from workflow.ablations import ablation_entries, ablation_runs
+from workflow.ablations import ablation_runs
+from workflow.catalogue import with_derived_runs
+from workflow.controls import control_runs
 
 # What is run -> the files that are given for it, in order.
 CONFIGS = {
@@ -75,8 +77,9 @@ def test_config_dry_runs_over_placeholders(repo_root, tmp_path, minilm, name):
     workspace = Workspace(folder, repo_root, files(repo_root, name))
     jobs = workspace.plan()
     run = config["run"]
-    seeds = [config["models"][name].get("seeds", run["seeds"]) for name in run["models"]]
-    n_runs = len(run["datasets"]) * sum(map(len, seeds))
+    seeds = {name: config["models"][name].get("seeds", run["seeds"]) for name in run["models"]}
+    n_of = {name: 1 + len(control_runs(config["models"], name)) for name in seeds}
+    n_runs = len(run["datasets"]) * sum(n_of[name] * len(seeds[name]) for name in seeds)
     assert len(jobs["fit"]) == len(jobs["evaluate"]) == n_runs
     stores = {Path(path).stem for path in jobs["merge_features"]}
     assert set(run["feature_sets"]) <= stores
@@ -90,7 +93,7 @@ def test_ablation_dry_runs_over_placeholders(repo_root, tmp_path, minilm, name):
     folder.mkdir()
     place_placeholders(folder, config)
     jobs = Workspace(folder, repo_root, files(repo_root, name)).plan("ablation")
-    run = config["run"]
+    config, run = with_derived_runs(config), config["run"]
     tables = {table: ablation_runs(config, table).values() for table in run["ablations"]}
     runs = {of_row for rows in tables.values() for of_row in rows}
     n_trainings = len(runs) * len(run["datasets"]) * len(run["seeds"])
@@ -125,10 +128,10 @@ def test_every_model_entry_is_a_legal_run(repo_root, name):
 
     config = merged(repo_root, name)
     config["run"]["ablations"] = list(config["ablations"])
-    switches = ablation_entries(config)
-    rows = [run for table in config["ablations"] for run in ablation_runs(config, table).values()]
-    assert set(switches) == set(rows) - set(config["models"])
-    for run, entry in {**config["models"], **switches}.items():
+    derived = with_derived_runs(config)
+    rows = [run for table in config["ablations"] for run in ablation_runs(derived, table).values()]
+    assert set(rows) <= set(derived["models"])
+    for run, entry in derived["models"].items():
         keys = ("system", "variant", "options", "recipe", "features")
         given = {key: entry[key] for key in keys if key in entry}
         spec = options_from(RunSpec, {"run": run, **given}, f"models.{run}")
@@ -168,9 +171,9 @@ def test_recipes_are_those_that_the_systems_state(repo_root, name):
         "co_mipn": co_mipn.UPSTREAM_RECIPE,
         "rpi_hmif": options_from(Recipe, rpi_hmif.RECIPES[corpus], "recipe"),
     }
-    models = merged(repo_root, name)["models"]
+    models = with_derived_runs(merged(repo_root, name))["models"]
     for run, recipe in stated.items():
-        for variant in (run, f"{run}_shuffled"):
+        for variant in (run, f"{run}-shuffled"):
             assert options_from(Recipe, models[variant]["recipe"], variant) == recipe
 
 

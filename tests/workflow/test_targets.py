@@ -9,10 +9,12 @@ from tests.workflow.workspace import Workspace
 STORES = {"prepare_dataset", "write_spec", "extract_features", "merge_features"}
 BOXES = STORES | {"extract_phrases"}
 FEATURES = BOXES | {"make_random_weights"}
-TRAINED = STORES | {"make_random_weights", "cut_weights", "write_run_spec", "fit", "evaluate"}
+SCORED = {"audit_dataset", "check_overlap", "write_run_spec", "fit", "evaluate"}
+TRAINED = STORES | SCORED | {"make_random_weights", "cut_weights"}
 
 TARGETS = {
     "dataset": {"prepare_dataset"},
+    "audit": {"audit_dataset"},
     "phrases": {"prepare_dataset", "extract_phrases"},
     "grounding": BOXES,
     "crops": BOXES | {"cut_crops"},
@@ -26,8 +28,12 @@ TARGETS = {
     "exports": BOXES | {"cut_crops", "import_features", "write_export"},
     # The models read no boxes.
     "train": TRAINED,
-    "report": TRAINED | {"summarize", "draw_report"},
+    # Only the model without features keeps its epochs.
+    "diagnose": SCORED - {"evaluate"} | {"prepare_dataset", "diagnose_run", "tabulate_diagnoses"},
+    "report": TRAINED | BOXES | {"import_features", "make_gallery", "summarize", "draw_report"},
 }
+WHEN_ASKED = {"draw_sheets", "diagnose_run", "tabulate_diagnoses"}
+"""Rules that are no part of `all`."""
 OTHERS = ("ablation", "predict")
 """Targets that need more than the tiny config; their own tests plan them."""
 
@@ -41,8 +47,7 @@ def test_target_plans_its_stage_and_what_comes_before(fresh, target):
 
 def test_without_a_target_everything_is_planned(fresh):
     jobs = fresh.plan()
-    # Sheets are drawn only when asked for.
-    assert set(jobs) == set.union(*TARGETS.values()) - {"draw_sheets"} | {"all"}
+    assert set(jobs) == set.union(*TARGETS.values()) - WHEN_ASKED | {"all"}
     assert len(jobs["extract_features"]) == 2 * len(jobs["merge_features"])
     stores = len(jobs["merge_features"]) + len(jobs["import_features"])
     assert len(jobs["verify_features"]) == stores

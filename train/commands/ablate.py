@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="DATASET=FILE",
-        help="evaluated samples, for intervals by kind of evidence",
+        help="evaluated samples, for intervals by slice of the tweets",
     )
     parser.add_argument("--out", type=Path, required=True, help="table to write, TSV")
     parser.add_argument("--page", type=Path, help="the same to read, Markdown")
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     from extract.atomic import write_text
     from train.ablation import AblationRow, ablation_rows
     from train.ablation_page import render_page
-    from train.summary import write_table
+    from train.tables import write_table
 
     samples = {name: Path(path) for name, path in _unique(args.samples, "--samples").items()}
     rows = ablation_rows(args.metrics, _unique(args.rows, "--rows"), samples, args.resamples)

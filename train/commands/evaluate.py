@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--train-samples", type=Path, help="train.jsonl, to score seen and unseen mentions apart"
     )
+    parser.add_argument(
+        "--images", type=Path, help="images.tsv, to score tweets with and without an image apart"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics, predictions")
     add_features_argument(parser)
     add_runtime_arguments(parser)
@@ -47,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         samples=args.samples,
         out=args.out,
         train_samples=args.train_samples,
+        images=args.images,
         stores=stores_of_run(args.run_folder, args.features, parse_roles(args.store, "--store")),
         device=args.device,
         workers=args.workers,

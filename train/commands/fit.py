@@ -53,6 +53,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_runtime_arguments(parser)
     parser.add_argument(
+        "--overlap",
+        type=Path,
+        metavar="FILE",
+        help="what `python -m extract check-overlap` wrote of this corpus; without it the splits "
+        "in --samples-dir are compared first, by a process of its own",
+    )
+    parser.add_argument(
+        "--max-overlap",
+        type=float,
+        default=0.02,
+        metavar="SHARE",
+        help="largest share (0-1) of test in train or valid, and of valid in train, where there is "
+        "no --overlap (default 0.02)",
+    )
+    parser.add_argument(
+        "--keep-epochs",
+        choices=("best", "all"),
+        default="best",
+        help="all: also the weights of every epoch, in epochs/, for `diagnose` (default best)",
+    )
+    parser.add_argument(
         "--checkpoint-every",
         type=int,
         default=1,
@@ -91,12 +112,21 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train and log the summary as one JSON object."""
+    """Train and log the summary as one JSON object.
+
+    Raises:
+        MnerError: splits overlap, or as `train.loop.fit`.
+    """
     from extract.weights import resolve_weights
     from train.accelerator import set_threads
     from train.config import parse_roles, read_run_spec
     from train.loop import FitJob, fit
+    from train.overlap import check_result, check_splits
 
+    if args.overlap:
+        check_result(args.overlap)
+    else:
+        check_splits(args.samples_dir, args.max_overlap)
     set_threads(args.threads)
     spec = read_run_spec(args.spec)
     weights = parse_roles(args.weights, "--weights")
@@ -116,5 +146,6 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         workers=args.workers,
         checkpoint_every=args.checkpoint_every,
+        keep_epochs=args.keep_epochs == "all",
     )
     logger.info("%s", json.dumps(fit(job)))

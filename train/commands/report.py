@@ -1,13 +1,16 @@
-"""`report`: figures and one HTML page from the two tables."""
+"""`report`: figures and one HTML page from tables, runs, samples and galleries."""
 
 import argparse
 import logging
 from pathlib import Path
 
-HELP = "Draw F1 with intervals, F1 by evidence and learning curves, and write summary.html."
+from extract.errors import ConfigError
+
+HELP = "Draw the figures of the runs and write report.html: tables, figures and an error browser."
 EXAMPLE = (
     "python -m train report --summary results/summary.tsv --intervals results/intervals.tsv "
-    "--metrics results/*/runs/*/seed*/metrics.json --out-dir results/report"
+    "--metrics results/*/runs/*/seed*/metrics.json "
+    "--samples sample=results/sample/samples/test.jsonl --out-dir results/report"
 )
 
 logger = logging.getLogger(__name__)
@@ -17,12 +20,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `report`."""
     parser.add_argument("--summary", type=Path, required=True, help="summary.tsv")
     parser.add_argument("--intervals", type=Path, required=True, help="intervals.tsv")
+    parser.add_argument("--table", type=Path, help="table.tsv, shown first where it is given")
     parser.add_argument(
         "--metrics",
         type=Path,
         nargs="*",
         default=[],
-        help="metrics.json files; the curves are read from metrics.jsonl beside them",
+        help="metrics.json files; curves and predictions are read beside them",
+    )
+    for flag, what in {
+        "--samples": "the evaluated samples, test.jsonl: ids and evidence of the tweets",
+        "--gallery": "file of `python -m extract gallery`: thumbnails, boxes, captions, words",
+        "--corpus": "folder of a dataset's results: its counts, and links to its pages",
+    }.items():
+        parser.add_argument(
+            flag, nargs="*", action="extend", default=[], metavar="DATASET=PATH", help=what
+        )
+    parser.add_argument(
+        "--max-images",
+        type=int,
+        default=400,
+        metavar="N",
+        help="thumbnails on the page, first of tweets on which systems differ (default 400)",
     )
     parser.add_argument(
         "--ceiling",
@@ -36,8 +55,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the report."""
-    from train.report import parse_ceilings, write_report
+    from train.report.build import ReportJob, write_report
+    from train.report.figures.ceilings import parse_ceilings
 
-    ceilings = parse_ceilings(args.ceiling)
-    paths = write_report(args.out_dir, args.summary, args.intervals, args.metrics, ceilings)
+    if args.max_images < 0:
+        raise ConfigError(f"--max-images: expected 0 or more, got {args.max_images}")
+    job = ReportJob(
+        summary=args.summary,
+        intervals=args.intervals,
+        table=args.table,
+        metrics=args.metrics,
+        samples=paths_by_dataset(args.samples, "--samples"),
+        galleries=paths_by_dataset(args.gallery, "--gallery"),
+        corpora=paths_by_dataset(args.corpus, "--corpus"),
+        ceilings=parse_ceilings(args.ceiling),
+        max_images=args.max_images,
+        out=args.out_dir,
+    )
+    paths = write_report(job)
     logger.info("wrote %s", ", ".join(str(path) for path in paths))
+
+
+def paths_by_dataset(texts: list[str], flag: str) -> dict[str, Path]:
+    """Return dataset -> path of `DATASET=PATH` arguments.
+
+    Raises:
+        ConfigError: one is not of this form, or a dataset is given twice.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        dataset, separator, path = text.partition("=")
+        if not separator or not dataset or not path or dataset in found:
+            raise ConfigError(f"{flag} {text}: expected DATASET=PATH, each dataset once.")
+        found[dataset] = Path(path)
+    return found

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> None:
     from extract.registry import load_module
     from train.checkpoint import resolved
     from train.config import RunSpec, check_roles
+    from train.variants import check_variant
 
     try:
         definition = json.loads(args.definition)
@@ -37,4 +38,5 @@ def run(args: argparse.Namespace) -> None:
     check_roles(
         f"{where}.features: {spec.system}", module.Model.required_features(options), spec.features
     )
+    check_variant(spec.variant, spec.features, f"{where}.variant")
     write_json(args.out, resolved(spec))

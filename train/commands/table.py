@@ -10,6 +10,17 @@ EXAMPLE = "python -m train table --summary results/summary.tsv --intervals resul
 
 MIN_WIDTH = 150  # columns that the widest table needs
 
+LEFT_OUT = frozenset(
+    {
+        "seen_recall_mean",
+        "unseen_recall_mean",
+        "p_randomisation",
+        "n_paired_seeds",
+        "least_significant",
+    }
+)
+"""Columns that are in the files alone: the screen is narrow."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `table`."""
@@ -30,7 +41,8 @@ def run(args: argparse.Namespace) -> None:
 
     from extract.errors import ConfigError
     from train.ablation import AblationRow
-    from train.summary import IntervalRow, SummaryRow, read_table
+    from train.summary import IntervalRow, SummaryRow
+    from train.tables import read_table
 
     given = [("Entity scores (%), mean over seeds", SummaryRow, args.summary)]
     title = "F1 and differences, 95 % bootstrap intervals over tweets"
@@ -52,15 +64,16 @@ def _table(title: str, row_type: type, rows: Sequence[Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from train.summary import shown
+    from train.tables import shown
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    columns = row_type.__dataclass_fields__
+    fields = row_type.__dataclass_fields__
+    columns = {name: field for name, field in fields.items() if name not in LEFT_OUT}
     for name, column in columns.items():
         is_text = column.type is str
         table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
     for row in rows:
-        is_bold = getattr(row, "evidence", "") == "all"
+        is_bold = getattr(row, "slice", "") == "all"
         style = "bold" if is_bold else ""
         cells = [Text(shown(name, getattr(row, name)), style=style) for name in columns]
         table.add_row(*cells)

@@ -5,6 +5,9 @@ Writes: results/ablations/{ablation}.tsv, results/ablations/{ablation}.md
 """
 
 
+include: "ablation_inputs.smk"
+
+
 rule ablation:
     """Target: the tables that `run.ablations` names; not part of `all`."""
     input:
@@ -15,7 +18,7 @@ rule tabulate_ablation:
     """Scores of each switch and its difference to the full model: `python -m train ablate`."""
     input:
         metrics=ablation_metrics,
-        samples=expand("results/{dataset}/samples/test.jsonl", dataset=RUN["datasets"]),
+        samples=ablation_samples,
     output:
         table=report(
             "results/ablations/{ablation}.tsv",
@@ -33,7 +36,9 @@ rule tabulate_ablation:
         "../../envs/train.yaml"
     params:
         rows=lambda wildcards: assignments(ablation_runs(config, wildcards.ablation).items()),
-        samples=lambda wildcards, input: assignments(zip(RUN["datasets"], input.samples)),
+        samples=lambda wildcards, input: assignments(
+            zip(ablation_datasets(wildcards), input.samples)
+        ),
     shell:
         "python -m train ablate "
         "--metrics {input.metrics:q} "

@@ -15,6 +15,17 @@ def ablation_metrics(wildcards):
     return scores(ablation_runs(config, wildcards.ablation).values())
 
 
+def ablation_datasets(wildcards):
+    """The selected datasets on which the full model of a table is run."""
+    full = config["ablations"][wildcards.ablation]["model"]
+    return [dataset for dataset in RUN["datasets"] if CATALOGUE.seeds(full, dataset)]
+
+
+def ablation_samples(wildcards):
+    """The evaluated samples of these datasets."""
+    return [f"results/{name}/samples/test.jsonl" for name in ablation_datasets(wildcards)]
+
+
 def assignments(pairs):
     """Return `key=value` of each pair."""
     return [f"{key}={value}" for key, value in pairs]

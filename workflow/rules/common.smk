@@ -17,6 +17,7 @@ from extract.crops import VERSION as CROPS_VERSION
 from extract.errors import MnerError
 from extract.interop.layouts.base import VERSION as EXPORT_VERSION
 from extract.registry import load_module
+from extract.repairs.format import repairs_file
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights
 from workflow.ablations import ablation_runs

@@ -1,7 +1,8 @@
 """Corpus -> samples and image manifest.
 
 Reads:  the folder of each dataset (`data/...`; the bundled sample is drawn here).
-Writes: results/{dataset}/samples/{split}.jsonl, images.tsv, stats.json
+Writes: results/{dataset}/samples/{split}.jsonl, images.tsv, stats.json, audit.json, audit.html,
+        overlap.json
 """
 
 # What is in `datasets:`, without the new tweets of predict.smk.
@@ -12,6 +13,12 @@ rule dataset:
     """Target: every selected dataset is read and its images are checked."""
     input:
         expand("results/{dataset}/stats.json", dataset=RUN["datasets"]),
+
+
+rule audit:
+    """Target: what is in every selected corpus, which copy it is, and what is wrong with it."""
+    input:
+        expand("results/{dataset}/audit.html", dataset=RUN["datasets"]),
 
 
 rule generate_sample:
@@ -69,6 +76,7 @@ rule prepare_dataset:
         root=lambda wildcards: dataset_entry(wildcards)["root"],
         images=lambda wildcards: flag("images", dataset_entry(wildcards).get("images")),
         evidence=lambda wildcards: flag("evidence", dataset_entry(wildcards).get("evidence")),
+        repairs=lambda wildcards: flag("repairs", dataset_entry(wildcards).get("repairs")),
         text=lambda wildcards: json.dumps(dataset_entry(wildcards)["text"], sort_keys=True),
         max_bad=lambda wildcards: dataset_entry(wildcards)["max_bad_images"],
         check=lambda wildcards: (
@@ -82,9 +90,68 @@ rule prepare_dataset:
         "--root {params.root:q} "
         "{params.images} "
         "{params.evidence} "
+        "{params.repairs} "
         "--text {params.text:q} "
         "--max-bad-images {params.max_bad} "
         "{params.check} "
         "--workers {threads} "
         "--out {params.out:q} "
+        "> {log:q} 2>&1"
+
+
+rule audit_dataset:
+    """Look the texts over as they were obtained: `python -m extract audit`."""
+    input:
+        corpus_texts,
+    output:
+        table=report(
+            "results/{dataset}/audit.json",
+            caption="../report/audit.rst",
+            category="Corpora",
+            labels={"dataset": "{dataset}", "content": "audit, every id"},
+        ),
+        page=report(
+            "results/{dataset}/audit.html",
+            caption="../report/audit.rst",
+            category="Corpora",
+            labels={"dataset": "{dataset}", "content": "audit"},
+        ),
+    log:
+        "logs/{dataset}/audit_dataset.log",
+    wildcard_constraints:
+        dataset=CORPORA,
+    conda:
+        "../../envs/text.yaml"
+    params:
+        reader=lambda wildcards: dataset_entry(wildcards)["reader"],
+        root=lambda wildcards: dataset_entry(wildcards)["root"],
+        text=lambda wildcards: json.dumps(dataset_entry(wildcards)["text"], sort_keys=True),
+    shell:
+        "python -m extract audit {params.root:q} "
+        "--reader {params.reader:q} "
+        "--text {params.text:q} "
+        "--html {output.page:q} "
+        "--json "
+        "> {output.table:q} 2> {log:q}"
+
+
+rule check_overlap:
+    """Refuse to train where test stands in train or valid: `python -m extract check-overlap`."""
+    input:
+        "results/{dataset}/audit.json",
+    output:
+        "results/{dataset}/overlap.json",
+    log:
+        "logs/{dataset}/check_overlap.log",
+    priority: 100
+    localrule: True
+    conda:
+        "../../envs/text.yaml"
+    params:
+        max_overlap=lambda wildcards: dataset_entry(wildcards)["max_overlap"],
+    shell:
+        "python -m extract check-overlap "
+        "--audit {input:q} "
+        "--max-overlap {params.max_overlap} "
+        "--out {output:q} "
         "> {log:q} 2>&1"

@@ -31,11 +31,30 @@ def corpus_file(entry, dataset, key):
 
 def corpus_inputs(wildcards):
     """Texts, image folder and lists of a corpus: an edited text or a new image is noticed."""
-    entry = dataset_entry(wildcards)
+    entry, repairs = dataset_entry(wildcards), repairs_of(wildcards)
     if entry["root"] == "data/sample":
-        return [*rules.generate_sample.output]
+        return [*rules.generate_sample.output, *repairs]
     places = [entry[key] for key in ("images", "evidence") if entry[key]]
-    return [*split_files(entry), *(checked(place, CORPUS_REMEDY) for place in places)]
+    return [*split_files(entry), *(checked(place, CORPUS_REMEDY) for place in places), *repairs]
+
+
+def corpus_texts(wildcards):
+    """The split files of a corpus."""
+    entry = dataset_entry(wildcards)
+    is_drawn = entry["root"] == "data/sample"
+    return rules.generate_sample.output.text if is_drawn else split_files(entry)
+
+
+def repairs_of(wildcards):
+    """The file of label corrections that a dataset names, as a list of one; none: empty."""
+    entry = dataset_entry(wildcards)
+    if not entry.get("repairs"):
+        return []
+    where = f"datasets.{wildcards.dataset}.repairs names it."
+    try:
+        return [checked(str(repairs_file(entry["repairs"])), where)]
+    except MnerError as error:
+        raise stop(error) from None
 
 
 def images_state(wildcards):
@@ -196,11 +215,11 @@ def predictions(wildcards):
     return [f"{PREDICTION.folder}/predictions.{form}" for form in ("conll", "jsonl")]
 
 
-def scores(runs):
-    """The scores of runs on every selected dataset, with all their seeds."""
+def scores(runs, name="metrics.json"):
+    """The scores of runs on every selected dataset, with all their seeds there."""
     return [
-        f"results/{dataset}/runs/{run}/seed{seed}/metrics.json"
+        f"results/{dataset}/runs/{run}/seed{seed}/{name}"
         for dataset in RUN["datasets"]
         for run in runs
-        for seed in CATALOGUE.seeds(run)
+        for seed in CATALOGUE.seeds(run, dataset)
     ]

@@ -4,6 +4,10 @@ Reads:  the files of `imports:`; results/{dataset}/samples/, images.tsv, crops/,
 Writes: results/{dataset}/features/{features}.h5; results/{dataset}/exports/{export}/
 """
 
+
+include: "interop_inputs.smk"
+
+
 IMPORTED = "|".join(config["imports"]) or "none"
 
 

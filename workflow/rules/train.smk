@@ -1,6 +1,6 @@
 """Feature stores -> trained systems -> predictions and scores.
 
-Reads:  results/{dataset}/samples/, features/{features}.h5, text encoder weights
+Reads:  results/{dataset}/samples/, overlap.json, features/{features}.h5, text encoder weights
 Writes: results/specs/runs/{run}.json, results/{dataset}/runs/{run}/seed{seed}/
         model.safetensors, run.json, metrics.jsonl (fit); metrics.json, predictions.conll (evaluate)
 """
@@ -9,7 +9,7 @@ Writes: results/specs/runs/{run}.json, results/{dataset}/runs/{run}/seed{seed}/
 rule train:
     """Target: every selected model is trained and scored."""
     input:
-        scores(RUN["models"]),
+        scores(CATALOGUE.runs),
 
 
 rule write_run_spec:
@@ -33,12 +33,14 @@ rule write_run_spec:
 
 
 rule fit:
-    """Train on train, select on valid; test is not read: `python -m train fit`."""
+    """Train on train, select on valid; test cannot be read: `python -m train fit`."""
     input:
         run_stores,
         spec="results/specs/runs/{run}.json",
         train="results/{dataset}/samples/train.jsonl",
         valid="results/{dataset}/samples/valid.jsonl",
+        # Allowing more or less overlap is no reason to train again.
+        overlap=ancient("results/{dataset}/overlap.json"),
     output:
         model="results/{dataset}/runs/{run}/seed{seed}/model.safetensors",
         run="results/{dataset}/runs/{run}/seed{seed}/run.json",
@@ -54,6 +56,9 @@ rule fit:
         gpu=gpu_resources,
         device=config["device"],
         mem=lambda wildcards: runtime("models", wildcards.run, "mem"),
+        keep_epochs=lambda wildcards: (
+            "all" if runtime("models", wildcards.run, "keep_epochs") else "best"
+        ),
     params:
         definition=lambda wildcards: run_definition(wildcards.run),
         versions=training_versions,
@@ -65,8 +70,10 @@ rule fit:
         "--spec {input.spec:q} "
         "--dataset {wildcards.dataset:q} "
         "--samples-dir {params.samples:q} "
+        "--overlap {input.overlap:q} "
         "{params.stores} "
         "--seed {wildcards.seed} "
+        "--keep-epochs {resources.keep_epochs} "
         "--device {resources.device} "
         "--threads {threads} "
         "--out {params.out:q} "
@@ -80,6 +87,7 @@ rule evaluate:
         model="results/{dataset}/runs/{run}/seed{seed}/model.safetensors",
         train="results/{dataset}/samples/train.jsonl",
         test="results/{dataset}/samples/test.jsonl",
+        images="results/{dataset}/images.tsv",
     output:
         metrics="results/{dataset}/runs/{run}/seed{seed}/metrics.json",
         predictions="results/{dataset}/runs/{run}/seed{seed}/predictions.conll",
@@ -99,6 +107,7 @@ rule evaluate:
         "--run {params.out:q} "
         "--samples {input.test:q} "
         "--train-samples {input.train:q} "
+        "--images {input.images:q} "
         "{params.stores} "
         "--device {resources.device} "
         "--threads {threads} "

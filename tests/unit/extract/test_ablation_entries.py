@@ -6,7 +6,7 @@ import pytest
 
 from extract.errors import ConfigError
 from workflow.ablations import ablation_entries, ablation_runs
-from workflow.catalogue import Catalogue
+from workflow.catalogue import Catalogue, with_derived_runs
 
 ITA = {
     "system": "ita",
@@ -76,6 +76,29 @@ def test_what_models_has_already_is_not_trained_twice():
     assert set(ablation_entries(changed)) == {"context-cva"}
     changed["models"] |= ablation_entries(changed)
     assert ablation_runs(changed, "context") == rows
+
+
+def test_a_control_is_a_row_without_another_training():
+    changed = config(swapped={"variant": "shuffled"}, cva={"options": {"cva": True}})
+    changed["models"]["ita"] = {**ITA, "controls": ["shuffled", "without_ocr"]}
+    derived = with_derived_runs(changed)
+    assert set(derived["models"]) == {"ita", "ita-shuffled", "ita-without_ocr", "context-cva"}
+    rows = {"full": "ita", "swapped": "ita-shuffled", "cva": "context-cva"}
+    # The rules ask again, with the runs of tables among the models.
+    assert ablation_runs(derived, "context") == rows
+    assert "controls" not in derived["models"]["context-cva"]
+    # With seeds of its own the control is not the run that the table needs.
+    changed["models"]["ita"]["control_seeds"] = [1]
+    rows["swapped"] = "context-swapped"
+    assert ablation_runs(with_derived_runs(changed), "context") == rows
+
+
+def test_a_switch_cannot_take_the_run_id_of_a_control():
+    changed = config()
+    changed["models"] = {"ita": ITA, "context": {**ITA, "controls": ["blank"], "options": {}}}
+    changed["ablations"]["context"]["switches"] = {"blank": {"variant": "blank"}}
+    with pytest.raises(ConfigError, match=r"switches\.blank: .* id of the control context-blank"):
+        with_derived_runs(changed)
 
 
 def test_a_switch_changes_what_it_names_and_nothing_else():

@@ -17,7 +17,7 @@ from extract.audit.handles import handle_positions
 from extract.audit.known_copies import known_copies
 from extract.audit.labels import invalid_transitions, is_invisible
 from extract.audit.mentions import count_seen
-from extract.audit.overlap import find_overlaps, near_key, refuse_overlap
+from extract.audit.overlap import describe_overlaps, find_overlaps, near_key, refuse_overlap
 from extract.audit.reading import read_corpus
 from extract.audit.report import audit
 from extract.audit.sections import make_sections, printable
@@ -381,5 +381,17 @@ def test_an_overlap_above_the_share_exits_with_2(
 def test_equal_splits_are_refused_whatever_the_share() -> None:
     splits = corpus(train=TRAIN, valid=TEST, test=TEST)
     with pytest.raises(DataError, match=r"2 of 2 tweets of test \(100.00%\) stand in valid"):
-        refuse_overlap(splits, 1.0)
-    refuse_overlap(corpus(train=TRAIN, valid=VALID, test=TEST), 0.0)
+        refuse_overlap(describe_overlaps(splits), 1.0)
+    refuse_overlap(describe_overlaps(corpus(train=TRAIN, valid=VALID, test=TEST)), 0.0)
+
+
+def test_the_refusal_lists_ten_tweets_and_says_where_the_others_are() -> None:
+    texts = [f"tweet number {index}" for index in range(13)]
+    found = describe_overlaps(corpus(train=texts, test=texts[:12]))
+    with pytest.raises(DataError) as caught:
+        refuse_overlap(found, 0.02, listed_in="results/x/audit.json")
+    message = str(caught.value)
+    assert "12 of 12 tweets of test (100.00%) stand in train" in message
+    assert "at most 2.00% is allowed" in message and "test-00009: train-00009" in message
+    assert "test-00010" not in message and "  and 2 more" in message
+    assert message.endswith("The whole list: results/x/audit.json.")

@@ -66,6 +66,9 @@ CONFIG = {
 }
 
 
+ITA_RUNS = ("ita", "ita-blank")
+
+
 def config(**changes) -> dict:
     """Return a config; `run` is merged, other keys replace entries of their catalogue."""
     changed = copy.deepcopy(CONFIG)
@@ -98,7 +101,75 @@ def test_only_made_weights_are_files_of_rules():
 def test_a_model_has_its_own_seeds_or_those_of_the_run():
     own = {"ita": {**CONFIG["models"]["ita"], "seeds": [4, 5]}}
     catalogue = Catalogue(config(models=own))
-    assert (catalogue.seeds("acn"), catalogue.seeds("ita")) == ([1], [4, 5])
+    assert (catalogue.seeds("acn", "x"), catalogue.seeds("ita", "x")) == ([1], [4, 5])
+
+
+def test_seeds_by_dataset_leave_the_other_datasets_out():
+    entry = {**CONFIG["models"]["ita"], "controls": ["blank"]}
+    seeds = {"texts": [1, 2, 3]}
+    catalogue = Catalogue(config(models={"ita": {**entry, "seeds": seeds}}))
+    found = {run: (catalogue.seeds(run, "texts"), catalogue.seeds(run, "x")) for run in ITA_RUNS}
+    assert found == dict.fromkeys(ITA_RUNS, ([1, 2, 3], []))
+    changed = {**entry, "seeds": seeds, "control_seeds": {"x": [9]}}
+    catalogue = Catalogue(config(models={"ita": changed}))
+    assert catalogue.seeds("ita", "texts") == [1, 2, 3]
+    assert catalogue.seeds("ita-blank", "texts") == [] and catalogue.seeds("ita-blank", "x") == [9]
+
+
+def test_controls_are_selected_with_their_model():
+    models = {
+        "ita": {**CONFIG["models"]["ita"], "controls": ["shuffled", "without_captions"]},
+        "acn": {**CONFIG["models"]["acn"], "controls": ["blank"], "control_seeds": [7]},
+    }
+    catalogue = Catalogue(config(run={"models": ["ita"]}, models=models))
+    assert catalogue.runs == ("ita", "ita-shuffled", "ita-without_captions")
+    # Those of a model that is not selected are known nevertheless, for prediction and tables.
+    assert catalogue.config["models"]["acn-blank"] == {
+        **CONFIG["models"]["acn"],
+        "variant": "blank",
+        "seeds": [7],
+    }
+    assert Catalogue(config(run={"models": ["acn-blank"]}, models=models)).runs == ("acn-blank",)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "parts"),
+    [
+        (
+            "ita",
+            {"controls": ["without_caption"]},
+            ["models.ita.controls: no control 'without_caption'", "mean 'without_captions'?"],
+        ),
+        (
+            "acn",
+            {"controls": ["without_captions"]},
+            ["acn reads the roles grid", "Known: shuffled, blank, without_grid."],
+        ),
+        (
+            "ita",
+            {"features": {}, "controls": ["shuffled"]},
+            ["models.ita.controls: ita reads no feature set", "Take the controls away."],
+        ),
+        ("ita", {"variant": "blank", "controls": ["shuffled"]}, ["is a control itself"]),
+        ("acn", {"variant": "without_grit"}, ["models.acn.variant", "mean 'without_grid'?"]),
+        (
+            "ita",
+            {"seeds": {"y": [1]}},
+            ["models.ita.seeds: no 'y' in `datasets:`", "Known: x, texts."],
+        ),
+        (
+            "acn",
+            {"control_seeds": {"text": [1]}},
+            ["models.acn.control_seeds: no 'text'", "Did you mean 'texts'?"],
+        ),
+    ],
+)
+def test_controls_and_seeds_that_cannot_be_meant_are_refused(model, changes, parts):
+    entry = {**CONFIG["models"][model], **changes}
+    with pytest.raises(ConfigError) as caught:
+        Catalogue(config(models={model: entry}))
+    for part in parts:
+        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize("module", [annotations, textblob])
@@ -171,12 +242,10 @@ def test_a_wrong_name_gives_its_place_and_the_nearest(changes, parts):
         assert part in str(caught.value)
 
 
-def test_two_runs_of_one_row_are_refused():
-    models = {"again": CONFIG["models"]["acn"]}
-    with pytest.raises(ConfigError, match=r"'acn' and 'again' are both acn/main"):
-        Catalogue(config(run={"models": ["acn", "again"]}, models=models))
-    models["again"] = {**CONFIG["models"]["acn"], "variant": "blank"}
-    Catalogue(config(run={"models": ["acn", "again"]}, models=models))
+def test_several_entries_of_one_system_are_run_with_their_controls():
+    models = {"again": {**CONFIG["models"]["acn"], "controls": ["blank"]}}
+    catalogue = Catalogue(config(run={"models": ["acn", "again"]}, models=models))
+    assert list(catalogue.runs) == ["acn", "again", "again-blank"]
 
 
 def test_images_are_not_asked_of_a_corpus_of_texts():

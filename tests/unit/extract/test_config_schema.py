@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,16 @@ def test_filled_runtime_is_that_of_the_runner(schema):
 
 
 def test_variants_are_those_of_training(schema):
-    from train.config import VARIANTS
+    from train.variants import legal_variants
 
     entry = schema["properties"]["models"]["additionalProperties"]["properties"]
-    assert tuple(entry["variant"]["enum"]) == VARIANTS
+    tables = schema["properties"]["ablations"]["additionalProperties"]["properties"]
+    switch = tables["switches"]["additionalProperties"]["properties"]["variant"]
+    assert switch["pattern"] == entry["variant"]["pattern"]
+    legal = legal_variants(["captions", "detector_crops"])
+    assert all(re.search(entry["variant"]["pattern"], variant) for variant in legal)
+    controls = entry["controls"]["items"]["pattern"]
+    assert [variant for variant in legal if not re.search(controls, variant)] == ["main"]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +155,7 @@ def test_variants_are_those_of_training(schema):
         ("feature_sets.gold_boxes", "phrase", "phrases"),
         ("feature_sets.vgg16_sample.runtime", "batchsize", "batch_size"),
         ("models.text_crf", "recipes", "recipe"),
+        ("models.acn", "control", "controls"),
         ("ablations.ita_context", "switch", "switches"),
         ("ablations.ita_context.switches.with_cva", "option", "options"),
     ],
@@ -180,8 +188,11 @@ def test_unknown_key_at_every_level_gives_the_nearest(default, schema, place, ty
             "models.text_crf",
             "variant",
             "blanc",
-            "config.models.text_crf.variant: 'blanc' is not one of",
+            "config.models.text_crf.variant: 'blanc' does not match '^(main|shuffled|blank|with",
         ),
+        ("models.acn", "controls", ["main"], "config.models.acn.controls.0: 'main' does not match"),
+        ("models.acn", "seeds", {"sample": []}, "config.models.acn.seeds.sample: [] should be"),
+        ("models.acn", "control_seeds", 1, "config.models.acn.control_seeds: 1 is not of type"),
         ("weights.minilm", "sha256", "397923af", "config.weights.minilm.sha256: '397923af'"),
     ],
 )

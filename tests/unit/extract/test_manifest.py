@@ -25,15 +25,18 @@ SAMPLES = [
     Sample("train-00000", "17_06_1", ["RT", "\u00a0", "\u2028", "né 😀"], ["O", "B-PER", "O", "O"]),
     Sample("train-00001", "0042", ["x"], None, "image"),
     Sample("train-00002", "0042", [], []),
+    Sample("train-00003", "7", ["x"], ["O"], repaired_tags=["B-PER"]),
 ]
 
 
 def test_samples_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "new/train.jsonl"
-    assert write_samples(path, SAMPLES) == 3
+    assert write_samples(path, SAMPLES) == 4
     assert read_samples(path) == SAMPLES
     lines = path.read_bytes().split(b"\n")
-    assert len(lines) == 4
+    assert len(lines) == 5
+    assert [sample.gold_after_repairs for sample in SAMPLES[1:]] == [None, [], ["B-PER"]]
+    assert [b"repaired_tags" in line for line in lines] == [False, False, False, True, False]
     # Absent fields are left out, and text stays readable.
     assert b"tags" not in lines[1]
     assert "né 😀".encode() in lines[0]
@@ -48,6 +51,10 @@ def test_samples_are_read_back(tmp_path: Path) -> None:
         ('{"id": "1", "image_id": "a"}', "missing 1 required positional argument: 'tokens'"),
         ('{"id": "1", "image_id": "a", "tokens": [], "x": 1}', "unexpected keyword argument 'x'"),
         ('{"id": "1", "image_id": "a", "tokens": ["x"], "tags": []}', "1 tokens but 0 tags"),
+        (
+            '{"id": "1", "image_id": "a", "tokens": ["x"], "repaired_tags": ["O", "O"]}',
+            "1 tokens but 2 repaired_tags",
+        ),
         (b'{"id": "\xff"}', "not UTF-8"),
     ],
 )

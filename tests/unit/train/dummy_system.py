@@ -5,7 +5,7 @@ Run as a script it is the command line of `train` with this system added, to be 
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +154,23 @@ def make_samples(split: str, count: int) -> list[Sample]:
     return samples
 
 
-def write_corpus(folder: Path, *, splits: Sequence[str] = ("train", "valid"), count: int = 24):
-    """Write `<split>.jsonl` files; return the samples by split."""
+def write_corpus(
+    folder: Path,
+    *,
+    splits: Sequence[str] = ("train", "valid"),
+    count: int = 24,
+    is_distinct: bool = False,
+):
+    """Write `<split>.jsonl` files; return the samples by split.
+
+    Tweets of two splits are the same unless `is_distinct`: each then ends with its split's name.
+    """
     corpus = {split: make_samples(split, count) for split in splits}
+    if is_distinct:
+        corpus = {
+            split: [replace(s, tokens=[*s.tokens, split], tags=[*s.tags, "O"]) for s in samples]
+            for split, samples in corpus.items()
+        }
     for split, samples in corpus.items():
         write_samples(folder / f"{split}.jsonl", samples)
     return corpus

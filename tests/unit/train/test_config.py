@@ -35,6 +35,7 @@ def test_a_spec_is_read_with_its_recipe(tmp_path: Path) -> None:
     [
         ({"varant": "main"}, "Did you mean 'variant'"),
         ({"variant": "shufled"}, "Did you mean 'shuffled'"),
+        ({"variant": "without"}, r"variant must be main, .* or without_<role>, got 'without'"),
         ({"recipe": {"epoch": 3}}, r"recipe.*Did you mean 'epochs'"),
         ({"recipe": {"epochs": 0}}, "epochs must be at least 1"),
         ({"recipe": {"clip": -1}}, "clip must not be negative"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.errors import DataError, MissingFileError, StoreError
+from extract.errors import ConfigError, DataError, MissingFileError, StoreError
 from extract.manifest import Sample, write_samples
 from tests.unit.train.dummy_system import make_samples, write_store
 from train.data import FeatureSource, entity_types, read_split, without_tags
@@ -59,6 +59,27 @@ def test_blank_has_the_columns_but_no_rows(grid: Path) -> None:
             item = example.features["grid"]
             assert item.status == 4 and item.n_rows == 0 and item.text == ()
             assert item.features.shape == (0, 3) and item.boxes is None
+
+
+def test_without_a_role_only_its_store_has_no_rows(tmp_path: Path, grid: Path) -> None:
+    crops = tmp_path / "crops.h5"
+    write_store(crops, IDS)
+    stores = {"grid": grid, "crops": crops}
+    with FeatureSource(stores) as main, FeatureSource(stores, "without_crops") as source:
+        for whole, example in zip(main.join(SAMPLES), source.join(SAMPLES), strict=True):
+            item = example.features["crops"]
+            assert item.status == 1 and item.n_rows == 0 and item.reason == "variant without_crops"
+            assert item.features.shape == (0, 3)
+            left, kept = example.features["grid"], whole.features["grid"]
+            np.testing.assert_array_equal(left.features, kept.features)
+            assert left.text == kept.text and example.sample == whole.sample
+
+
+def test_a_role_that_is_not_read_cannot_be_taken_away(grid: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no variant 'without_gird'.*mean 'without_grid'"):
+        FeatureSource({"grid": grid}, "without_gird")
+    with pytest.raises(ConfigError, match="Known: main, shuffled, blank"):
+        FeatureSource({}, "without_grid")
 
 
 @pytest.mark.parametrize("n_shared", [1, 2, 5, 10])

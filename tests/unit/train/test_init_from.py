@@ -142,6 +142,7 @@ def test_resume_notices_other_initial_weights(samples_dir: Path, monkeypatch, ca
 
 
 def test_command_line(samples_dir: Path):
+    write_corpus(samples_dir, is_distinct=True)
     fit(job(samples_dir, "first"))
     first, second = (samples_dir.parent / name for name in ("first", "second"))
     spec = {"run": "r", "system": "dummy", "recipe": {"epochs": 1, **STILL}}

@@ -21,7 +21,7 @@ from train.checkpoint import load_run, read_run_info
 from train.config import Recipe, RunSpec, read_run_spec
 from train.evaluation import EvaluateJob, evaluate
 from train.history import LossSums
-from train.loop import FitJob, fit
+from train.loop import FitJob, Trainer, fit
 from train.models.base import ModelOutput
 
 EPOCHS = 30
@@ -104,6 +104,7 @@ def command(samples_dir: Path, out: str, epochs: int) -> list[str]:
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(samples_dir: Path, repo_root: Path) -> None:
+    write_corpus(samples_dir, is_distinct=True)
     environment = {**os.environ, "PYTHONPATH": str(repo_root), "OMP_NUM_THREADS": "1"}
     killed = samples_dir.parent / "killed"
     process = subprocess.Popen(
@@ -132,7 +133,7 @@ class Stop(Exception):
     """Raised in place of a kill."""
 
 
-@pytest.mark.parametrize("recipe", [{}, {"precision": "bf16"}, {"accumulation": 2}])
+@pytest.mark.parametrize("recipe", [{}, {"precision": "bf16"}, {"accumulation": 2}, {"ema": 0.9}])
 @pytest.mark.parametrize("every", [1, 2])
 def test_an_interrupted_run_resumes_exactly(
     samples_dir: Path, monkeypatch: pytest.MonkeyPatch, recipe: dict, every: int
@@ -161,6 +162,30 @@ def test_an_interrupted_run_resumes_exactly(
     for name in ("model.safetensors", "metrics.jsonl", "run.json"):
         whole = samples_dir.parent / "whole" / name
         assert whole.read_bytes() == (cut / name).read_bytes(), name
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(
+    samples_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, expected = Trainer._update, {}
+
+    def update(self: Trainer) -> None:
+        original(self)
+        for name, weight in self.bare_model.named_parameters():
+            old = expected.get(name, weight.detach())
+            expected[name] = (0.9 * old + 0.1 * weight.detach()).clone()
+
+    monkeypatch.setattr(Trainer, "_update", update)
+    fit(job(samples_dir, "a", recipe={"ema": 0.9, "selection": "last"}))
+    model, _ = load_run(samples_dir.parent / "a")
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(weight.detach(), expected[name], rtol=0, atol=1e-6, msg=name)
+    evaluate(
+        EvaluateJob(samples_dir.parent / "a", samples_dir / "valid.jsonl", samples_dir / "scores")
+    )
+    metrics = json.loads((samples_dir / "scores" / "metrics.json").read_text(encoding="utf-8"))
+    last = lines(samples_dir.parent / "a")[-1]
+    assert metrics["views"]["mm"]["all"]["f1"] == last["valid_f1"]["mm"]
 
 
 def test_a_state_of_another_spec_is_dropped(
@@ -280,18 +305,18 @@ def test_fit_and_evaluate_with_a_store(with_images: Path, variant: str) -> None:
     assert info.fingerprints == {"grid": "f" * 64} and info.features == {"grid": "vgg"}
     test = with_images / "samples" / "test.jsonl"
     train = with_images / "samples" / "train.jsonl"
-    evaluate(EvaluateJob(run, test, run, train, stores, device="cpu"))
+    evaluate(EvaluateJob(run, test, run, train, stores=stores, device="cpu"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["variant"] == variant and metrics["headline_view"] == "mm"
     assert set(metrics["views"]) == {"mm", "text"}
     slices = metrics["views"]["mm"]
-    assert list(slices) == ["all", "picture", "words"]
+    assert list(slices) == ["all", "picture", "without_handle", "words"]
     assert slices["all"]["n_gold"] == 24 == slices["words"]["n_gold"] + slices["picture"]["n_gold"]
     assert slices["all"]["seen"]["n_gold"] == 24 and slices["all"]["unseen"]["n_gold"] == 0
     assert (run / "predictions.conll").is_file() and (run / "predictions_text.conll").is_file()
     with pytest.raises(StoreError, match="a" * 64 + ".*" + "f" * 64):
         other = {"grid": with_images / "other.h5"}
-        evaluate(EvaluateJob(run, test, run, None, other, device="cpu"))
+        evaluate(EvaluateJob(run, test, run, stores=other, device="cpu"))
 
 
 def test_statistics_survive_resume_and_reload(

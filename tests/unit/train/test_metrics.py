@@ -1,20 +1,18 @@
-"""The scorer: hand-counted cases, parity with seqeval, slices."""
+"""The scorer: hand-counted cases, spans, slices; `test_scorer_parity.py` has the other scorers."""
 
 import random
 
 import numpy as np
 import pytest
-from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB2
 
 from extract.errors import ShapeError
 from extract.manifest import Sample
+from train.mentions import mentions
 from train.metrics import (
     Counts,
+    compare,
     count_tags,
-    mentions,
-    micro_counts,
     per_tweet_counts,
     score,
     score_slices,
@@ -58,40 +56,15 @@ def test_readings_of_invalid_tags(gold, pred, lenient, strict) -> None:
 
 def test_empty_counts_are_zero_not_an_error() -> None:
     assert (Counts().precision, Counts().recall, Counts().f1) == (0.0, 0.0, 0.0)
-    assert score([], [])["f1"] == 0.0
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_parity_with_seqeval(seed: int) -> None:
-    gold, pred = random_sequences(seed, 60), random_sequences(seed + 100, 60)
-    pred = [(p * 8)[: len(g)] for g, p in zip(gold, pred, strict=True)]
-    for index in range(0, 60, 2):
-        pred[index] = list(gold[index])
-    counts = micro_counts(gold, pred)
-    assert counts.precision == pytest.approx(100 * precision_score(gold, pred))
-    assert counts.recall == pytest.approx(100 * recall_score(gold, pred))
-    assert counts.f1 == pytest.approx(100 * f1_score(gold, pred))
-    samples = [Sample(str(i), "x", ["w"] * len(tags), tags) for i, tags in enumerate(gold)]
-    result = score(samples, pred)
-    assert result["macro_f1"] == pytest.approx(100 * f1_score(gold, pred, average="macro"))
-    assert result["n_gold"] == sum(entry["n_gold"] for entry in result["per_type"].values())
+    empty = score([])
+    for name in ("f1", "macro_f1", "weighted_f1", "strict_f1"):
+        assert empty[name] == 0.0
 
 
 def test_spans_equal_those_of_seqeval() -> None:
     for tags in random_sequences(7, 300):
         theirs = [(kind, start, end + 1) for kind, start, end in get_entities(tags)]
         assert entity_spans(tags) == theirs
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_strict_reading_equals_seqevals_on_valid_predictions(seed: int) -> None:
-    gold = random_sequences(seed, 40)
-    strict = sum(len(entity_spans(tags, strict=True)) for tags in gold)
-    flat = [tag for tags in gold for tag in [*tags, "O"]]
-    from seqeval.metrics.v1 import Entities
-
-    theirs = Entities([flat], IOB2)
-    assert strict == sum(len(entities) for entities in theirs.entities)
 
 
 def test_per_tweet_counts_add_up_and_lengths_are_checked() -> None:
@@ -106,16 +79,26 @@ def test_per_tweet_counts_add_up_and_lengths_are_checked() -> None:
 def test_seen_means_surface_and_type_in_training() -> None:
     train = [Sample("t", "x", ["New", "York", "wins"], ["B-LOC", "I-LOC", "O"])]
     known = mentions(train)
-    assert known == {("New York", "LOC")}
+    assert known == {("new york", "LOC")}
     test = [
-        Sample("a", "x", ["New", "York"], ["B-LOC", "I-LOC"]),
+        Sample("a", "x", ["NEW", "York"], ["B-LOC", "I-LOC"]),
         Sample("b", "x", ["New", "York"], ["B-ORG", "I-ORG"]),
         Sample("c", "x", ["York"], ["B-LOC"]),
     ]
-    result = score(test, [["B-LOC", "I-LOC"], ["B-LOC", "I-LOC"], ["B-LOC"]], known)
+    result = score(compare(test, [["B-LOC", "I-LOC"], ["B-LOC", "I-LOC"], ["B-LOC"]]), known)
     assert result["seen"] == {"recall": 100.0, "n_gold": 1}
     assert result["unseen"] == {"recall": 50.0, "n_gold": 2}
-    assert "seen" not in score(test, [["O"] * 2, ["O"] * 2, ["O"]])
+    assert "seen" not in score(compare(test, [["O"] * 2, ["O"] * 2, ["O"]]))
+
+
+def test_gold_that_a_system_did_not_read_is_missed() -> None:
+    tags = ["B-PER", *["O"] * 50, "B-LOC", "I-LOC"]
+    read = 40
+    sample = Sample("a", "x", ["w"] * len(tags), tags)
+    result = score(compare([sample], [[*tags[:read], *["O"] * (len(tags) - read)]]))
+    assert (result["n_gold"], result["recall"], result["precision"]) == (2, 50.0, 100.0)
+    with pytest.raises(ShapeError, match="sentence 0: 53 gold tags but 40"):
+        compare([sample], [tags[:read]])
 
 
 def test_slices_partition_the_samples() -> None:
@@ -125,8 +108,8 @@ def test_slices_partition_the_samples() -> None:
         Sample("c", "x", ["w"], ["B-LOC"], "picture"),
     ]
     slices = score_slices(samples, [["B-PER"], ["B-LOC"], ["B-LOC"]])
-    assert list(slices) == ["all", "picture", "words"]
-    assert [slices[kind]["n_samples"] for kind in slices] == [3, 2, 1]
+    assert list(slices) == ["all", "picture", "words", "without_handle"]
+    assert [slices[kind]["n_samples"] for kind in slices] == [3, 2, 1, 3]
     assert slices["words"]["f1"] == 100.0 and slices["picture"]["f1"] == 50.0
     assert slices["all"]["per_type"]["LOC"]["precision"] == 50.0
-    assert list(score_slices([Sample("a", "x", ["w"], ["O"])], [["O"]])) == ["all"]
+    assert slices["without_handle"] == slices["all"]

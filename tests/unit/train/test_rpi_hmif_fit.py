@@ -63,6 +63,6 @@ def test_fit_and_evaluate(tmp_path, tiny_encoder, variant):
     fit(FitJob(spec, samples, run, 1, stores=stores, weights=weights, device="cpu"))
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2 and set(json.loads(lines[0])["lr"]) == set(recipe.lr)
-    evaluate(EvaluateJob(run, samples / "test.jsonl", run, None, stores, device="cpu"))
+    evaluate(EvaluateJob(run, samples / "test.jsonl", run, stores=stores, device="cpu"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["views"]["main"]["all"]["n_gold"] == 8

@@ -1,20 +1,17 @@
-"""Tables, report and predictions files."""
+"""Tables and predictions files."""
 
 import json
-import random
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.errors import DataError, MissingFileError
 from extract.manifest import Sample
-from tests.unit.train.dummy_system import make_samples
-from train.metrics import count_tags, micro_counts, score_slices
-from train.predictions import predictions_name, read_predictions, write_predictions
-from train.report import parse_ceilings, render_page, write_report
+from tests.unit.train.run_folders import SAMPLES, noisy, write_run
+from train.metrics import count_tags, micro_counts
+from train.predictions import read_predictions, write_predictions
 from train.summary import (
     IntervalRow,
     SummaryRow,
@@ -25,51 +22,6 @@ from train.summary import (
     summary_rows,
     write_table,
 )
-
-SAMPLES = make_samples("test", 40)
-
-
-def noisy(skill: float, seed: object) -> list[list[str]]:
-    """Return the gold tags, each entity kept with probability `skill`."""
-    rng = random.Random(str(seed))
-    return [
-        [tag if tag == "O" or rng.random() < skill else "O" for tag in sample.tags]
-        for sample in SAMPLES
-    ]
-
-
-def write_run(
-    root: Path,
-    system: str,
-    variant: str = "main",
-    seed: int = 1,
-    *,
-    skill: float = 0.8,
-    views: Sequence[str] = ("main",),
-    run: str = "",
-    samples: Sequence[Sample] = SAMPLES,
-) -> Path:
-    """Write what `fit` and `evaluate` leave behind; return the path of metrics.json."""
-    run = run or f"{system}_{variant}"
-    folder = root / run / f"seed{seed}"
-    folder.mkdir(parents=True)
-    tags = {view: noisy(skill, (run, seed, view)) for view in views}
-    for view, pred in tags.items():
-        write_predictions(folder / predictions_name(view, views), samples, pred)
-    metrics = {
-        "dataset": "toy",
-        "run": run,
-        "system": system,
-        "variant": variant,
-        "seed": seed,
-        "headline_view": views[0],
-        "views": {view: score_slices(samples, pred) for view, pred in tags.items()},
-    }
-    (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True), encoding="utf-8")
-    lines = [{"epoch": epoch, "loss": 1.0 / epoch, "score": 10.0 * epoch} for epoch in (1, 2)]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
-    return folder / "metrics.json"
 
 
 @pytest.fixture
@@ -105,7 +57,7 @@ def test_rows_views_and_order(paths: list[Path]) -> None:
     found = list(dict.fromkeys((row.system, row.variant) for row in rows))
     expected = [("text_crf", "main"), ("ita", "main"), ("ita", "text_view"), ("ita", "shuffled")]
     assert found == expected
-    assert [row.evidence for row in rows[:3]] == ["all", "picture", "words"]
+    assert [row.slice for row in rows[:4]] == ["all", "picture", "words", "without_handle"]
     row = rows[0]
     f1s = [micro_counts([s.tags for s in SAMPLES], noisy(0.5, ("text_crf_main", seed, "main"))).f1
            for seed in (1, 2)]  # fmt: skip
@@ -118,7 +70,8 @@ def test_a_summary_is_written_with_exact_columns(tmp_path: Path, paths: list[Pat
     rows = summary_rows(read_results(paths[-1:]))
     write_table(tmp_path / "summary.tsv", SummaryRow, rows)
     lines = (tmp_path / "summary.tsv").read_text(encoding="utf-8").splitlines()
-    header = "dataset system variant evidence n_seeds precision recall f1_mean f1_sd"
+    header = "dataset system variant slice n_seeds precision recall f1_mean f1_sd macro_f1_mean "
+    header += "strict_f1_mean seen_recall_mean unseen_recall_mean"
     assert lines[0].split("\t") == header.split()
     cells = lines[1].split("\t")
     assert cells[:5] == ["toy", "text_crf", "main", "all", "1"] and cells[8] == "nan"
@@ -127,6 +80,36 @@ def test_a_summary_is_written_with_exact_columns(tmp_path: Path, paths: list[Pat
     (tmp_path / "summary.tsv").write_text("a\tb\n", encoding="utf-8")
     with pytest.raises(DataError, match="expected columns"):
         read_table(tmp_path / "summary.tsv", SummaryRow)
+
+
+def test_what_a_run_does_not_tell_is_nan_and_not_zero(tmp_path: Path) -> None:
+    path = write_run(tmp_path, "ita", skill=0.7)
+    row = summary_rows(read_results([path]))[0]
+    assert row.seen_recall_mean != row.seen_recall_mean  # evaluated without training samples
+    assert 0 < row.strict_f1_mean == row.f1_mean < 100 and 0 < row.macro_f1_mean < 100
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    scores = metrics["views"]["main"]["all"]
+    scores |= {"seen": {"recall": 0.0, "n_gold": 0}, "unseen": {"recall": 60.0, "n_gold": 5}}
+    path.write_text(json.dumps(metrics), encoding="utf-8")
+    row = summary_rows(read_results([path]))[0]
+    assert row.seen_recall_mean != row.seen_recall_mean and row.unseen_recall_mean == 60.0
+
+
+def test_variants_are_in_the_order_of_tables(tmp_path: Path) -> None:
+    names = ("without_ocr", "blank", "main", "without_captions", "shuffled")
+    paths = [write_run(tmp_path, "ita", name, views=("mm", "text")) for name in names]
+    assert [group[2] for group in read_results(paths)] == [
+        *("main", "text_view", "shuffled", "blank", "without_captions", "without_ocr"),
+    ]
+
+
+def test_a_cell_that_is_no_number_is_named(tmp_path: Path, paths: list[Path]) -> None:
+    rows = summary_rows(read_results(paths[-1:]))
+    write_table(tmp_path / "s.tsv", SummaryRow, rows)
+    text = (tmp_path / "s.tsv").read_text(encoding="utf-8")
+    (tmp_path / "s.tsv").write_text(text.replace("\tall\t1\t", "\tall\tone\t"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"s\.tsv:2: n_seeds should be a number, got 'one'"):
+        read_table(tmp_path / "s.tsv", SummaryRow)
 
 
 def test_intervals_and_differences(tmp_path: Path, paths: list[Path]) -> None:
@@ -143,7 +126,7 @@ def test_intervals_and_differences(tmp_path: Path, paths: list[Path]) -> None:
         "ita/main - ita/shuffled",
     }
     means = {f"{r.system}/{r.variant}": r.f1_mean for r in summary_rows(groups)
-             if r.evidence == "all"}  # fmt: skip
+             if r.slice == "all"}  # fmt: skip
     for name, mean in means.items():
         assert found[name].delta == pytest.approx(mean) and found[name].p is None
         assert found[name].low < mean < found[name].high
@@ -163,7 +146,7 @@ def test_comparisons_need_their_partners() -> None:
 
 def test_two_runs_of_one_system_are_not_mixed(tmp_path: Path) -> None:
     paths = [write_run(tmp_path, "ita", run=run, views=("mm",)) for run in ("ita_a", "ita_b")]
-    assert [row.system for row in summary_rows(read_results(paths)) if row.evidence == "all"] == [
+    assert [row.system for row in summary_rows(read_results(paths)) if row.slice == "all"] == [
         "ita:ita_a",
         "ita:ita_b",
     ]
@@ -184,35 +167,6 @@ def test_other_tweets_are_refused(tmp_path: Path, paths: list[Path]) -> None:
 def test_missing_metrics_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"none\.json"):
         read_results([tmp_path / "none.json"])
-
-
-def test_the_report_is_deterministic_and_escaped(tmp_path: Path, paths: list[Path]) -> None:
-    groups = read_results(paths)
-    write_table(tmp_path / "s.tsv", SummaryRow, summary_rows(groups))
-    write_table(tmp_path / "i.tsv", IntervalRow, interval_rows(groups, 100))
-    ceilings = parse_ceilings(["toy:words=54", "all evidence=100"])
-    written = [
-        write_report(tmp_path / name, tmp_path / "s.tsv", tmp_path / "i.tsv", paths, ceilings)
-        for name in ("a", "b")
-    ]
-    names = {path.name for path in written[0]}
-    figures = ("f1_intervals", "f1_by_evidence", "learning_curves")
-    assert names == {"summary.html", *(f"{f}.{kind}" for f in figures for kind in ("png", "svg"))}
-    for first, second in zip(*written, strict=True):
-        assert first.read_bytes() == second.read_bytes(), first.name
-    page = (tmp_path / "a" / "summary.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 3 and "http" not in page
-    row = SummaryRow("<script>", "a&b", "main", "all", 1, 1.0, 1.0, 1.0, float("nan"))
-    page = render_page([row], [], [])
-    assert "&lt;script&gt;" in page and "a&amp;b" in page and "<script>" not in page
-
-
-def test_ceilings_are_checked() -> None:
-    assert parse_ceilings(["d:words=54"])[0].dataset == "d"
-    assert parse_ceilings(["words=54.5"])[0].f1 == 54.5
-    for wrong in ("words", "words=x", "=54", "d:=5", "words=540"):
-        with pytest.raises(ConfigError, match="DATASET"):
-            parse_ceilings([wrong])
 
 
 def test_counts_from_files_equal_the_metrics(paths: list[Path]) -> None:

@@ -23,7 +23,7 @@ def test_fit_evaluate_summarize_report_table(
 ) -> None:
     caplog.set_level("INFO")
     samples = tmp_path / "samples"
-    write_corpus(samples, splits=("train", "valid", "test"))
+    write_corpus(samples, splits=("train", "valid", "test"), is_distinct=True)
     recipe = {"epochs": 4, "batch_size": 4, "lr": {"default": 0.05}}
     metrics = []
     for system in ("main", "blank"):
@@ -81,7 +81,7 @@ def test_list_names_the_systems(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_training_never_opens_the_test_split(tmp_path: Path) -> None:
-    write_corpus(tmp_path / "samples", splits=("train", "valid", "test"))
+    write_corpus(tmp_path / "samples", splits=("train", "valid", "test"), is_distinct=True)
     recipe = {"epochs": 1, "lr": {"default": 0.05}}
     spec = {"run": "r", "system": "dummy", "recipe": recipe}
     (tmp_path / "spec.json").write_text(json.dumps(spec), encoding="utf-8")

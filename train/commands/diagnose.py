@@ -1,0 +1,47 @@
+"""`diagnose`: score every kept epoch of a run on test, to see what choosing there would give."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from train.commands.fit import add_features_argument, add_runtime_arguments
+
+HELP = "Score every kept epoch of a run on test: a diagnostic, never a result."
+EXAMPLE = (
+    "python -m train diagnose --run results/sample/runs/ita/seed1 --features "
+    "results/sample/features --samples results/sample/samples/test.jsonl --out best_test.json"
+)
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `diagnose`."""
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        dest="run_folder",
+        help="run folder of `fit --keep-epochs all`",
+    )
+    parser.add_argument("--samples", type=Path, required=True, help="tagged samples (.jsonl)")
+    parser.add_argument("--out", type=Path, required=True, help="diagnosis to write, JSON")
+    add_features_argument(parser)
+    add_runtime_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the diagnosis and log its gap."""
+    from extract.atomic import write_json
+    from train.accelerator import set_threads
+    from train.config import parse_roles
+    from train.diagnosis import DiagnoseJob, diagnose
+    from train.run_stores import stores_of_run
+
+    set_threads(args.threads)
+    stores = stores_of_run(args.run_folder, args.features, parse_roles(args.store, "--store"))
+    job = DiagnoseJob(args.run_folder, args.samples, stores, args.device, args.workers)
+    found = diagnose(job)
+    write_json(args.out, found)
+    logger.info("%s", json.dumps({key: found[key] for key in ("run", "seed", "gap")}))

@@ -1,0 +1,106 @@
+"""The report folder: figures as PNG and SVG, and the page with everything inside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from extract.atomic import write_text
+from train.report import words
+from train.report.browser import MAX_IMAGES, browser_data, data_script
+from train.report.corpora import corpora_html
+from train.report.figures import intervals, slices
+from train.report.figures.ceilings import Ceiling
+from train.report.figures.learning_curves import draw_curves, read_curves
+from train.report.figures.style import save_figure
+from train.report.page import FigureBlock, Section, figure_html, folded, render_page
+from train.report.runs import System, read_systems
+from train.report.tables import Table, read_tsv, table_html
+from train.slices import ALL
+
+PAGE = "report.html"
+CSS_PX_PER_INCH = 96
+SLICE = "slice"
+SUMMARY_COLUMNS = ("dataset", "system", "variant", SLICE, "f1_mean")
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """What one `report` is asked to do."""
+
+    summary: Path
+    intervals: Path
+    out: Path
+    """Folder to write."""
+    metrics: Sequence[Path] = ()
+    """metrics.json files; metrics.jsonl and the predictions lie beside them."""
+    table: Path | None = None
+    """Table of all systems with published numbers; the summary stands where there is none."""
+    samples: Mapping[str, Path] = field(default_factory=dict)
+    """Dataset -> the evaluated samples."""
+    galleries: Mapping[str, Path] = field(default_factory=dict)
+    """Dataset -> file of `python -m extract gallery`."""
+    corpora: Mapping[str, Path] = field(default_factory=dict)
+    """Dataset -> its folder of results."""
+    ceilings: Sequence[Ceiling] = ()
+    max_images: int = MAX_IMAGES
+
+
+def write_report(job: ReportJob) -> list[Path]:
+    """Write figures and page; return their paths, the page last.
+
+    Raises:
+        MissingFileError: an input is absent.
+        DataError: a table has other columns, or files are about different tweets.
+    """
+    summary = read_tsv(job.summary, SUMMARY_COLUMNS)
+    gaps = read_tsv(job.intervals, intervals.COLUMNS)
+    systems = read_systems(job.metrics)
+    job.out.mkdir(parents=True, exist_ok=True)
+    blocks = []
+    for name, figure in draw_figures(gaps, systems, job).items():
+        width_px = round(CSS_PX_PER_INCH * figure.get_figwidth())
+        files = save_figure(figure, job.out / name)
+        blocks.append(FigureBlock(*words.FIGURES[name], files, width_px))
+    data = browser_data(systems, job.samples, job.galleries, job.max_images) if systems else []
+    results = _results(summary, gaps, read_tsv(job.table) if job.table else None)
+    sections = [
+        Section("results", "Results", results),
+        Section("figures", "Figures", "\n".join(map(figure_html, blocks))),
+        Section("browse", "Errors", words.BROWSER if data else words.NO_RUNS),
+    ]
+    if job.corpora:
+        sections.append(Section("corpora", "Corpora", corpora_html(job.corpora, job.out)))
+    page = render_page(words.TITLE, sections, [data_script(dataset) for dataset in data])
+    write_text(job.out / PAGE, page)
+    return [*(path for block in blocks for path in block.files), job.out / PAGE]
+
+
+def draw_figures(gaps: Table, systems: Sequence[System], job: ReportJob) -> dict[str, Figure]:
+    """Return name -> figure, all of `words.FIGURES`; one without data says so."""
+    return {
+        "f1_intervals": intervals.draw_f1(gaps, job.ceilings),
+        "differences": intervals.draw_differences(gaps),
+        "f1_by_type": slices.draw_types(systems),
+        "recall_by_mention": slices.draw_mentions(systems),
+        "f1_by_evidence": slices.draw_evidence(systems),
+        "f1_by_slice": slices.draw_slices(systems),
+        "learning_curves": draw_curves(read_curves(job.metrics)),
+    }
+
+
+def _results(summary: Table, gaps: Table, table: Table | None) -> str:
+    """Return the first section: one table of systems, the details, and what they mean."""
+    slices = {row[SLICE] for row in summary.rows}
+    headline = Table(summary.columns, [row for row in summary.rows if row[SLICE] == ALL])
+    parts = [words.SCORES]
+    if table is None:
+        parts.append(table_html(headline, "Mean scores over seeds, in percent"))
+    else:
+        parts.append(table_html(table, "Systems, corpora and variants"))
+    parts.append(words.INTERVALS)
+    parts.append(folded("Intervals and differences", table_html(gaps, words.GAPS)))
+    if table is not None or slices != {ALL}:
+        parts.append(folded("Scores by slice", table_html(summary, words.BY_SLICE)))
+    return "\n".join(parts)

@@ -1,0 +1,61 @@
+"""What is known of each corpus: counts of the splits, and links to the pages about it."""
+
+import html
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from extract.errors import MissingFileError
+from extract.manifest import SPLITS
+from train.report.tables import Table, table_html
+
+PAGES = {
+    "audit.html": "audit of the texts: labels, duplicates, overlap of the splits",
+    "degradation.html": "what is missing, unreadable, without phrase, box or text",
+}
+"""Pages that other targets write into the folder of a dataset, and what they say."""
+
+COUNTS = ("tweets", "tokens", "entities")
+
+
+def corpora_html(folders: Mapping[str, Path], out: Path) -> str:
+    """Return the tables of counts and the links.
+
+    Args:
+        folders: dataset -> its folder of results, with stats.json.
+        out: folder of the page, from which links start.
+
+    Raises:
+        MissingFileError: a folder has no stats.json.
+    """
+    return "\n".join(_corpus(name, folder, out) for name, folder in folders.items())
+
+
+def _corpus(name: str, folder: Path, out: Path) -> str:
+    path = folder / "stats.json"
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. `python -m extract dataset` writes it.")
+    table = _counts(json.loads(path.read_text(encoding="utf-8")))
+    links = [
+        f'<li><a href="{quote(os.path.relpath(folder / page, out))}">{meaning}</a></li>'
+        for page, meaning in PAGES.items()
+        if (folder / page).is_file()
+    ]
+    pages = f"\n<ul>{''.join(links)}</ul>" if links else ""
+    return f"<h3>{html.escape(name)}</h3>\n{table_html(table, f'Counts of {name}')}{pages}"
+
+
+def _counts(stats: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a line a split: tweets, tokens, entities, entities of each type, images by status."""
+    lines = []
+    for split in sorted(stats, key=lambda name: SPLITS.index(name) if name in SPLITS else 9):
+        found = stats[split]
+        line = {"split": split, **{name: str(found[name]) for name in COUNTS}}
+        line |= {name: str(count) for name, count in sorted(found["types"].items())}
+        line |= {f"images {name}": str(n) for name, n in sorted(found["images"].items())}
+        lines.append(line)
+    columns = tuple(dict.fromkeys(name for line in lines for name in line))
+    return Table(columns, [{name: line.get(name, "0") for name in columns} for line in lines])
