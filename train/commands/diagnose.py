@@ -5,7 +5,11 @@ import json
 import logging
 from pathlib import Path
 
-from train.commands.fit import add_features_argument, add_runtime_arguments
+from train.run_arguments import (
+    add_features_argument,
+    add_run_argument,
+    add_runtime_arguments,
+)
 
 HELP = "Score every kept epoch of a run on test: a diagnostic, never a result."
 EXAMPLE = (
@@ -18,13 +22,7 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `diagnose`."""
-    parser.add_argument(
-        "--run",
-        type=Path,
-        required=True,
-        dest="run_folder",
-        help="run folder of `fit --keep-epochs all`",
-    )
+    add_run_argument(parser, "run folder of `fit --keep-epochs all`")
     parser.add_argument("--samples", type=Path, required=True, help="tagged samples (.jsonl)")
     parser.add_argument("--out", type=Path, required=True, help="diagnosis to write, JSON")
     add_features_argument(parser)

@@ -5,7 +5,11 @@ import json
 import logging
 from pathlib import Path
 
-from train.commands.fit import add_features_argument, add_runtime_arguments
+from train.run_arguments import (
+    add_features_argument,
+    add_run_argument,
+    add_runtime_arguments,
+)
 
 HELP = "Score a finished run on a tagged split, in every view of its system."
 EXAMPLE = (
@@ -18,13 +22,7 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `evaluate`."""
-    parser.add_argument(
-        "--run",
-        type=Path,
-        required=True,
-        dest="run_folder",
-        help="run folder; it holds all that is needed, pretrained weights are not looked for",
-    )
+    add_run_argument(parser)
     parser.add_argument("--samples", type=Path, required=True, help="tagged samples (.jsonl)")
     parser.add_argument(
         "--train-samples", type=Path, help="train.jsonl, to score seen and unseen mentions apart"

@@ -6,6 +6,8 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from train.run_arguments import add_runtime_arguments
+
 HELP = (
     "Train one system with one seed on train.jsonl, selecting the epoch on valid.jsonl; the same "
     "command continues a stopped training."
@@ -79,35 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="EPOCHS",
         help="epochs between full states; a stopped training resumes after the last (default 1)",
-    )
-
-
-def add_features_argument(parser: argparse.ArgumentParser) -> None:
-    """Add where a finished run finds its stores, for `evaluate` and `predict`."""
-    parser.add_argument(
-        "--features",
-        type=Path,
-        metavar="DIR",
-        help="folder of feature stores, {feature set}.h5 with the names in run.json; --store goes "
-        "before it",
-    )
-
-
-def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `fit`, `evaluate` and `predict` share: stores, device, threads, workers."""
-    parser.add_argument(
-        "--store",
-        action="append",
-        default=[],
-        metavar="ROLE=PATH",
-        help="feature store of a role the system reads; repeat for each role",
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="CPU threads of torch (default OMP_NUM_THREADS)"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that read features ahead"
     )
 
 

@@ -5,7 +5,11 @@ import json
 import logging
 from pathlib import Path
 
-from train.commands.fit import add_features_argument, add_runtime_arguments
+from train.run_arguments import (
+    add_features_argument,
+    add_run_argument,
+    add_runtime_arguments,
+)
 
 HELP = "Tag samples with a finished run: tags, entities and how sure the CRF is of them."
 EXAMPLE = (
@@ -19,13 +23,7 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `predict`."""
-    parser.add_argument(
-        "--run",
-        type=Path,
-        required=True,
-        dest="run_folder",
-        help="run folder; it holds all that is needed, pretrained weights are not looked for",
-    )
+    add_run_argument(parser)
     parser.add_argument(
         "--samples", type=Path, required=True, help="samples (.jsonl); their tags are not read"
     )

@@ -1,6 +1,6 @@
 """The report folder: figures as PNG and SVG, and the page with everything inside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +14,20 @@ from train.report.figures import intervals, slices
 from train.report.figures.ceilings import Ceiling
 from train.report.figures.learning_curves import draw_curves, read_curves
 from train.report.figures.style import save_figure
-from train.report.page import FigureBlock, Section, figure_html, folded, render_page
+from train.report.page import (
+    FigureBlock,
+    Section,
+    definitions_html,
+    figure_html,
+    folded,
+    render_page,
+)
 from train.report.runs import System, read_systems
 from train.report.tables import Table, read_tsv, table_html
+from train.results_page import LEGEND, PUBLISHED, published_columns, score_columns
+from train.results_table import ResultRow
 from train.slices import ALL
+from train.tables import read_table
 
 PAGE = "report.html"
 CSS_PX_PER_INCH = 96
@@ -64,7 +74,7 @@ def write_report(job: ReportJob) -> list[Path]:
         files = save_figure(figure, job.out / name)
         blocks.append(FigureBlock(*words.FIGURES[name], files, width_px))
     data = browser_data(systems, job.samples, job.galleries, job.max_images) if systems else []
-    results = _results(summary, gaps, read_tsv(job.table) if job.table else None)
+    results = _results(summary, gaps, read_table(job.table, ResultRow) if job.table else [])
     sections = [
         Section("results", "Results", results),
         Section("figures", "Figures", "\n".join(map(figure_html, blocks))),
@@ -90,17 +100,41 @@ def draw_figures(gaps: Table, systems: Sequence[System], job: ReportJob) -> dict
     }
 
 
-def _results(summary: Table, gaps: Table, table: Table | None) -> str:
+def _results(summary: Table, gaps: Table, rows: Sequence[ResultRow]) -> str:
     """Return the first section: one table of systems, the details, and what they mean."""
     slices = {row[SLICE] for row in summary.rows}
-    headline = Table(summary.columns, [row for row in summary.rows if row[SLICE] == ALL])
     parts = [words.SCORES]
-    if table is None:
-        parts.append(table_html(headline, "Mean scores over seeds, in percent"))
+    if rows:
+        parts.append(table_html(by_column(rows, score_columns), words.SYSTEMS))
+        parts.append(folded(words.LEGEND, definitions_html(LEGEND)))
+        published = by_column(rows, published_columns)
+        if published.rows:
+            table = table_html(published, words.PUBLISHED)
+            parts.append(folded("Beside published scores", f"<p>{PUBLISHED}</p>\n{table}"))
     else:
-        parts.append(table_html(table, "Systems, corpora and variants"))
+        headline = Table(summary.columns, [row for row in summary.rows if row[SLICE] == ALL])
+        parts.append(table_html(headline, "Mean scores over seeds, in percent"))
     parts.append(words.INTERVALS)
     parts.append(folded("Intervals and differences", table_html(gaps, words.GAPS)))
-    if table is not None or slices != {ALL}:
+    if rows or slices != {ALL}:
         parts.append(folded("Scores by slice", table_html(summary, words.BY_SLICE)))
     return "\n".join(parts)
+
+
+def by_column(
+    rows: Sequence[ResultRow], columns_of: Callable[[Sequence[ResultRow]], Mapping[str, list[str]]]
+) -> Table:
+    """Return columns of `train.results_page` as a table, the dataset first.
+
+    Args:
+        rows: of all datasets.
+        columns_of: `score_columns` or `published_columns`.
+    """
+    records = []
+    for row in rows:
+        cells = {name: column[0] for name, column in columns_of([row]).items()}
+        if cells:
+            records.append({"dataset": row.dataset, **cells})
+    found = columns_of(rows)
+    columns = ("dataset", *found)
+    return Table(columns, [{name: record.get(name, "") for name in columns} for record in records])

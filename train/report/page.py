@@ -7,7 +7,7 @@ Its policy (Content-Security-Policy) allows the page's own script and style, by 
 import base64
 import hashlib
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -106,6 +106,12 @@ def figure_html(block: FigureBlock) -> str:
 def folded(title: str, body: str) -> str:
     """Return HTML that opens by a click on its title."""
     return f"<details><summary>{html.escape(title)}</summary>\n{body}\n</details>"
+
+
+def definitions_html(meanings: Mapping[str, str]) -> str:
+    """Return a list of names with what they mean."""
+    items = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in meanings.items())
+    return f"<dl>{''.join(items)}</dl>"
 
 
 def _section(section: Section) -> str:

@@ -58,10 +58,10 @@ def read_tsv(path: Path, required: Sequence[str] = ()) -> Table:
 
 
 def number(cell: str) -> float | None:
-    """Return a cell as a number (`nan` is one), None where it is something else."""
+    """Return the number that a cell begins with (`83.82 ± 0.31`, `nan`); None without one."""
     try:
-        return float(cell)
-    except ValueError:
+        return float(cell.split()[0])
+    except (IndexError, ValueError):
         return None
 
 

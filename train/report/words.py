@@ -23,6 +23,12 @@ four times out of five. A published number is comparable only where the column s
 copy of the data, another reading of the tags or a choice by test scores move F1 by more than the
 differences at stake.</p>"""
 
+SYSTEMS = "Systems, corpora and variants"
+
+LEGEND = "What the columns mean"
+
+PUBLISHED = "Main runs and what is published of their systems, micro F1 in percent"
+
 GAPS = "Means and differences with 95 % intervals, in F1 points"
 
 BY_SLICE = "Mean scores over seeds by slice of the tweets, in percent"
@@ -55,7 +61,7 @@ FIGURES = {
     "recall_by_mention": (
         "Seen and unseen mentions",
         "Recall of gold entities: seen ones stand, with that type, in the training tweets. "
-        "Handles are entities with a token that begins with @.",
+        "Handles are entities with a user handle, @name or the token after an @.",
     ),
     "f1_by_evidence": (
         "F1 by kind of evidence",
@@ -64,7 +70,7 @@ FIGURES = {
     ),
     "f1_by_slice": (
         "F1 with and without a usable image, with and without handles",
-        "Tweets whose image can be read or not; tweets with a token that begins with @ or not.",
+        "Tweets whose image can be read or not; tweets with a user handle or without.",
     ),
     "learning_curves": (
         "Learning curves",

@@ -1,6 +1,6 @@
-"""Tiny random text encoders, one of each tokenizer family, as ordinary checkpoint folders."""
+"""Tiny random text encoders, one of each tokenizer family, and the dummy tagging system."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from transformers import (
     XLMRobertaModel,
     XLMRobertaTokenizer,
 )
+
+from tests.unit.train import dummy_system
 
 CORPUS = [
     "Kevin Durant plays for the Warriors in Oakland tonight , see you there !",
@@ -109,3 +111,11 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return folders[key]
 
     return make
+
+
+@pytest.fixture
+def dummy() -> Iterator[None]:
+    """Have the system `dummy` in the registry."""
+    undo = dummy_system.register()
+    yield
+    undo()

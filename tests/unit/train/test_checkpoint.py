@@ -21,14 +21,9 @@ from train.checkpoint import (
 )
 from train.config import Recipe, RunSpec
 
+pytestmark = pytest.mark.usefixtures("dummy")
+
 VOCABULARY = {"entity_types": ["PER"], "words": ["a", "b"]}
-
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
 
 
 @pytest.fixture

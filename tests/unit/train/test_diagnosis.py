@@ -17,15 +17,10 @@ from train.evaluation import EvaluateJob, evaluate
 from train.loop import FitJob, fit
 from train.results import read_views
 
+pytestmark = pytest.mark.usefixtures("dummy")
+
 EPOCHS = 4
 RECIPE = {"epochs": EPOCHS, "batch_size": 5, "lr": {"default": 0.05}}
-
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
 
 
 @pytest.fixture

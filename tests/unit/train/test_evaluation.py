@@ -7,18 +7,12 @@ from pathlib import Path
 import pytest
 
 from extract.manifest import ImageRow, write_images, write_samples
-from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("dummy")
+
 BAD = {"test_0.jpg": "missing", "test_1.jpg": "unreadable"}
-
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
 
 
 def test_evaluate_scores_every_slice(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 from extract.errors import ConfigError, DataError
 from extract.manifest import Sample, write_samples
 from extract.options import options_from
-from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus
 from train.config import Recipe, RunSpec
 from train.data import read_training, without_tags
@@ -18,6 +17,8 @@ from train.loop import FitJob, fit
 from train.metrics import score_slices
 from train.predictions import read_predictions
 
+pytestmark = pytest.mark.usefixtures("dummy")
+
 TRAIN = [
     Sample(
         "train-0", "a", ["J", ".", "Cole"], ["O", "O", "I-PER"], None, ["B-PER"] + ["I-PER"] * 2
@@ -25,13 +26,6 @@ TRAIN = [
     Sample("train-1", "b", ["Rome"], ["B-LOC"]),
 ]
 VALID = [Sample("valid-0", "c", ["x"], ["O"])]
-
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
 
 
 @pytest.fixture

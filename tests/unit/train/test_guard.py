@@ -17,14 +17,9 @@ from train.evaluation import EvaluateJob, evaluate
 from train.guard import training_guard
 from train.loop import FitJob, fit
 
+pytestmark = pytest.mark.usefixtures("dummy")
+
 RECIPE = Recipe(epochs=1, batch_size=5, lr={"default": 0.05})
-
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
 
 
 @pytest.fixture

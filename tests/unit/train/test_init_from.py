@@ -17,15 +17,10 @@ from train.config import Recipe, RunSpec
 from train.initial_run import check_initial_run
 from train.loop import FitJob, fit
 
+pytestmark = pytest.mark.usefixtures("dummy")
+
 STILL = {"lr": {"default": 0.0}}
 """Weights stay where they start."""
-
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
 
 
 @pytest.fixture

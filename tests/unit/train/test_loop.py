@@ -24,15 +24,10 @@ from train.history import LossSums
 from train.loop import FitJob, Trainer, fit
 from train.models.base import ModelOutput
 
+pytestmark = pytest.mark.usefixtures("dummy")
+
 EPOCHS = 30
 RECIPE = Recipe(epochs=3, batch_size=5, lr={"default": 0.05}, warmup=0.1, clip=5.0)
-
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
 
 
 @pytest.fixture

@@ -7,18 +7,12 @@ import pytest
 
 from extract.errors import DataError, MissingFileError
 from extract.manifest import read_samples, write_samples
-from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
 from train.commands import fit as fit_command
 from train.overlap import MAX_OVERLAP, check_result, check_splits
 
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
+pytestmark = pytest.mark.usefixtures("dummy")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The report: tables as they are given, figures, data of the browser, and one safe page."""
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -31,6 +32,9 @@ from train.report.figures.slices import draw_mentions, draw_slices, draw_types
 from train.report.page import Section, render_page
 from train.report.runs import read_systems
 from train.report.tables import Table, read_tsv, table_html
+from train.results_page import LEGEND
+from train.results_table import ResultRow
+from train.tables import read_table
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -87,6 +91,22 @@ def test_the_page_needs_no_other_file_and_is_well_formed(written: list[Path]) ->
     scopes = {attributes.get("scope") for tag, attributes in outline.tags if tag == "th"}
     assert scopes == {"col", "row"}
     assert page.count("<figure>") == len(words.FIGURES)
+
+
+def test_systems_stand_beside_what_is_published(written: list[Path]) -> None:
+    page = page_of(written)
+    tables = re.findall(r"<table class=\"sortable\"><caption>(.*?)</table>", page, re.DOTALL)
+    systems = next(table for table in tables if table.startswith(words.SYSTEMS))
+    heads = re.findall(r"<button type=\"button\">(.*?)</button>", systems)
+    assert heads[:5] == ["dataset", "system", "variant", "seeds", "F1"]
+    assert {"- text crf", "- best", "detectable"} < {head.replace("_", " ") for head in heads}
+    [row] = re.findall(r"<tr>(<th scope=\"row\">toy</th><th scope=\"row\">ita.*?)</tr>", systems)
+    cells = re.findall(r">([^<>]+)<", row)
+    value = read_table(written[0].parents[1] / "table.tsv", ResultRow)[1]
+    assert cells[3] == str(value.n_seeds) and cells[4] == f"{value.f1_mean:.2f}"
+    published = next(table for table in tables if table.startswith(words.PUBLISHED))
+    assert "81.50" in published and "no: tiny" in published
+    assert all(html.escape(name) in page for name in LEGEND)
 
 
 def test_hostile_texts_stay_texts(written: list[Path]) -> None:

@@ -6,16 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
 
-
-@pytest.fixture(autouse=True)
-def dummy():
-    undo = dummy_system.register()
-    yield
-    undo()
+pytestmark = pytest.mark.usefixtures("dummy")
 
 
 def test_fit_evaluate_summarize_report_table(

@@ -1,0 +1,41 @@
+"""Arguments that several commands share: a run folder, its stores, device and threads."""
+
+import argparse
+from pathlib import Path
+
+
+def add_run_argument(
+    parser: argparse.ArgumentParser,
+    text: str = "run folder; it holds all that is needed, pretrained weights are not looked for",
+) -> None:
+    """Add the folder of a finished run."""
+    parser.add_argument("--run", type=Path, required=True, dest="run_folder", help=text)
+
+
+def add_features_argument(parser: argparse.ArgumentParser) -> None:
+    """Add where a finished run finds its stores, for `evaluate` and `predict`."""
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="folder of feature stores, {feature set}.h5 with the names in run.json; --store goes "
+        "before it",
+    )
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `fit`, `evaluate` and `predict` share: stores, device, threads, workers."""
+    parser.add_argument(
+        "--store",
+        action="append",
+        default=[],
+        metavar="ROLE=PATH",
+        help="feature store of a role the system reads; repeat for each role",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads of torch (default OMP_NUM_THREADS)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that read features ahead"
+    )
