@@ -16,7 +16,8 @@ demo: .venv/demo.stamp tesseract  ## run the bundled sample end to end and print
 	$(SNAKEMAKE) --cores all
 	@$(MAKE) --no-print-directory results/report.html
 	@$(BIN)/python -m train table --summary results/summary.tsv --intervals results/intervals.tsv
-	@echo "report: $(CURDIR)/results/report.html"
+	@echo "results and errors: $(CURDIR)/results/report/report.html"
+	@echo "workflow report: $(CURDIR)/results/report.html"
 
 results/report.html: results/summary.tsv
 	@$(SNAKEMAKE) --cores 1 --report $@ > logs/report.log 2>&1 || { cat logs/report.log; exit 1; }

@@ -15,7 +15,7 @@ from train.holm import holm
 from train.metrics import ALL
 from train.predictions import read_predictions
 from train.slices import IMAGE_SLICES, slice_order, tweet_slices
-from train.stats import bootstrap_f1, paired_difference
+from train.stats import bootstrap_f1, least_p, paired_difference
 from train.summary import SeedResult, group_seeds, read_views, seed_scores, tweet_counts
 
 
@@ -100,8 +100,14 @@ def _dataset_rows(
         if name in tweets and switches:
             systems = [counts[row][:, tweets[name]] for row in table]
             resampled = dict(zip(table, bootstrap_f1(systems, n_resamples).T, strict=True))
+            chosen = dict(zip(table, systems, strict=True))
             found = [
-                paired_difference(gaps[row, name]["delta"], resampled[row], resampled[full])
+                paired_difference(
+                    gaps[row, name]["delta"],
+                    resampled[row],
+                    resampled[full],
+                    least=least_p(chosen[row], chosen[full]),
+                )
                 for row in switches
             ]
             corrected = holm([gap.p for gap in found])

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from train.checkpoint import RunInfo, frozen_checkpoint, load_run
 from train.config import check_roles
 from train.data import FeatureSource, read_tagged, with_repaired_gold, without_tags
 from train.inference import Tags, predict_tags
-from train.mentions import Mention, mentions
+from train.mentions import mentions
 from train.metrics import ALL, score_slices
 from train.predictions import predictions_name, write_predictions
 from train.slices import usable_images
@@ -58,7 +58,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
     options = options_from(load_module("train.models", info.system).Options, info.options, "run")
     check_roles(info.system, model.required_features(options), job.stores)
     samples = read_tagged(job.samples)
-    known = mentions(read_tagged(job.train_samples)) if job.train_samples else None
+    train = read_tagged(job.train_samples) if job.train_samples else None
     usable = usable_images(job.images) if job.images else None
     accelerator = create_accelerator(job.device, info.recipe.precision)
     seed_all(info.seed)
@@ -72,7 +72,8 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
             accelerator=accelerator,
             workers=job.workers,
         )
-    metrics = {**describe(info, samples, tags, known, usable), "checkpoint": frozen}
+    metrics = describe(info, samples, tags, train, usable)
+    metrics |= {"trained_views": model.trained_views(options), "checkpoint": frozen}
     if accelerator.is_main_process:
         for view, predicted in tags.items():
             path = job.out / predictions_name(view, model.views)
@@ -92,7 +93,7 @@ def describe(
     info: RunInfo,
     samples: Sequence[Sample],
     tags: dict[str, Tags],
-    known: set[Mention] | None,
+    train: Sequence[Sample] | None,
     usable: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Return the content of metrics.json.
@@ -104,11 +105,13 @@ def describe(
         info: of the run.
         samples: with gold tags.
         tags: view -> predictions, the headline view first.
-        known: see `train.metrics.score`.
+        train: training samples, which tell seen from unseen mentions, in either gold by its own.
         usable: ids of usable images; see `train.metrics.score_slices`.
     """
 
-    def scored(tagged: Sequence[Sample]) -> dict[str, Any]:
+    def scored(gold: Callable[[Sequence[Sample]], Sequence[Sample]]) -> dict[str, Any]:
+        known = mentions(gold(train)) if train is not None else None
+        tagged = gold(samples)
         return {view: score_slices(tagged, pred, known, usable) for view, pred in tags.items()}
 
     metrics = {
@@ -119,8 +122,8 @@ def describe(
         "seed": info.seed,
         "n_samples": len(samples),
         "headline_view": next(iter(tags)),
-        "views": scored(samples),
+        "views": scored(lambda tagged: tagged),
     }
     if any(sample.repaired_tags is not None for sample in samples):
-        metrics["repaired"] = scored(with_repaired_gold(samples))
+        metrics["repaired"] = scored(with_repaired_gold)
     return metrics

@@ -21,6 +21,7 @@ from train.results import (
 from train.stats import (
     bootstrap_f1,
     detectable_difference,
+    least_p,
     mean_f1,
     paired_difference,
     percentile_interval,
@@ -47,7 +48,8 @@ class IntervalRow:
     high: float
     """95 % bounds, percentile bootstrap over tweets."""
     p: float | None
-    """Two-sided paired-bootstrap p of the difference, all seeds, not corrected."""
+    """Two-sided paired-bootstrap p of the difference, all seeds, not corrected, and not below what
+    exchanging the tweets that differ could give."""
     p_holm: float | None = None
     """`p` after Holm's correction for all comparisons of the dataset."""
     p_randomisation: float | None = None
@@ -55,7 +57,8 @@ class IntervalRow:
     n_paired_seeds: int | None = None
     """How many seeds both have; with none there is no `p_randomisation`."""
     least_significant: float | None = None
-    """The smallest observed difference that is significant at 5 %: 1.96 standard errors."""
+    """The smallest observed difference that is significant at 5 %: 1.96 standard errors; empty
+    where the two never differ. Like the next, before Holm's correction."""
     min_detectable: float | None = None
     """The true difference that is found with 80 % power: 2.80 standard errors."""
 
@@ -92,7 +95,12 @@ def _compared(
     """Return one row a compared pair of a dataset, p corrected over all of them."""
     means = {name: mean_f1(values) for name, values in counts.items()}
     pairs = comparisons(list(counts), best_main(means))
-    gaps = [paired_difference(means[a] - means[b], column[a], column[b]) for a, b in pairs]
+    gaps = [
+        paired_difference(
+            means[a] - means[b], column[a], column[b], least=least_p(counts[a], counts[b])
+        )
+        for a, b in pairs
+    ]
     corrected = holm([gap.p for gap in gaps])
     rows = []
     for (first, second), gap, p_holm in zip(pairs, gaps, corrected, strict=True):
@@ -112,8 +120,8 @@ def _compared(
                 p_holm,
                 randomisation_p(*halves, n_resamples) if chosen[0] else None,
                 len(chosen[0]),
-                limits.least_significant,
-                limits.min_detectable,
+                limits.least_significant or None,
+                limits.min_detectable or None,
             )
         )
     return rows

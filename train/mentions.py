@@ -6,8 +6,9 @@ folded because the field's figures are (of the test mentions of Twitter-2015 33.
 Twitter-2017 53.6 %), and because a tweet's case says little.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
+from extract.audit.handles import handle_positions
 from extract.manifest import Sample
 from train.tags import Span, entity_spans
 
@@ -15,18 +16,6 @@ Mention = tuple[str, str]
 """(surface in lower case, entity type)"""
 
 MENTION_KINDS = ("handles", "not_handles", "seen", "unseen")
-
-
-def handle_positions(tokens: Sequence[str]) -> list[int]:
-    """Return the positions of user handles: `@name`, or what follows a token `@`.
-
-    Twitter-2015 has the first form, Twitter-2017 the second.
-    """
-    return [
-        position
-        for position, token in enumerate(tokens)
-        if (token.startswith("@") and token != "@") or (position and tokens[position - 1] == "@")
-    ]
 
 
 def mention_of(sample: Sample, span: Span) -> Mention:

@@ -1,16 +1,14 @@
 """No training on a corpus whose held-out tweets stand in what is learned from."""
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from extract.audit.fingerprint import fingerprint
 from extract.audit.overlap import describe_overlaps, refuse_overlap
-from extract.errors import DataError, MissingFileError
+from extract.audit.overlap_file import Comparison, read_overlap
+from extract.errors import DataError
 from extract.manifest import SPLITS, read_samples
-
-MAX_OVERLAP = 0.02
-"""Largest share, 0-1, of test in train or valid, and of valid in train."""
 
 
 def check_splits(samples_dir: Path, max_share: float) -> None:
@@ -27,28 +25,39 @@ def check_splits(samples_dir: Path, max_share: float) -> None:
         pool.submit(_compare, Path(samples_dir), max_share).result()
 
 
-def check_result(path: Path) -> None:
-    """See that a file is what `python -m extract check-overlap` writes where it lets a corpus pass.
+def check_result(path: Path, samples_dir: Path) -> None:
+    """See that a file lets these samples pass: what `python -m extract check-overlap` writes.
+
+    Its fingerprints of train and valid must be those of the samples. The one of test is not looked
+    at, because test is not opened.
+
+    Args:
+        path: overlap.json, see `extract.audit.overlap_file`.
+        samples_dir: folder of train.jsonl and valid.jsonl.
 
     Raises:
-        DataError: it is not.
+        DataError: it is no such file, of another corpus, or its splits overlap.
         MissingFileError: there is none.
     """
-    if not Path(path).is_file():
-        raise MissingFileError(
-            f"{path}: no such file. `python -m extract check-overlap` writes it, unless the splits "
-            "overlap."
-        )
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-        too_much = [pair for pair in found["overlap"] if pair["share"] > found["max_overlap"]]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not what `check-overlap` writes ({error!r}).") from error
-    if too_much:
-        raise DataError(
-            f"{path}: expected shares of at most {found['max_overlap']}, got {too_much}. Run "
-            "`python -m extract check-overlap` again."
-        )
+    found, max_share = read_overlap(Path(path))
+    refuse_overlap(found.pairs, max_share, listed_in="`overlap` in the audit of the corpus")
+    _check_corpus(found, Path(path), Path(samples_dir))
+
+
+def _check_corpus(found: Comparison, path: Path, samples_dir: Path) -> None:
+    for split in SPLITS:
+        samples = samples_dir / f"{split}.jsonl"
+        known = found.fingerprints.get(split)
+        if split == "test":
+            is_same = known is not None or not samples.is_file()
+        else:
+            is_same = known == fingerprint(read_samples(samples))
+        if not is_same:
+            raise DataError(
+                f"{path}: made for a corpus with another {split} than {samples}: expected its "
+                f"fingerprint, got {known}. Run `python -m extract audit --json` and `python -m "
+                "extract check-overlap` on this corpus, or leave --overlap out."
+            )
 
 
 def _compare(samples_dir: Path, max_share: float) -> None:

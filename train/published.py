@@ -37,9 +37,11 @@ class Published:
     """`own`: of the authors' publication or repository; `second_hand`: of somebody else's table."""
     comparable_if: dict[str, Any]
     """`encoder`: names of which a run must have one; `features`: roles that it must read; `n_test`:
-    tweets of the test split, which tells copies and corpora of one name apart."""
+    tweets of the test split, which tells corpora of one name apart, not their copies."""
     obstacle: str = ""
     """Why no run of ours is comparable; empty where one can be."""
+    doubts: Sequence[str] = ()
+    """What is not known of it and could make it another quantity."""
     note: str = ""
 
 
@@ -51,6 +53,8 @@ class RunFacts:
     """A name of published.json, `word vectors`, or the shape of another; empty if not known."""
     features: frozenset[str]
     n_test: int
+    gold: str = "original"
+    """Which tags it was trained on."""
 
 
 @cache
@@ -82,8 +86,9 @@ def run_facts(folder: Path, n_test: int) -> RunFacts:
     encoder = NO_ENCODER
     if config.is_file():
         encoder = encoder_name(json.loads(config.read_text(encoding="utf-8")))
-    features = json.loads(run.read_text(encoding="utf-8")).get("features", {})
-    return RunFacts(encoder, frozenset(features), n_test)
+    info = json.loads(run.read_text(encoding="utf-8"))
+    gold = info.get("recipe", {}).get("gold", "original")
+    return RunFacts(encoder, frozenset(info.get("features", {})), n_test, gold)
 
 
 def encoder_name(config: Mapping[str, Any]) -> str:
@@ -116,12 +121,16 @@ def obstacles(entry: Published, facts: RunFacts) -> list[str]:
         found.append(f"without {', '.join(missing)}")
     if facts.n_test != entry.comparable_if["n_test"]:
         found.append(f"{facts.n_test} test tweets against {entry.comparable_if['n_test']}")
+    if facts.gold != "original":
+        found.append(f"trained on the {facts.gold} gold")
     return found
 
 
-def verdict(reasons: Sequence[str]) -> str:
-    """Return `yes`, or `no:` with the reasons."""
-    return f"no: {'; '.join(reasons)}" if reasons else "yes"
+def verdict(reasons: Sequence[str], doubts: Sequence[str] = ()) -> str:
+    """Return `no:` with the reasons, else `unclear:` with what is not known, else `yes`."""
+    if reasons:
+        return f"no: {'; '.join(reasons)}"
+    return f"unclear: {'; '.join(doubts)}" if doubts else "yes"
 
 
 def _same_encoder(entry: Published, facts: RunFacts) -> bool:

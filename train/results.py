@@ -1,14 +1,15 @@
 """metrics.json files and predictions -> groups of seeds, what every table is made of.
 
-A group is a dataset, a system and a variant, over seeds. A main run of a system with a second view
-named `text` gives the variant `text_view` as well; further views of other variants stay in
-metrics.json.
+A group is a dataset, a system and a variant, over seeds. A main run that trained a second view
+named `text` gives the variant `text_view` as well: the same weights without the image. Other views
+stay in metrics.json.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,7 +106,8 @@ def read_views(path: Path, dataset: str = "") -> list[SeedResult]:
         )
     headline, variant = metrics["headline_view"], metrics["variant"]
     chosen = {headline: (variant, "predictions.conll")}
-    if variant == "main" and headline != "text" and "text" in metrics["views"]:
+    trained = metrics.get("trained_views", metrics["views"])
+    if variant == MAIN and headline != "text" and "text" in trained:
         chosen["text"] = ("text_view", "predictions_text.conll")
     return [
         SeedResult(
@@ -129,7 +131,12 @@ def variant_order(variant: str) -> tuple[int, str]:
 
 
 def entry_of(run: str, variant: str) -> str:
-    """Return the model entry whose run or control this is: `ita-shuffled` -> `ita`."""
+    """Return the model entry whose run or control this is: `ita-shuffled` -> `ita`.
+
+    A control that is an entry of its own belongs to the one it is named after: `ita_shuffled`.
+    """
+    if variant == MAIN:
+        return run
     for separator in "-_":
         run = run.removesuffix(f"{separator}{variant}")
     return run
@@ -137,13 +144,12 @@ def entry_of(run: str, variant: str) -> str:
 
 def _tell_apart(results: list[SeedResult]) -> list[SeedResult]:
     """Name systems that several entries train `system:entry`, so that seeds are not mixed."""
-    runs: dict[tuple[str, str], set[str]] = defaultdict(set)
+    entries: dict[str, set[str]] = defaultdict(set)
     for result in results:
-        runs[result.system, result.variant].add(result.run)
-    shared = {system for (system, _), names in runs.items() if len(names) > 1}
+        entries[result.system].add(entry_of(result.run, result.variant))
     return [
         replace(result, system=f"{result.system}:{entry_of(result.run, result.variant)}")
-        if result.system in shared
+        if len(entries[result.system]) > 1
         else result
         for result in results
     ]
@@ -172,19 +178,32 @@ def tweet_counts(groups: Mapping[K, Sequence[SeedResult]]) -> dict[K, np.ndarray
     Raises:
         DataError: the predictions are about other tweets or other gold tags.
     """
-    reference: list[TaggedText] = []
-    counts = {}
-    for name, results in groups.items():
-        tables = []
-        for result in results:
-            texts = read_predictions(result.predictions)
-            reference = reference or texts
-            if [(t.tokens, t.gold) for t in texts] != [(t.tokens, t.gold) for t in reference]:
-                raise DataError(
-                    f"{result.predictions}: other tweets or gold tags than the first run of "
-                    f"dataset {result.dataset}. Evaluate all runs on the same samples file."
-                )
-            gold, pred = [text.gold for text in texts], [text.pred for text in texts]
-            tables.append(per_tweet_counts(gold, pred))
-        counts[name] = np.stack(tables)
-    return counts
+    taggings = aligned_predictions(chain.from_iterable(groups.values()))
+    return {
+        name: np.stack(
+            [
+                per_tweet_counts([t.gold for t in texts], [t.pred for t in texts])
+                for texts in islice(taggings, len(results))
+            ]
+        )
+        for name, results in groups.items()
+    }
+
+
+def aligned_predictions(results: Iterable[SeedResult]) -> Iterator[list[TaggedText]]:
+    """Yield the predictions of each run of a dataset, all on the same tweets.
+
+    Raises:
+        DataError: the predictions are about other tweets or other gold tags.
+    """
+    reference: list[tuple[list[str], list[str]]] | None = None
+    for result in results:
+        texts = read_predictions(result.predictions)
+        found = [(text.tokens, text.gold) for text in texts]
+        reference = found if reference is None else reference
+        if found != reference:
+            raise DataError(
+                f"{result.predictions}: other tweets or gold tags than the first run of "
+                f"dataset {result.dataset}. Evaluate all runs on the same samples file."
+            )
+        yield texts

@@ -24,8 +24,8 @@ LEGEND = {
     "corpus. Means over all seeds of each are compared, also where their numbers differ. The best "
     "run was chosen on these scores, so p against it only describes.",
     "detectable": "the true difference that the test of the row finds in 80 % of such test "
-    "splits (2.80 standard errors of the paired difference): against text_crf, or of a control "
-    "against its main run. Smaller differences may be there and be missed.",
+    "splits before Holm's correction (2.80 standard errors of the paired difference): against "
+    "text_crf, or of a control against its main run. Smaller ones may be there and be missed.",
 }
 """Column -> what it means."""
 

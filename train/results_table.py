@@ -45,15 +45,15 @@ class ResultRow:
     """Of a control: minus the main run of the same system."""
     p_main: float | None
     min_detectable: float | None
-    """The true difference that the test of this row finds with 80 % power: against text_crf, or of
-    a control against its main run."""
+    """The true difference that the test of this row finds with 80 % power, before Holm's
+    correction: against text_crf, or of a control against its main run."""
     encoder: str
     published_f1: float | None
     published_source: str
     published_provenance: str
     """`own` or `second_hand`."""
     comparable: str
-    """`yes`, or `no:` and why."""
+    """`yes`, `no:` and why, or `unclear:` and what is not known of the published score."""
     published_note: str
 
 
@@ -139,6 +139,6 @@ def _published(dataset: str, name: Name, results: Sequence[SeedResult]) -> dict[
         "published_f1": entry.f1 if entry else None,
         "published_source": entry.source if entry else "",
         "published_provenance": entry.provenance if entry else "",
-        "comparable": verdict(list(dict.fromkeys(reasons))) if entry else "",
+        "comparable": verdict(list(dict.fromkeys(reasons)), entry.doubts) if entry else "",
         "published_note": entry.note if entry else "",
     }

@@ -101,8 +101,25 @@ def percentile_interval(value: float, resampled: np.ndarray, level: float = LEVE
     return Interval(value, float(low), float(high))
 
 
+def least_p(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the smallest two-sided p that exchanging tweets can give: 2 / 2^d.
+
+    The bootstrap knows no such floor: of three tweets that differ, all to one side, it says p = 0.
+
+    Args:
+        first: counts, shape (S_1, N, 3).
+        second: counts of the other system on the same tweets; d of their N differ in the means.
+    """
+    differs = (first.mean(axis=0) != second.mean(axis=0)).any(axis=1)
+    return min(1.0, 2.0 ** (1 - int(differs.sum())))
+
+
 def paired_difference(
-    value: float, first: np.ndarray, second: np.ndarray, level: float = LEVEL
+    value: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    level: float = LEVEL,
+    least: float = 0.0,
 ) -> Interval:
     """Return the interval of a difference and its two-sided bootstrap p.
 
@@ -111,6 +128,7 @@ def paired_difference(
         first: F1 on each resample, shape (B,).
         second: F1 of the other system on the same resamples, shape (B,).
         level: of the interval.
+        least: of `least_p`; p is not below it.
 
     Returns:
         p is twice the smaller share of resamples on either side of 0 (those on 0 count for both),
@@ -118,7 +136,7 @@ def paired_difference(
     """
     deltas = first - second
     below, above = int((deltas <= 0).sum()), int((deltas >= 0).sum())
-    p = min(1.0, 2 * (min(below, above) + 1) / (len(deltas) + 1))
+    p = max(least, min(1.0, 2 * (min(below, above) + 1) / (len(deltas) + 1)))
     interval = percentile_interval(value, deltas, level)
     return Interval(interval.value, interval.low, interval.high, p)
 

@@ -20,6 +20,9 @@ from extract.manifest import Sample
 COMPARED = (("test", "train"), ("test", "valid"), ("valid", "train"))
 """(held-out split, split that is seen before it)."""
 
+MAX_OVERLAP = 0.02
+"""Largest share, 0-1, of the tweets of the one in the other, unless somebody says otherwise."""
+
 _URL = re.compile(r"http\S+")
 _HANDLE = re.compile(r"@\s*\w+")
 _PUNCTUATION = re.compile(r"[^\w\s]")
@@ -120,13 +123,14 @@ def refuse_overlap(
     """Stop where a held-out split is not held out.
 
     Args:
-        overlaps: what `describe_overlaps` returned.
+        overlaps: what `describe_overlaps` returned, with or without `twins`.
         max_share: largest share, 0-1, of the tweets of test in train or valid, and of valid in
             train, that is let pass. Two splits of the same tweets are refused whatever it is.
         listed_in: where all overlapping tweets are listed, for the message.
 
     Raises:
-        DataError: a share is larger, or two splits are equal; the message names ten tweets of each.
+        DataError: a share is larger, or two splits are equal; the message has the first ten tweets
+            of each such pair.
     """
     bad = [found for found in overlaps if found["share"] > max_share or found["equal"]]
     if not bad:
@@ -146,7 +150,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"{found['tweets']} of {found['of']} tweets of {found['split']} "
         f"({found['share']:.2%}) stand in {found['other']}{same}"
     )
-    twins = list(found["twins"].items())
+    twins = list(found.get("twins", {}).items())
     for sample_id, others in twins[:_SHOWN]:
         yield f"  {sample_id}: {', '.join(others)}"
     if len(twins) > _SHOWN:

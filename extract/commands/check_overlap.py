@@ -1,8 +1,9 @@
 """`check-overlap`: refuse a corpus whose held-out tweets stand in what is learned from."""
 
 import argparse
-import json
 from pathlib import Path
+
+from extract.audit.overlap import MAX_OVERLAP
 
 HELP = "Refuse splits that share more tweets than is allowed, by the audit of the corpus."
 EXAMPLE = (
@@ -17,38 +18,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-overlap",
         type=float,
-        default=0.02,
+        default=MAX_OVERLAP,
         metavar="SHARE",
-        help="largest share (0-1) of test in train or valid, and of valid in train (default 0.02)",
+        help="largest share (0-1) of test in train or valid, and of valid in train (default "
+        f"{MAX_OVERLAP})",
     )
-    parser.add_argument("--out", type=Path, required=True, help="shares found, JSON")
+    parser.add_argument("--out", type=Path, required=True, help="shares found and fingerprints of the splits, JSON")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the shares, or fail with the tweets.
+    """Write the shares and the fingerprints of the splits, or fail with the first tweets.
 
     Raises:
         ConfigError: a share outside 0-1.
         DataError: more than this overlaps, or two splits are equal; or the file is no audit.
         MissingFileError: there is no audit.
     """
-    from extract.atomic import write_json
     from extract.audit.overlap import refuse_overlap
-    from extract.errors import ConfigError, DataError, MissingFileError
+    from extract.audit.overlap_file import read_audit, write_overlap
+    from extract.errors import ConfigError
 
     if not 0 <= args.max_overlap <= 1:
         raise ConfigError(f"--max-overlap: expected a share, 0-1, got {args.max_overlap}")
-    if not args.audit.is_file():
-        raise MissingFileError(
-            f"{args.audit}: no such file. `python -m extract audit DIR --json` prints its content."
-        )
-    try:
-        report = json.loads(args.audit.read_text(encoding="utf-8"))
-        found = report["overlap"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{args.audit}: not what `python -m extract audit DIR --json` prints ({error!r})."
-        ) from error
-    refuse_overlap(found, args.max_overlap, listed_in=f"`overlap` in {args.audit}")
-    shares = [{key: value for key, value in pair.items() if key != "twins"} for pair in found]
-    write_json(args.out, {"max_overlap": args.max_overlap, "overlap": shares})
+    found = read_audit(args.audit)
+    refuse_overlap(found.pairs, args.max_overlap, listed_in=f"`overlap` in {args.audit}")
+    write_overlap(args.out, found, args.max_overlap)

@@ -65,6 +65,11 @@ class TaggingModel(nn.Module, ABC):
         return cls.roles
 
     @classmethod
+    def trained_views(cls, options: Any) -> tuple[str, ...]:
+        """Return those of `views` that training with these options teaches; others only decode."""
+        return cls.views
+
+    @classmethod
     @abstractmethod
     def required_features(cls, options: Any) -> dict[str, str]:
         """Return role -> what the store of that role must hold, in words."""

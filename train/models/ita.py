@@ -230,6 +230,11 @@ class Model(base.TaggingModel):
             forbid_illegal_moves(self.head.crf, self.codec.tags, scheme)
 
     @classmethod
+    def trained_views(cls, options: Options) -> tuple[str, ...]:
+        """Return both views with cross-view alignment, else mm alone."""
+        return cls.views if options.cva else ("mm",)
+
+    @classmethod
     def required_features(cls, options: Options) -> dict[str, str]:
         """Return the groups of image words in use."""
         return {group: GROUPS[group] for group in options.context.use}

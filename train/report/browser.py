@@ -3,7 +3,8 @@
 One JSON object a dataset, which assets/browser.js reads:
 
     name, types     entity types; a type is given by its place in this list
-    tweets          [id, image_id, tokens, gold, evidence or ""]; gold is [start, end, type, ...]
+    tweets          [id, image_id, tokens, gold, evidence or "", 1 with a user handle else 0];
+                    gold is [start, end, type, ...]
     runs            {label, seed, spans}; spans has one entry a tweet: 0 where the tagging is the
                     gold one, else [start, end, type, ...]; token offsets, end exclusive
     pair            places in runs of the two that are shown at first
@@ -16,11 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from extract.audit.handles import handle_positions
 from extract.errors import DataError
 from extract.manifest import Sample, iter_jsonl, read_samples
-from train.predictions import TaggedText, read_predictions
+from train.predictions import TaggedText
 from train.report.runs import System, datasets_of, mean_and_sd
-from train.results import BASELINE, MAIN, base_system
+from train.results import BASELINE, MAIN, aligned_predictions, base_system
 from train.slices import ALL
 from train.tags import entity_spans
 
@@ -70,19 +72,13 @@ def _dataset(
     name: str, systems: Sequence[System], samples: Path | None, gallery: Path | None
 ) -> Dataset:
     runs = [(system, seed) for system in systems for seed in system.seeds]
-    taggings = [read_predictions(seed.predictions) for _, seed in runs]
+    taggings = list(aligned_predictions(seed for _, seed in runs))
     reference = taggings[0]
-    for (_, seed), texts in zip(runs, taggings, strict=True):
-        if [(t.tokens, t.gold) for t in texts] != [(t.tokens, t.gold) for t in reference]:
-            raise DataError(
-                f"{seed.predictions}: other tweets or gold tags than the first run of dataset "
-                f"{name}. Evaluate all runs on the same samples file."
-            )
     known = _identities(reference, samples)
     types: dict[str, int] = {}
     gold = [_flat(text.gold, types) for text in reference]
     tweets = [
-        [sample_id, text.image_id, text.tokens, spans, evidence]
+        [sample_id, text.image_id, text.tokens, spans, evidence, int(_has_handle(text))]
         for text, spans, (sample_id, evidence) in zip(reference, gold, known, strict=True)
     ]
     described = [
@@ -104,6 +100,11 @@ def _dataset(
         "pair": _first_pair([system for system, _ in runs]),
         "images": _images(gallery, {tweet[_IMAGE_ID] for tweet in tweets}) if gallery else None,
     }
+
+
+def _has_handle(text: TaggedText) -> bool:
+    """Return whether the slice `with_handle` holds this tweet."""
+    return bool(handle_positions(text.tokens))
 
 
 def _flat(tags: Sequence[str], types: dict[str, int]) -> list[int]:

@@ -12,7 +12,7 @@ from train.report.browser import MAX_IMAGES, browser_data, data_script
 from train.report.corpora import corpora_html
 from train.report.figures import intervals, slices
 from train.report.figures.ceilings import Ceiling
-from train.report.figures.learning_curves import draw_curves, read_curves
+from train.report.figures.learning_curves import Curve, draw_curves, read_curves
 from train.report.figures.style import save_figure
 from train.report.page import (
     FigureBlock,
@@ -44,7 +44,7 @@ class ReportJob:
     out: Path
     """Folder to write."""
     metrics: Sequence[Path] = ()
-    """metrics.json files; metrics.jsonl and the predictions lie beside them."""
+    """metrics.json files; the predictions lie beside them, and metrics.jsonl may."""
     table: Path | None = None
     """Table of all systems with published numbers; the summary stands where there is none."""
     samples: Mapping[str, Path] = field(default_factory=dict)
@@ -69,10 +69,14 @@ def write_report(job: ReportJob) -> list[Path]:
     systems = read_systems(job.metrics)
     job.out.mkdir(parents=True, exist_ok=True)
     blocks = []
-    for name, figure in draw_figures(gaps, systems, job).items():
+    curves, n_without = read_curves(systems)
+    for name, figure in draw_figures(gaps, systems, curves, job.ceilings).items():
+        title, caption = words.FIGURES[name]
+        if name == "learning_curves" and n_without:
+            caption += words.WITHOUT_CURVE.format(n_without)
         width_px = round(CSS_PX_PER_INCH * figure.get_figwidth())
         files = save_figure(figure, job.out / name)
-        blocks.append(FigureBlock(*words.FIGURES[name], files, width_px))
+        blocks.append(FigureBlock(title, caption, files, width_px))
     data = browser_data(systems, job.samples, job.galleries, job.max_images) if systems else []
     results = _results(summary, gaps, read_table(job.table, ResultRow) if job.table else [])
     sections = [
@@ -87,23 +91,28 @@ def write_report(job: ReportJob) -> list[Path]:
     return [*(path for block in blocks for path in block.files), job.out / PAGE]
 
 
-def draw_figures(gaps: Table, systems: Sequence[System], job: ReportJob) -> dict[str, Figure]:
+def draw_figures(
+    gaps: Table,
+    systems: Sequence[System],
+    curves: Sequence[Curve],
+    ceilings: Sequence[Ceiling] = (),
+) -> dict[str, Figure]:
     """Return name -> figure, all of `words.FIGURES`; one without data says so."""
     return {
-        "f1_intervals": intervals.draw_f1(gaps, job.ceilings),
+        "f1_intervals": intervals.draw_f1(gaps, ceilings),
         "differences": intervals.draw_differences(gaps),
         "f1_by_type": slices.draw_types(systems),
         "recall_by_mention": slices.draw_mentions(systems),
         "f1_by_evidence": slices.draw_evidence(systems),
         "f1_by_slice": slices.draw_slices(systems),
-        "learning_curves": draw_curves(read_curves(job.metrics)),
+        "learning_curves": draw_curves(curves),
     }
 
 
 def _results(summary: Table, gaps: Table, rows: Sequence[ResultRow]) -> str:
     """Return the first section: one table of systems, the details, and what they mean."""
     slices = {row[SLICE] for row in summary.rows}
-    parts = [words.SCORES]
+    parts = [words.SCORES, folded(words.VARIANTS_TITLE, definitions_html(words.VARIANTS))]
     if rows:
         parts.append(table_html(by_column(rows, score_columns), words.SYSTEMS))
         parts.append(folded(words.LEGEND, definitions_html(LEGEND)))
@@ -113,11 +122,12 @@ def _results(summary: Table, gaps: Table, rows: Sequence[ResultRow]) -> str:
             parts.append(folded("Beside published scores", f"<p>{PUBLISHED}</p>\n{table}"))
     else:
         headline = Table(summary.columns, [row for row in summary.rows if row[SLICE] == ALL])
-        parts.append(table_html(headline, "Mean scores over seeds, in percent"))
+        parts.append(table_html(headline, "Mean scores over seeds, in percent", are_columns_raw=True))
     parts.append(words.INTERVALS)
-    parts.append(folded("Intervals and differences", table_html(gaps, words.GAPS)))
+    parts.append(folded("Intervals and differences", table_html(gaps, words.GAPS, are_columns_raw=True)))
     if rows or slices != {ALL}:
-        parts.append(folded("Scores by slice", table_html(summary, words.BY_SLICE)))
+        by_slice = table_html(summary, words.BY_SLICE, are_columns_raw=True)
+        parts.append(folded("Scores by slice", by_slice))
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""What is known of each corpus: counts of the splits, and links to the pages about it."""
+"""What is known of each corpus: counts of the splits, and a link to the audit of its texts."""
 
 import html
 import json
@@ -12,11 +12,10 @@ from extract.errors import MissingFileError
 from extract.manifest import SPLITS
 from train.report.tables import Table, table_html
 
-PAGES = {
-    "audit.html": "audit of the texts: labels, duplicates, overlap of the splits",
-    "degradation.html": "what is missing, unreadable, without phrase, box or text",
-}
-"""Pages that other targets write into the folder of a dataset, and what they say."""
+AUDIT = "audit.html"
+"""Page of `python -m extract audit` in the folder of a dataset."""
+
+LINK = "Audit of the texts: labels, duplicates, overlap of the splits"
 
 COUNTS = ("tweets", "tokens", "entities")
 
@@ -25,7 +24,7 @@ def corpora_html(folders: Mapping[str, Path], out: Path) -> str:
     """Return the tables of counts and the links.
 
     Args:
-        folders: dataset -> its folder of results, with stats.json.
+        folders: dataset -> its folder of results, with stats.json; an audit in it is linked.
         out: folder of the page, from which links start.
 
     Raises:
@@ -39,13 +38,11 @@ def _corpus(name: str, folder: Path, out: Path) -> str:
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. `python -m extract dataset` writes it.")
     table = _counts(json.loads(path.read_text(encoding="utf-8")))
-    links = [
-        f'<li><a href="{quote(os.path.relpath(folder / page, out))}">{meaning}</a></li>'
-        for page, meaning in PAGES.items()
-        if (folder / page).is_file()
-    ]
-    pages = f"\n<ul>{''.join(links)}</ul>" if links else ""
-    return f"<h3>{html.escape(name)}</h3>\n{table_html(table, f'Counts of {name}')}{pages}"
+    parts = [f"<h3>{html.escape(name)}</h3>", table_html(table, f"Counts of {name}")]
+    if (folder / AUDIT).is_file():
+        target = quote(os.path.relpath(folder / AUDIT, out))
+        parts.append(f'<p><a href="{target}">{LINK}</a></p>')
+    return "\n".join(parts)
 
 
 def _counts(stats: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -55,7 +52,7 @@ def _counts(stats: Mapping[str, Mapping[str, Any]]) -> Table:
         found = stats[split]
         line = {"split": split, **{name: str(found[name]) for name in COUNTS}}
         line |= {name: str(count) for name, count in sorted(found["types"].items())}
-        line |= {f"images {name}": str(n) for name, n in sorted(found["images"].items())}
+        line |= {f"images {name.replace('_', ' ')}": str(n) for name, n in sorted(found["images"].items())}
         lines.append(line)
     columns = tuple(dict.fromkeys(name for line in lines for name in line))
     return Table(columns, [{name: line.get(name, "0") for name in columns} for line in lines])

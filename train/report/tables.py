@@ -65,16 +65,22 @@ def number(cell: str) -> float | None:
         return None
 
 
-def table_html(table: Table, caption: str) -> str:
+def table_html(table: Table, caption: str, *, are_columns_raw: bool = False) -> str:
     """Return a table whose columns sort by their heading.
 
     Columns of text before the first column of numbers head the rows and stay in view. Columns of
     numbers are right-aligned. An empty cell or NaN is a dash; a column of dashes is left out.
+
+    Args:
+        table: what to show.
+        caption: of the table.
+        are_columns_raw: the columns are those of a TSV file; a heading has spaces for their `_`.
     """
     columns = [c for c in table.columns if not all(_is_empty(row[c]) for row in table.rows)]
     numeric = {name: table.is_numeric(name) for name in columns}
     n_heads = max(1, next((i for i, name in enumerate(columns) if numeric[name]), 1))
-    heads = "".join(_heading(name, numeric[name]) for name in columns)
+    titles = {name: name.replace("_", " ") if are_columns_raw else name for name in columns}
+    heads = "".join(_heading(titles[name], numeric[name]) for name in columns)
     lines = []
     for row in table.rows:
         cells = [
@@ -90,10 +96,9 @@ def table_html(table: Table, caption: str) -> str:
     )
 
 
-def _heading(name: str, is_number: bool) -> str:
+def _heading(title: str, is_number: bool) -> str:
     kind = ' class="number"' if is_number else ""
-    shown = html.escape(name.replace("_", " "))
-    return f'<th scope="col"{kind}><button type="button">{shown}</button></th>'
+    return f'<th scope="col"{kind}><button type="button">{html.escape(title)}</button></th>'
 
 
 def _is_empty(text: str) -> bool:

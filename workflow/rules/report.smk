@@ -100,6 +100,8 @@ rule draw_report:
         samples=expand("results/{dataset}/samples/test.jsonl", dataset=RUN["datasets"]),
         galleries=expand("results/{dataset}/gallery.jsonl", dataset=RUN["datasets"]),
         stats=expand("results/{dataset}/stats.json", dataset=RUN["datasets"]),
+        # The page links to them; they are made anyway of every corpus that is trained on.
+        audits=expand("results/{dataset}/audit.html", dataset=RUN["datasets"]),
     output:
         page=report(
             "results/report/report.html",

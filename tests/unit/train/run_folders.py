@@ -34,7 +34,7 @@ def write_run(
     samples: Sequence[Sample] = SAMPLES,
 ) -> Path:
     """Write what `fit` and `evaluate` leave behind; return the path of metrics.json."""
-    run = run or f"{system}_{variant}"
+    run = run or (system if variant == "main" else f"{system}-{variant}")
     folder = root / run / f"seed{seed}"
     folder.mkdir(parents=True)
     tags = {view: noisy(skill, (run, seed, view)) for view in views}

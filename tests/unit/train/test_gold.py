@@ -78,7 +78,8 @@ def fit_and_score(folder: Path, gold: str) -> tuple[dict, Path]:
     recipe = Recipe(epochs=12, batch_size=4, lr={"default": 0.05}, gold=gold)
     samples, out = folder / "samples", folder / gold
     fit(FitJob(RunSpec(gold, "dummy", recipe=recipe), samples, out, seed=1, device="cpu"))
-    evaluate(EvaluateJob(out, samples / "test.jsonl", out, device="cpu"))
+    train = samples / "train.jsonl"
+    evaluate(EvaluateJob(out, samples / "test.jsonl", out, train_samples=train, device="cpu"))
     return json.loads((out / "metrics.json").read_text(encoding="utf-8")), out
 
 
@@ -91,6 +92,9 @@ def test_both_golds_are_scored_and_the_recipe_says_which_trains(tmp_path: Path) 
         assert metrics["repaired"].keys() == metrics["views"].keys()
         view = metrics["headline_view"]
         assert metrics["repaired"][view].keys() == metrics["views"][view].keys()
+        # Each gold knows the mentions of its own training split.
+        seen = [metrics[gold][view]["all"]["seen"]["n_gold"] for gold in ("views", "repaired")]
+        assert seen[0] == seen[1] > 0
         # The same predictions, scored by hand against either gold.
         pred = [text.pred for text in read_predictions(out / "predictions.conll")]
         expected = [replace(s, tags=s.repaired_tags or s.tags) for s in test]

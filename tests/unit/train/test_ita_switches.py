@@ -231,6 +231,11 @@ def test_switches_are_checked(bad):
         options_from(Options, bad, "models.ita.options")
 
 
+def test_without_alignment_the_text_view_is_not_trained():
+    assert Model.trained_views(Options()) == ("mm", "text")
+    assert Model.trained_views(Options(cva=False)) == ("mm",)
+
+
 def test_switches_come_from_a_config():
     options = options_from(Options, {"extra_states": ["<unk>", "S-X"]}, "ita")
     assert options.extra_states == EXTRA_STATES

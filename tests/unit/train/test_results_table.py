@@ -148,4 +148,18 @@ def test_entries_of_one_system_keep_their_controls(tmp_path: Path) -> None:
     assert found["ita:ita_a/main"].delta_baseline > 0
     assert entry_of("ita-without_ocr", "without_ocr") == "ita"
     assert entry_of("acn_vgg16_blank", "blank") == "acn_vgg16"
-    assert entry_of("ita", "main") == "ita"
+    assert entry_of("ita", "main") == "ita" and entry_of("ita_main", "main") == "ita_main"
+
+
+def test_a_blank_run_of_another_entry_is_no_control(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path, "ita"), write_run(tmp_path, "ita", run="ita_main")]
+    paths.append(write_run(tmp_path, "ita", "blank", run="ita_other"))
+    found = rows_of(paths)
+    assert list(found) == ["ita:ita/main", "ita:ita_main/main", "ita:ita_other/blank"]
+    assert found["ita:ita_other/blank"].delta_main is None
+
+
+def test_only_a_trained_view_is_a_row(paths: list[Path]) -> None:
+    for path in paths:
+        edit(path, trained_views=["mm"])
+    assert "ita/text_view" not in rows_of(paths)

@@ -13,6 +13,7 @@ from train.stats import (
     bootstrap_f1,
     detectable_difference,
     f1_of,
+    least_p,
     mean_f1,
     paired_difference,
     percentile_interval,
@@ -108,6 +109,16 @@ def test_equal_systems_do_not_differ_and_unequal_ones_do() -> None:
     gap = paired_difference(same - mean_f1(bad), column[:, 0], column[:, 1])
     assert gap.p < 0.002 and gap.low > 0
     assert randomisation_p(good, bad, 2000) < 0.002
+
+
+def test_p_is_not_below_what_exchanging_tweets_can_give() -> None:
+    right, wrong = np.array([[[1, 1, 1]] * 5]), np.array([[[0, 1, 1]] * 5])
+    column = bootstrap_f1([right, wrong], 1000).T
+    assert paired_difference(100.0, *column).p < 0.01
+    assert least_p(right, wrong) == 2 / 2**5 == pytest.approx(randomisation_p(right, wrong), 0.1)
+    assert paired_difference(100.0, *column, least=least_p(right, wrong)).p == 2 / 2**5
+    assert least_p(right, right) == 1.0
+    assert least_p(np.concatenate([right, wrong]), right) == 2 / 2**5
 
 
 def test_randomisation_equals_all_swaps() -> None:

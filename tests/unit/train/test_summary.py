@@ -59,7 +59,7 @@ def test_rows_views_and_order(paths: list[Path]) -> None:
     assert found == expected
     assert [row.slice for row in rows[:4]] == ["all", "picture", "words", "without_handle"]
     row = rows[0]
-    f1s = [micro_counts([s.tags for s in SAMPLES], noisy(0.5, ("text_crf_main", seed, "main"))).f1
+    f1s = [micro_counts([s.tags for s in SAMPLES], noisy(0.5, ("text_crf", seed, "main"))).f1
            for seed in (1, 2)]  # fmt: skip
     assert row.f1_mean == pytest.approx(np.mean(f1s))
     assert row.f1_sd == pytest.approx(np.std(f1s, ddof=1))

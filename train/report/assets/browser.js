@@ -101,17 +101,13 @@
   }
 
   function hasSlice(data, i) {
-    const [, imageId, tokens, , evidence] = data.tweets[i];
+    const [, imageId, , , evidence, hasHandle] = data.tweets[i];
     if (state.evidence && evidence !== state.evidence) return false;
     if (state.image && data.images) {
       const isUsable = data.images[imageId].status === "ok";
       if (isUsable !== (state.image === "yes")) return false;
     }
-    if (state.handle) {
-      const hasHandle = tokens.some((token) => token.startsWith("@") && token.length > 1);
-      if (hasHandle !== (state.handle === "yes")) return false;
-    }
-    return true;
+    return !state.handle || Boolean(hasHandle) === (state.handle === "yes");
   }
 
   function textOf(data, i) {

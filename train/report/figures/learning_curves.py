@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot as plt
@@ -11,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from extract.errors import MissingFileError
 from train.report.figures.style import (
     COLOURS,
     DASHES,
@@ -19,6 +17,8 @@ from train.report.figures.style import (
     STYLE,
     draw_note,
 )
+from train.report.runs import System
+from train.results import TEXT_VIEW
 
 PANELS = (("loss", "training loss"), ("score", "F1 on valid (%)"))
 MAX_COLUMNS = 4
@@ -33,35 +33,37 @@ class Curve:
 
     dataset: str
     system: str
+    """As the tables name it: `system:entry` where several entries train it."""
     variant: str
     seed: int
     history: list[dict[str, Any]]
     """Lines of metrics.jsonl."""
 
 
-def read_curves(paths: Sequence[Path]) -> list[Curve]:
-    """Return the learning curves beside metrics.json files.
+def read_curves(systems: Sequence[System]) -> tuple[list[Curve], int]:
+    """Return the learning curves that lie beside the predictions, and how many runs have none.
 
-    Raises:
-        MissingFileError: metrics.json, or metrics.jsonl beside it, is absent.
+    A run has none where it was scored into another folder than that of its training, or where its
+    weights were imported. The text view of a run is the same training and has no curve of its own.
     """
-    curves = []
-    for path in map(Path, paths):
-        lines = path.parent / "metrics.jsonl"
-        for needed in (path, lines):
-            if not needed.is_file():
-                raise MissingFileError(f"{needed}: no such file; `fit` and `evaluate` write them.")
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        history = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
-        identity = (metrics[key] for key in ("dataset", "system", "variant", "seed"))
-        curves.append(Curve(*identity, history))
-    return curves
+    curves, n_without = [], 0
+    for system in systems:
+        if system.variant == TEXT_VIEW:
+            continue
+        for seed in system.seeds:
+            path = seed.predictions.with_name("metrics.jsonl")
+            if not path.is_file():
+                n_without += 1
+                continue
+            history = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            curves.append(Curve(system.dataset, system.name, system.variant, seed.seed, history))
+    return curves, n_without
 
 
 def draw_curves(curves: Sequence[Curve]) -> Figure:
     """Return the figure; variants of a system have their own colour and dash in all columns."""
     if not curves:
-        return draw_note("No run was given.")
+        return draw_note("No run has a learning curve.")
     parts = _parts(curves)
     variants = list(dict.fromkeys(sorted(curve.variant for curve in curves)))
     variants.sort(key=lambda variant: variant != "main")
