@@ -6,8 +6,23 @@ SCORES = """
 <p>Entity-level scores on the test split in percent, micro-averaged, read as conlleval does: an
 <code>I-X</code> without its <code>B-X</code> opens an entity, and every gold entity counts.
 Means are over trainings with different seeds; <em>sd</em> is the sample standard deviation over
-them, a dash where there is one training. Each training was stopped by its F1 on valid, and its
-test tweets were tagged once. A click on a heading sorts.</p>"""
+them, a dash where there is one training. Of each training, the epoch with the best F1 on valid is
+scored, or the last one where its recipe says so (<code>selection: last</code>); test has no part in
+the choice. A click on a heading sorts.</p>"""
+
+VARIANTS_TITLE = "What the variants are"
+
+VARIANTS = {
+    "main": "the system as it is: every tweet with its own image and the texts read from it.",
+    "text_view": "not another training: the weights of main tag the tweet alone, in a system that "
+    "was trained to do so too. It shows what the same model does without the image at test time.",
+    "shuffled": "trained and tested anew, every tweet with what belongs to another tweet's image. "
+    "It has as many inputs and parameters as main, but they do not fit the tweet.",
+    "blank": "trained and tested anew with nothing of the image.",
+    "without_<role>": "trained and tested anew without one input, such as the captions "
+    "(without_captions), the words in the image (without_ocr) or its objects (without_objects).",
+}
+"""Variant -> what is done to a run."""
 
 INTERVALS = """
 <p>The intervals say how much a score could move <em>with other tweets of the same kind</em>: the
@@ -54,8 +69,9 @@ FIGURES = {
         "Differences, paired",
         "First minus second with the paired 95 % interval; right of the line at 0 the first is "
         "better. Filled: p below .05 (adjusted by Holm's method where the table has that column); "
-        "hollow: not told apart by this test set. What the image buys is a system minus the same "
-        "system with its images shuffled, blank or without one of its inputs.",
+        "hollow: not told apart by this test set. The panel \"what the image and its texts buy\" has "
+        "main minus each other variant of the same system: its text_view, shuffled, blank and "
+        "without_<role>, as far as they were run.",
     ),
     "f1_by_type": ("F1 by entity type", "Mean and standard deviation over seeds."),
     "recall_by_mention": (
@@ -75,7 +91,9 @@ FIGURES = {
     "learning_curves": (
         "Learning curves",
         "One line a training. The epoch with the best F1 on valid is the one that is scored on "
-        "test.",
+        "test, or the last one where the recipe says so.",
     ),
 }
 """Name of the figure's files -> title, caption."""
+
+WITHOUT_CURVE = " Runs without a learning curve beside their scores, not drawn: {}."

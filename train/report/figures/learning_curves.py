@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot as plt
@@ -18,7 +19,6 @@ from train.report.figures.style import (
     draw_note,
 )
 from train.report.runs import System
-from train.results import TEXT_VIEW
 
 PANELS = (("loss", "training loss"), ("score", "F1 on valid (%)"))
 MAX_COLUMNS = 4
@@ -44,20 +44,19 @@ def read_curves(systems: Sequence[System]) -> tuple[list[Curve], int]:
     """Return the learning curves that lie beside the predictions, and how many runs have none.
 
     A run has none where it was scored into another folder than that of its training, or where its
-    weights were imported. The text view of a run is the same training and has no curve of its own.
+    weights were imported. The text view of a run is the same training: it has no curve of its own.
     """
-    curves, n_without = [], 0
+    trainings: dict[Path, tuple[System, int]] = {}
     for system in systems:
-        if system.variant == TEXT_VIEW:
-            continue
         for seed in system.seeds:
-            path = seed.predictions.with_name("metrics.jsonl")
-            if not path.is_file():
-                n_without += 1
-                continue
+            trainings.setdefault(seed.predictions.parent, (system, seed.seed))
+    curves = []
+    for folder, (system, seed) in trainings.items():
+        path = folder / "metrics.jsonl"
+        if path.is_file():
             history = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            curves.append(Curve(system.dataset, system.name, system.variant, seed.seed, history))
-    return curves, n_without
+            curves.append(Curve(system.dataset, system.name, system.variant, seed, history))
+    return curves, len(trainings) - len(curves)
 
 
 def draw_curves(curves: Sequence[Curve]) -> Figure:
