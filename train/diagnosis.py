@@ -121,17 +121,33 @@ def diagnosis_rows(paths: Sequence[Path]) -> list[DiagnosisRow]:
         DataError: a file is no diagnosis.
         MissingFileError: no such file.
     """
-    rows = []
-    for path in map(Path, paths):
-        if not path.is_file():
-            raise MissingFileError(f"{path}: no such file; `python -m train diagnose` writes it.")
+    return [_read_row(Path(path)) for path in paths]
+
+
+def _read_row(path: Path) -> DiagnosisRow:
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file; `python -m train diagnose` writes it.")
+    expected = f"{path}: expected what `python -m train diagnose` writes"
+    try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found.get("diagnostic") is not True:
-            raise DataError(f"{path}: expected what `python -m train diagnose` writes.")
+    except ValueError as error:  # also of bytes that are not UTF-8
+        raise DataError(f"{expected}, got no JSON ({error}).") from error
+    if not isinstance(found, dict) or found.get("diagnostic") is not True:
+        raise DataError(f"{expected}.")
+    try:
         dev, test, view = found["best_dev"], found["best_test"], found["headline_view"]
-        scores = (dev["epoch"], dev["test"][view], test["epoch"], test["test"][view], found["gap"])
-        rows.append(DiagnosisRow(found["dataset"], found["run"], found["seed"], *scores))
-    return rows
+        return DiagnosisRow(
+            dataset=found["dataset"],
+            run=found["run"],
+            seed=found["seed"],
+            dev_epoch=dev["epoch"],
+            dev_epoch_test_f1=float(dev["test"][view]),
+            test_epoch=test["epoch"],
+            test_epoch_test_f1=float(test["test"][view]),
+            gap=float(found["gap"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{expected}, got {error!r}. Run it again.") from error
 
 
 def _read_history(run: Path, n_epochs: int) -> list[dict[str, Any]]:

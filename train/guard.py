@@ -1,13 +1,19 @@
 """The test split is held out of training: the process that trains cannot open it.
 
 While `training_guard` is entered, an audit hook of the interpreter (PEP 578) refuses to open, to
-rename or link, and to hand to another program,
+rename or link, and to name in a command,
 
 - every `.jsonl` file beside train.jsonl and valid.jsonl, under whatever name links lead to it;
 - files that are named as test splits or as their predictions and scores (`HELD_OUT`), anywhere.
 
-Forked processes, such as those that read features ahead, inherit the hook. What a C library opens
-by itself raises no audit event: feature stores are such files, and hold no tags.
+It stops a mistake, not somebody who means to get around it. Out of its sight are
+
+- what a program that is started opens without being told the file by name: a shell that expands
+  `t*.jsonl`, a script that puts a path together;
+- a path relative to an open folder (`dir_fd=`), unless it is named as in `HELD_OUT`;
+- another interpreter, such as a worker that is spawned; forked processes, such as those that read
+  features ahead, inherit the hook;
+- what a C library opens by itself: feature stores are such files, and hold no tags.
 """
 
 import fnmatch
@@ -36,6 +42,7 @@ LEARNED_FROM = tuple(f"{split}.jsonl" for split in SPLITS if split != "test")
 
 _FILE_EVENTS = frozenset({"open", "os.rename", "os.link", "os.symlink"})
 _PROCESS_EVENTS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"})
+_GAPS = re.compile(r"[\s'\"=<>|;&()]+")
 
 _entered: list["_HeldOut"] = []
 
@@ -50,10 +57,13 @@ class _HeldOut:
     def __init__(self, samples_dir: Path) -> None:
         self.folder = os.path.realpath(samples_dir)
         siblings = Path(self.folder).glob("*.jsonl")
-        self.inodes = {_inode(path) for path in siblings if path.name not in LEARNED_FROM}
+        found = {_inode(path) for path in siblings if path.name not in LEARNED_FROM}
+        self.inodes = found - {None}  # a link that leads nowhere
 
     def holds(self, path: str) -> bool:
         """True when a path, or where its links lead, is held out."""
+        if "\0" in path:  # no path; a word of a command may be anything
+            return False
         target = os.path.realpath(path)
         folder, name = os.path.split(target)
         is_sibling = folder == self.folder and name.endswith(".jsonl") and name not in LEARNED_FROM
@@ -89,13 +99,14 @@ def _look(event: str, args: tuple[Any, ...]) -> None:
     if not _entered:
         return
     if event in _FILE_EVENTS and isinstance(args[0], (str, bytes, os.PathLike)):
-        path = os.fsdecode(args[0])
+        paths = iter([os.fsdecode(args[0])])
+    elif event in _PROCESS_EVENTS:
+        paths = _words(event, args)
+    else:
+        return
+    for path in paths:
         if any(held.holds(path) for held in _entered):
             raise _refusal(path)
-    elif event in _PROCESS_EVENTS:
-        for word in _words(args):
-            if _is_named(word):
-                raise _refusal(word)
 
 
 def _refusal(path: str) -> HeldOutError:
@@ -120,9 +131,13 @@ def _inode(path: str | Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _words(args: tuple[Any, ...]) -> Iterator[str]:
-    """Yield the words of a command; its environment is left out."""
+def _words(event: str, args: tuple[Any, ...]) -> Iterator[str]:
+    """Yield what may be a path in a command, seen from here; its environment is left out."""
+    # subprocess.Popen tells its folder third.
+    folder = os.fsdecode(args[2] or "") if event == "subprocess.Popen" else ""
     for value in args[:2]:
         for part in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(part, (str, bytes, os.PathLike)):
-                yield from re.split(r"[\s'\"=<>|;&()]+", os.fsdecode(part))
+                text = os.fsdecode(part)
+                for word in (text, *_GAPS.split(text)):
+                    yield os.path.join(folder, word)

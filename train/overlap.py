@@ -9,6 +9,7 @@ from extract.audit.overlap import describe_overlaps, refuse_overlap
 from extract.audit.overlap_file import Comparison, read_overlap
 from extract.errors import DataError
 from extract.manifest import SPLITS, read_samples
+from train.guard import LEARNED_FROM
 
 
 def check_splits(samples_dir: Path, max_share: float) -> None:
@@ -45,19 +46,18 @@ def check_result(path: Path, samples_dir: Path) -> None:
 
 
 def _check_corpus(found: Comparison, path: Path, samples_dir: Path) -> None:
-    for split in SPLITS:
-        samples = samples_dir / f"{split}.jsonl"
-        known = found.fingerprints.get(split)
-        if split == "test":
-            is_same = known is not None or not samples.is_file()
-        else:
-            is_same = known == fingerprint(read_samples(samples))
-        if not is_same:
+    remedy = "Run `python -m extract check-overlap` on an audit of this corpus."
+    for name in LEARNED_FROM:
+        samples = samples_dir / name
+        expected, got = fingerprint(read_samples(samples)), found.fingerprints[samples.stem]
+        if got != expected:
             raise DataError(
-                f"{path}: made for a corpus with another {split} than {samples}: expected its "
-                f"fingerprint, got {known}. Run `python -m extract audit --json` and `python -m "
-                "extract check-overlap` on this corpus, or leave --overlap out."
+                f"{path}: made for another corpus: expected the fingerprint of {samples}, "
+                f"{expected}, got {got}. {remedy}"
             )
+    test = samples_dir / "test.jsonl"
+    if test.is_file() and test.stem not in found.fingerprints:
+        raise DataError(f"{path}: made without test, but there is {test}. {remedy}")
 
 
 def _compare(samples_dir: Path, max_share: float) -> None:

@@ -1,4 +1,4 @@
-"""Arguments that several commands share: a run folder, its stores, device and threads."""
+"""Arguments that several commands share: a run folder, its stores, device, threads, resamples."""
 
 import argparse
 from pathlib import Path
@@ -39,3 +39,20 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=0, metavar="N", help="processes that read features ahead"
     )
+
+
+def add_resamples_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the number of bootstrap resamples, for `summarize` and `ablate`."""
+    parser.add_argument(
+        "--resamples",
+        type=_resamples,
+        default=10_000,
+        metavar="N",
+        help="bootstrap resamples, 2 or more (default 10000)",
+    )
+
+
+def _resamples(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 2 or more, got {text!r}")
+    return int(text)

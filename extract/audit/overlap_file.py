@@ -21,6 +21,9 @@ from extract.atomic import write_json
 from extract.audit.overlap import COMPARED
 from extract.errors import DataError, MissingFileError
 
+VERSION = 2
+"""Of the content; a file of another version is made again."""
+
 _KEYS: dict[str, tuple[type, ...]] = {
     "split": (str,),
     "other": (str,),

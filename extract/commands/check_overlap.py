@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest share (0-1) of test in train or valid, and of valid in train (default "
         f"{MAX_OVERLAP})",
     )
-    parser.add_argument("--out", type=Path, required=True, help="shares found and fingerprints of the splits, JSON")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="shares found and fingerprints of the splits, JSON"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Targets without wildcards, and Snakemake's own lint."""
 
+import re
 import shutil
 
 import pytest
@@ -63,6 +64,16 @@ def test_features_alone_need_no_model(fresh):
     jobs = fresh.plan()
     assert "verify_features" in jobs
     assert not {"fit", "summarize", "draw_report"} & set(jobs)
+
+
+def test_the_report_waits_for_every_file_of_a_corpus_that_it_reads(fresh):
+    output = fresh.snakemake("--dry-run", "report").output
+    [block] = re.findall(r"^rule draw_report:\n((?:    .*\n)+)", output, re.MULTILINE)
+    inputs = block.partition("    output:")[0]
+    for name in ("samples/test.jsonl", "gallery.jsonl", "stats.json", "audit.html"):
+        assert f"results/tiny/{name}" in inputs
+    # It would build every selected store, also those that no model reads.
+    assert "degradation" not in inputs
 
 
 def test_lint_is_clean(repo_root, tmp_path):

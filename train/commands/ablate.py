@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from extract.errors import ConfigError, near_match
+from train.run_arguments import add_resamples_argument
 
 HELP = "Compare runs without a part with the full model, as one table."
 EXAMPLE = (
@@ -43,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="table to write, TSV")
     parser.add_argument("--page", type=Path, help="the same to read, Markdown")
-    parser.add_argument(
-        "--resamples", type=int, default=10_000, help="bootstrap resamples (default 10000)"
-    )
+    add_resamples_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:

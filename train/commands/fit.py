@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from extract.audit.overlap import MAX_OVERLAP
 from train.run_arguments import add_runtime_arguments
 
 HELP = (
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "same system, options, tag set and vocabulary",
     )
     add_runtime_arguments(parser)
+    _add_overlap_arguments(parser)
+    _add_state_arguments(parser)
+
+
+def _add_overlap_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how the splits are compared before training."""
     parser.add_argument(
         "--overlap",
         type=Path,
@@ -64,11 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-overlap",
         type=float,
-        default=0.02,
+        default=MAX_OVERLAP,
         metavar="SHARE",
         help="largest share (0-1) of test in train or valid, and of valid in train, where there is "
-        "no --overlap (default 0.02)",
+        f"no --overlap (default {MAX_OVERLAP})",
     )
+
+
+def _add_state_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which weights and states are kept while training."""
     parser.add_argument(
         "--keep-epochs",
         choices=("best", "all"),
@@ -88,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
     """Train and log the summary as one JSON object.
 
     Raises:
-        MnerError: splits overlap, or as `train.loop.fit`.
+        MnerError: splits overlap, --overlap is of another corpus, or as `train.loop.fit`.
     """
     from extract.weights import resolve_weights
     from train.accelerator import set_threads
@@ -97,7 +108,7 @@ def run(args: argparse.Namespace) -> None:
     from train.overlap import check_result, check_splits
 
     if args.overlap:
-        check_result(args.overlap)
+        check_result(args.overlap, args.samples_dir)
     else:
         check_splits(args.samples_dir, args.max_overlap)
     set_threads(args.threads)

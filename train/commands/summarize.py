@@ -4,6 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from train.run_arguments import add_resamples_argument
+
 HELP = "Average metrics over seeds and give bootstrap intervals of scores and differences."
 EXAMPLE = (
     "python -m train summarize --metrics results/*/runs/*/seed*/metrics.json "
@@ -31,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--page", type=Path, help="the same to read, Markdown")
     parser.add_argument("--dataset", default="", help="dataset id of files that name none")
-    parser.add_argument(
-        "--resamples", type=int, default=10_000, help="bootstrap resamples (default 10000)"
-    )
+    add_resamples_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:

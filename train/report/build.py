@@ -122,11 +122,11 @@ def _results(summary: Table, gaps: Table, rows: Sequence[ResultRow]) -> str:
             parts.append(folded("Beside published scores", f"<p>{PUBLISHED}</p>\n{table}"))
     else:
         headline = Table(summary.columns, [row for row in summary.rows if row[SLICE] == ALL])
-        parts.append(table_html(headline, "Mean scores over seeds, in percent", are_columns_raw=True))
+        parts.append(table_html(headline, words.MEANS, is_raw=True))
     parts.append(words.INTERVALS)
-    parts.append(folded("Intervals and differences", table_html(gaps, words.GAPS, are_columns_raw=True)))
+    parts.append(folded("Intervals and differences", table_html(gaps, words.GAPS, is_raw=True)))
     if rows or slices != {ALL}:
-        by_slice = table_html(summary, words.BY_SLICE, are_columns_raw=True)
+        by_slice = table_html(summary, words.BY_SLICE, is_raw=True)
         parts.append(folded("Scores by slice", by_slice))
     return "\n".join(parts)
 

@@ -52,7 +52,8 @@ def _counts(stats: Mapping[str, Mapping[str, Any]]) -> Table:
         found = stats[split]
         line = {"split": split, **{name: str(found[name]) for name in COUNTS}}
         line |= {name: str(count) for name, count in sorted(found["types"].items())}
-        line |= {f"images {name.replace('_', ' ')}": str(n) for name, n in sorted(found["images"].items())}
+        images = sorted(found["images"].items())
+        line |= {f"images {name.replace('_', ' ')}": str(count) for name, count in images}
         lines.append(line)
     columns = tuple(dict.fromkeys(name for line in lines for name in line))
     return Table(columns, [{name: line.get(name, "0") for name in columns} for line in lines])

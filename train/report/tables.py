@@ -65,7 +65,7 @@ def number(cell: str) -> float | None:
         return None
 
 
-def table_html(table: Table, caption: str, *, are_columns_raw: bool = False) -> str:
+def table_html(table: Table, caption: str, *, is_raw: bool = False) -> str:
     """Return a table whose columns sort by their heading.
 
     Columns of text before the first column of numbers head the rows and stay in view. Columns of
@@ -74,12 +74,12 @@ def table_html(table: Table, caption: str, *, are_columns_raw: bool = False) -> 
     Args:
         table: what to show.
         caption: of the table.
-        are_columns_raw: the columns are those of a TSV file; a heading has spaces for their `_`.
+        is_raw: it is a TSV file as it is; headings show the `_` of its columns as spaces.
     """
     columns = [c for c in table.columns if not all(_is_empty(row[c]) for row in table.rows)]
     numeric = {name: table.is_numeric(name) for name in columns}
     n_heads = max(1, next((i for i, name in enumerate(columns) if numeric[name]), 1))
-    titles = {name: name.replace("_", " ") if are_columns_raw else name for name in columns}
+    titles = {name: name.replace("_", " ") if is_raw else name for name in columns}
     heads = "".join(_heading(titles[name], numeric[name]) for name in columns)
     lines = []
     for row in table.rows:

@@ -46,6 +46,10 @@ PUBLISHED = "Main runs and what is published of their systems, micro F1 in perce
 
 GAPS = "Means and differences with 95 % intervals, in F1 points"
 
+MEANS = "Mean scores over seeds, in percent"
+
+INPUTS_PANEL = "what the image and its texts buy"
+
 BY_SLICE = "Mean scores over seeds by slice of the tweets, in percent"
 
 NO_RUNS = "<p>No run was given, so there are no taggings to look at.</p>"
@@ -69,9 +73,9 @@ FIGURES = {
         "Differences, paired",
         "First minus second with the paired 95 % interval; right of the line at 0 the first is "
         "better. Filled: p below .05 (adjusted by Holm's method where the table has that column); "
-        "hollow: not told apart by this test set. The panel \"what the image and its texts buy\" has "
-        "main minus each other variant of the same system: its text_view, shuffled, blank and "
-        "without_<role>, as far as they were run.",
+        f"hollow: not told apart by this test set. The panel '{INPUTS_PANEL}' has main minus each "
+        "other variant of the same system that was run: text_view, shuffled, blank and "
+        "without_<role>.",
     ),
     "f1_by_type": ("F1 by entity type", "Mean and standard deviation over seeds."),
     "recall_by_mention": (

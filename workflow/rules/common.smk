@@ -13,6 +13,7 @@ from snakemake.utils import validate
 
 sys.path.insert(0, workflow.basedir)
 
+from extract.audit.overlap_file import VERSION as OVERLAP_VERSION
 from extract.crops import VERSION as CROPS_VERSION
 from extract.errors import MnerError
 from extract.interop.layouts.base import VERSION as EXPORT_VERSION

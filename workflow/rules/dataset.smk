@@ -149,6 +149,7 @@ rule check_overlap:
         "../../envs/text.yaml"
     params:
         max_overlap=lambda wildcards: dataset_entry(wildcards)["max_overlap"],
+        version=OVERLAP_VERSION,
     shell:
         "python -m extract check-overlap "
         "--audit {input:q} "

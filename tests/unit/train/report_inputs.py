@@ -25,7 +25,7 @@ PIXEL = (
 SAMPLES = [
     Sample("t0", "0", ["Ann", "Lee", "in", "Rome"], ["B-PER", "I-PER", "O", "B-LOC"], "words"),
     Sample("t1", "1", ["@ann", HOSTILE], ["B-PER", "B-ORG"], "picture"),
-    Sample("t2", "2", ["only", "Bob"], ["O", "B-PER"], "picture"),
+    Sample("t2", "2", ["@", "Bob"], ["O", "B-PER"], "picture"),
 ]
 FIRST = [
     # A wrong boundary; a wrong type.
@@ -43,19 +43,28 @@ SECOND = [
 ]
 
 
-def write_tagged(root: Path, system: str, tags: list[list[str]], variant: str = "main") -> Path:
+def write_tagged(
+    root: Path,
+    system: str,
+    tags: list[list[str]],
+    variant: str = "main",
+    *,
+    run: str = "",
+    samples: list[Sample] = SAMPLES,
+) -> Path:
     """Write a finished and evaluated run; return the path of its metrics.json."""
-    folder = root / f"{system}_{variant}" / "seed1"
+    run = run or f"{system}_{variant}"
+    folder = root / run / "seed1"
     folder.mkdir(parents=True)
-    write_predictions(folder / "predictions.conll", SAMPLES, tags)
+    write_predictions(folder / "predictions.conll", samples, tags)
     metrics = {
         "dataset": "toy",
-        "run": f"{system}_{variant}",
+        "run": run,
         "system": system,
         "variant": variant,
         "seed": 1,
         "headline_view": "main",
-        "views": {"main": score_slices(SAMPLES, tags, {("Rome", "LOC")}, {"0"})},
+        "views": {"main": score_slices(samples, tags, {("Rome", "LOC")}, {"0"})},
     }
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     line = json.dumps({"epoch": 1, "loss": 1.0, "score": 50.0})
@@ -83,6 +92,21 @@ def gallery_record(image_id: str, **changes: Any) -> dict[str, Any]:
 def make_job(root: Path) -> ReportJob:
     """Write two runs, their tables, samples and a gallery; return the job of their report."""
     paths = [write_tagged(root, "ita", FIRST), write_tagged(root, "text_crf", SECOND)]
+    job = tabulated_job(root, paths)
+    write_samples(root / "test.jsonl", SAMPLES)
+    gone = {"status": "missing", "reason": "no such file", "thumbnail": None, "boxes": {}}
+    records = [gallery_record("0"), gallery_record("1", **gone), gallery_record("2")]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (root / "gallery.jsonl").write_text(lines, encoding="utf-8")
+    return replace(
+        job,
+        samples={"toy": root / "test.jsonl"},
+        galleries={"toy": root / "gallery.jsonl"},
+    )
+
+
+def tabulated_job(root: Path, paths: list[Path]) -> ReportJob:
+    """Write the tables of runs; return the job of a report of these alone."""
     groups = read_results(paths)
     write_table(root / "summary.tsv", SummaryRow, summary_rows(groups))
     gaps = interval_rows(groups, 50)
@@ -90,17 +114,10 @@ def make_job(root: Path) -> ReportJob:
     beside = {"published_f1": 81.5, "published_source": f"Some {HOSTILE}", "comparable": "no: tiny"}
     rows = [replace(row, **beside) for row in result_rows(groups, gaps)]
     write_table(root / "table.tsv", ResultRow, rows)
-    write_samples(root / "test.jsonl", SAMPLES)
-    gone = {"status": "missing", "reason": "no such file", "thumbnail": None, "boxes": {}}
-    records = [gallery_record("0"), gallery_record("1", **gone), gallery_record("2")]
-    lines = "".join(json.dumps(record) + "\n" for record in records)
-    (root / "gallery.jsonl").write_text(lines, encoding="utf-8")
     return ReportJob(
         summary=root / "summary.tsv",
         intervals=root / "intervals.tsv",
         table=root / "table.tsv",
         metrics=paths,
-        samples={"toy": root / "test.jsonl"},
-        galleries={"toy": root / "gallery.jsonl"},
         out=root / "report",
     )

@@ -151,6 +151,24 @@ def test_commands_write_files_of_their_own_that_are_no_results(samples: Path, ca
         diagnosis_rows([run / "metrics.json"])
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"diagnostic": true}',
+        '{"diagnostic": true, "best_dev": 1, "best_test": {}, "headline_view": "main"}',
+        "[]",
+        "{",
+    ],
+)
+def test_a_file_that_is_no_diagnosis_is_a_users_error(tmp_path: Path, capsys, content) -> None:
+    path = tmp_path / "best_test.json"
+    path.write_text(content, encoding="utf-8")
+    assert main(["diagnose-table", "--diagnoses", str(path), "--out", str(tmp_path / "t")]) == 2
+    error = capsys.readouterr().err
+    assert f"{path}: expected what `python -m train diagnose` writes" in error
+    assert "Traceback" not in error
+
+
 def test_scores_name_the_weights_they_are_about(samples: Path) -> None:
     fit(job(samples))
     run = samples.parent / "run"

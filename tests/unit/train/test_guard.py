@@ -92,16 +92,29 @@ def test_what_is_held_out_cannot_be_opened_by_any_name(samples: Path, place: str
 
 def test_a_sibling_that_comes_later_is_held_out_too(samples: Path) -> None:
     late = samples / "late.jsonl"
+    made = samples.parent / "made"
+    made.write_text("late", encoding="utf-8")
     with training_guard(samples):
-        write = f"open({str(late)!r}, 'w').write('late')"
-        subprocess.run([sys.executable, "-c", write], check=True)
+        made.rename(late)
         with pytest.raises(HeldOutError):
             late.read_text(encoding="utf-8")
     assert late.read_text(encoding="utf-8") == "late"
 
 
+def test_a_sibling_that_leads_nowhere_holds_nothing_else_out(samples: Path) -> None:
+    (samples / "test.jsonl").unlink()
+    (samples / "test.jsonl").symlink_to(samples / "nowhere")
+    with training_guard(samples):
+        (samples.parent / "new").write_text("new", encoding="utf-8")
+        with pytest.raises(HeldOutError):
+            (samples / "test.jsonl").read_bytes()
+    assert (samples.parent / "new").read_text(encoding="utf-8") == "new"
+
+
 def test_it_cannot_be_renamed_linked_or_handed_to_a_program(samples: Path, tmp_path: Path) -> None:
     test, other = samples / "test.jsonl", tmp_path / "x"
+    by_spaced_link = tmp_path / "a link"
+    by_spaced_link.symlink_to(test)
     ways = [
         lambda: test.rename(other),
         lambda: os.link(test, other),
@@ -109,12 +122,17 @@ def test_it_cannot_be_renamed_linked_or_handed_to_a_program(samples: Path, tmp_p
         lambda: subprocess.run(["cat", test], check=False),
         lambda: subprocess.run(f"cat '{test}'", shell=True, check=False),
         lambda: os.system(f"cat {test} > {other}"),
+        lambda: subprocess.run(["cat", samples / "extra.jsonl"], check=False),
+        lambda: subprocess.run(["cat", "extra.jsonl"], cwd=samples, check=False),
+        lambda: subprocess.run(["cat", by_spaced_link], check=False),
+        lambda: subprocess.run(f"cat<{samples}/extra.jsonl", shell=True, check=False),
+        lambda: os.posix_spawn("/bin/cat", ["cat", os.fsencode(samples / "extra.jsonl")], {}),
     ]
     with training_guard(samples):
         for way in ways:
             with pytest.raises(HeldOutError):
                 way()
-        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        subprocess.run([sys.executable, "-c", "pass", samples / "train.jsonl"], check=True)
     assert test.is_file() and not other.exists()
 
 

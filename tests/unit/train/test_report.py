@@ -18,6 +18,7 @@ from tests.unit.train.report_inputs import (
     SECOND,
     gallery_record,
     make_job,
+    tabulated_job,
     write_tagged,
 )
 from train.commands.report import paths_by_dataset
@@ -27,13 +28,16 @@ from train.report.build import write_report
 from train.report.corpora import corpora_html
 from train.report.figures.ceilings import Ceiling, parse_ceilings
 from train.report.figures.dot_grid import MAX_COLUMNS, Dot, DotGrid, draw_dot_grids
-from train.report.figures.intervals import draw_differences, draw_f1
+from train.report.figures.intervals import COLUMNS, draw_differences, draw_f1
+from train.report.figures.learning_curves import draw_curves, read_curves
 from train.report.figures.slices import draw_mentions, draw_slices, draw_types
 from train.report.page import Section, render_page
 from train.report.runs import read_systems
 from train.report.tables import Table, read_tsv, table_html
+from train.results import VARIANT_ORDER
 from train.results_page import LEGEND
 from train.results_table import ResultRow
+from train.slices import tweet_slices
 from train.tables import read_table
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -91,6 +95,7 @@ def test_the_page_needs_no_other_file_and_is_well_formed(written: list[Path]) ->
     scopes = {attributes.get("scope") for tag, attributes in outline.tags if tag == "th"}
     assert scopes == {"col", "row"}
     assert page.count("<figure>") == len(words.FIGURES)
+    assert len(re.findall(r"^ *summary \{", page, re.MULTILINE)) == 1
 
 
 def test_systems_stand_beside_what_is_published(written: list[Path]) -> None:
@@ -99,7 +104,7 @@ def test_systems_stand_beside_what_is_published(written: list[Path]) -> None:
     systems = next(table for table in tables if table.startswith(words.SYSTEMS))
     heads = re.findall(r"<button type=\"button\">(.*?)</button>", systems)
     assert heads[:5] == ["dataset", "system", "variant", "seeds", "F1"]
-    assert {"- text crf", "- best", "detectable"} < {head.replace("_", " ") for head in heads}
+    assert {"- text_crf", "- best", "detectable"} < set(heads)
     [row] = re.findall(r"<tr>(<th scope=\"row\">toy</th><th scope=\"row\">ita.*?)</tr>", systems)
     cells = re.findall(r">([^<>]+)<", row)
     value = read_table(written[0].parents[1] / "table.tsv", ResultRow)[1]
@@ -125,7 +130,10 @@ def test_taggings_are_told_once_as_spans(tmp_path: Path) -> None:
     [data] = browser_data(read_systems(job.metrics), job.samples, job.galleries)
     assert data["types"] == ["PER", "LOC", "ORG", "MISC"]
     assert [tweet[0] for tweet in data["tweets"]] == ["t0", "t1", "t2"]
-    assert data["tweets"][0][3:] == [[0, 2, 0, 3, 4, 1], "words"]
+    assert data["tweets"][0][3:] == [[0, 2, 0, 3, 4, 1], "words", 0]
+    # The flag of a handle agrees with the slice that is scored: @ann, and Bob after @.
+    assert [tweet[5] for tweet in data["tweets"]] == [0, 1, 1]
+    assert tweet_slices(SAMPLES)["with_handle"] == [1, 2]
     runs = {run["label"]: run["spans"] for run in data["runs"]}
     assert runs["ita/main"] == [[0, 1, 0, 3, 4, 2], [], [0, 1, 3, 1, 2, 0]]
     assert runs["text_crf/main"] == [0, [0, 1, 0], 0]
@@ -165,6 +173,10 @@ def test_pictures_of_tweets_on_which_systems_differ_come_first(tmp_path: Path) -
 def test_files_about_other_tweets_are_refused(tmp_path: Path) -> None:
     job = make_job(tmp_path)
     systems = read_systems(job.metrics)
+    others = [replace(SAMPLES[0], tokens=["Bob", "Lee", "in", "Rome"]), *SAMPLES[1:]]
+    other = write_tagged(tmp_path, "acn", FIRST, samples=others)
+    with pytest.raises(DataError, match=r"acn_main.*: other tweets or gold tags .* toy"):
+        browser_data(read_systems([*job.metrics, other]), {}, {})
     (tmp_path / "short.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="other tweets"):
         browser_data(systems, {"toy": tmp_path / "short.jsonl"}, {})
@@ -180,7 +192,7 @@ def test_files_about_other_tweets_are_refused(tmp_path: Path) -> None:
 def test_a_table_is_shown_by_its_own_header(tmp_path: Path) -> None:
     path = tmp_path / "t.tsv"
     path.write_text("system\tf1_mean\tp\tnote\tnone\nita\t1.5\t\t<b>\t\nacn\tnan\t.1\tx\tnan\n")
-    shown = table_html(read_tsv(path, ["system"]), "A & B")
+    shown = table_html(read_tsv(path, ["system"]), "A & B", is_raw=True)
     Outline(shown)
     assert '<th scope="col" class="number"><button type="button">f1 mean</button></th>' in shown
     first = '<tr><th scope="row">ita</th><td class="number">1.5</td><td class="number">–</td>'
@@ -224,6 +236,73 @@ def test_figures_hold_every_system_and_say_when_there_is_nothing(tmp_path: Path)
         assert empty.axes == [] and empty.texts[0].get_text()
 
 
+def test_curves_of_two_entries_of_a_system_stand_apart(tmp_path: Path) -> None:
+    paths = [write_tagged(tmp_path, "ita", FIRST, run=run) for run in ("big", "small")]
+    paths.append(write_tagged(tmp_path, "ita", SECOND, "shuffled", run="big-shuffled"))
+    metrics = json.loads(paths[0].read_text())
+    metrics["views"]["text"] = metrics["views"]["main"]
+    paths[0].write_text(json.dumps(metrics))
+    systems = read_systems(paths)
+    assert "ita:big/text_view" in [system.label for system in systems]
+    curves, n_without = read_curves(systems)
+    # The text view is the training of main and has no curve of its own.
+    assert [(c.system, c.variant) for c in curves] == [
+        ("ita:big", "main"),
+        ("ita:big", "shuffled"),
+        ("ita:small", "main"),
+    ]
+    panels = {axes.get_title(loc="left"): axes for axes in draw_curves(curves).axes}
+    assert [len(panels[name].lines) for name in ("ita:big", "ita:small")] == [2, 1]
+    assert n_without == 0
+    # A control is named also where it is alone.
+    [axes, _] = draw_curves([curve for curve in curves if curve.variant == "shuffled"]).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["shuffled"]
+    assert panels["ita:small"].get_legend() is None
+
+
+def test_runs_without_a_learning_curve_are_counted(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    assert words.WITHOUT_CURVE.format(1) not in page_of(write_report(job))
+    job.metrics[0].with_name("metrics.jsonl").unlink()
+    curves, n_without = read_curves(read_systems(job.metrics))
+    assert [curve.system for curve in curves] == ["text_crf"] and n_without == 1
+    assert words.WITHOUT_CURVE.format(1) in page_of(write_report(job))
+    job.metrics[1].with_name("metrics.jsonl").unlink()
+    assert words.WITHOUT_CURVE.format(2) in page_of(write_report(job))
+
+
+def test_a_corpus_without_entities_and_a_lone_control_are_drawn(tmp_path: Path) -> None:
+    samples = [replace(sample, tags=["O"] * len(sample.tokens)) for sample in SAMPLES]
+    nothing = [sample.tags or [] for sample in samples]
+    some = [["B-PER"] + ["O"] * (len(tags) - 1) for tags in nothing]
+    paths = [
+        write_tagged(tmp_path, "text_crf", nothing, samples=samples),
+        write_tagged(tmp_path, "ita", nothing, "shuffled", samples=samples),
+    ]
+    for name, chosen in {"nothing": paths, "control": paths[1:]}.items():
+        root = tmp_path / name
+        root.mkdir()
+        page = page_of(write_report(tabulated_job(root, chosen)))
+        Outline(page)
+        assert page.count("<figure>") == len(words.FIGURES) and "ita" in page
+    root = tmp_path / "spurious"
+    paths.append(write_tagged(root, "ita", some, run="ita", samples=samples))
+    page = page_of(write_report(tabulated_job(root, paths)))
+    assert page.count("<figure>") == len(words.FIGURES)
+
+
+def test_variants_are_explained(written: list[Path]) -> None:
+    page = page_of(written)
+    assert words.VARIANTS_TITLE in page
+    # The choice of an epoch can be left out; no training is stopped early.
+    assert "selection: last" in page and "stopped" not in words.SCORES
+    assert set(VARIANT_ORDER) < set(words.VARIANTS)
+    assert all(f"<dt>{html.escape(name)}</dt>" in page for name in words.VARIANTS)
+    gaps = Table(COLUMNS, [dict(zip(COLUMNS, ("d", "a/main - a/blank", *"1111"), strict=True))])
+    [title] = [part.get_suptitle() for part in draw_differences(gaps).subfigs]
+    assert title.removeprefix("d: ") in words.FIGURES["differences"][1]
+
+
 def test_twelve_systems_and_many_columns_stay_apart() -> None:
     lines = [f"system_{i}/main" for i in range(14)]
     columns = [f"column{i}" for i in range(MAX_COLUMNS + 2)]
@@ -244,7 +323,10 @@ def test_a_corpus_is_counted_and_linked(tmp_path: Path) -> None:
     (folder / "stats.json").write_text(text, encoding="utf-8")
     (folder / "audit.html").write_text("", encoding="utf-8")
     shown = corpora_html({"toy": folder}, tmp_path / "report")
-    assert 'href="../toy/audit.html"' in shown and "degradation" not in shown
+    # Another target's page would be linked or not by who comes first.
+    (folder / "degradation.html").write_text("", encoding="utf-8")
+    assert corpora_html({"toy": folder}, tmp_path / "report") == shown
+    assert 'href="../toy/audit.html"' in shown
     assert shown.index(">train<") < shown.index(">test<") and "images missing" in shown
     with pytest.raises(MissingFileError, match=r"stats\.json"):
         corpora_html({"toy": tmp_path}, tmp_path)

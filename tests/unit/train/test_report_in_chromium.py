@@ -73,8 +73,10 @@ def test_rows_are_rendered_and_nothing_complains(page: Path, tmp_path: Path) -> 
         ("#browse?error=boundary", ["t0"]),
         ("#browse?error=type&type=LOC", ["t0"]),
         ("#browse?evidence=picture&image=no", ["t1"]),
-        ("#browse?handle=yes", ["t1"]),
-        ("#browse?q=ONLY%20b", ["t2"]),
+        # A token of its own, @, makes the next one a handle.
+        ("#browse?show=all&handle=yes", ["t1", "t2"]),
+        ("#browse?show=all&handle=no", ["t0"]),
+        ("#browse?q=@%20B", ["t2"]),
         ("#browse?show=b_wrong&tweet=t2", ["t0", "t1", "t2"]),
         ("#browse?a=text_crf/main%20seed%201&b=text_crf/main%20seed%201", ["t1"]),
     ],

@@ -20,11 +20,11 @@ def test_fit_evaluate_summarize_report_table(
     write_corpus(samples, splits=("train", "valid", "test"), is_distinct=True)
     recipe = {"epochs": 4, "batch_size": 4, "lr": {"default": 0.05}}
     metrics = []
-    for system in ("main", "blank"):
-        spec = {"run": system, "system": "dummy", "variant": system, "recipe": recipe}
+    for run, variant in (("dummy", "main"), ("dummy-blank", "blank")):
+        spec = {"run": run, "system": "dummy", "variant": variant, "recipe": recipe}
         (tmp_path / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         for seed in ("1", "2"):
-            out = tmp_path / "runs" / system / f"seed{seed}"
+            out = tmp_path / "runs" / run / f"seed{seed}"
             common = ["--device", "cpu", "--out", str(out)]
             fit = ["fit", "--spec", tmp_path / "spec.json", "--samples-dir", samples]
             fit += ["--seed", seed, "--dataset", "toy"]
@@ -95,3 +95,14 @@ def test_training_never_opens_the_test_split(tmp_path: Path) -> None:
     names = {Path(name).name for name in opened}
     assert {"train.jsonl", "valid.jsonl"} <= names
     assert "test.jsonl" not in names
+
+
+@pytest.mark.parametrize("command", ["summarize", "ablate"])
+@pytest.mark.parametrize("number", ["0", "1", "-5", "many"])
+def test_a_bootstrap_needs_two_resamples(command: str, number: str, capsys) -> None:
+    arguments = ["--metrics", "none.json", "--out", "t.tsv", f"--resamples={number}"]
+    rows = ["--rows", "full=run"] if command == "ablate" else []
+    with pytest.raises(SystemExit) as stopped:
+        main([command, *arguments, *rows])
+    assert stopped.value.code == 2
+    assert f"expected a whole number of 2 or more, got '{number}'" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from train.report.figures.ceilings import Ceiling
 from train.report.figures.dot_grid import Dot, DotGrid, draw_dot_grids
 from train.report.figures.style import colours_of, draw_note, marker_of
 from train.report.tables import Table, number
+from train.report.words import INPUTS_PANEL
 
 COLUMNS = ("dataset", "comparison", "delta", "low", "high", "p")
 """Of intervals.tsv that are needed here."""
@@ -62,11 +63,11 @@ def p_of(row: Row) -> float | None:
 
 def _parts(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Return rows by what they say: between systems, or what an input of a system buys."""
-    parts: dict[str, list[Row]] = {"between systems": [], "what the image and its texts buy": []}
+    parts: dict[str, list[Row]] = {"between systems": [], INPUTS_PANEL: []}
     for row in rows:
         first, _, second = row["comparison"].partition(MINUS)
         is_own = first.rpartition("/")[0] == second.rpartition("/")[0]
-        parts["what the image and its texts buy" if is_own else "between systems"].append(row)
+        parts[INPUTS_PANEL if is_own else "between systems"].append(row)
     return {title: chosen for title, chosen in parts.items() if chosen}
 
 

@@ -19,6 +19,7 @@ from train.report.figures.style import (
     draw_note,
 )
 from train.report.runs import System
+from train.results import MAIN
 
 PANELS = (("loss", "training loss"), ("score", "F1 on valid (%)"))
 MAX_COLUMNS = 4
@@ -65,7 +66,7 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
         return draw_note("No run has a learning curve.")
     parts = _parts(curves)
     variants = list(dict.fromkeys(sorted(curve.variant for curve in curves)))
-    variants.sort(key=lambda variant: variant != "main")
+    variants.sort(key=lambda variant: variant != MAIN)
     colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(variants)}
     n_columns = max(len(systems) for _, systems in parts)
     size = (max(6.4, _COLUMN_INCHES * n_columns), _PART_INCHES * len(parts))
@@ -113,9 +114,9 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], key: str, colours: dict[str
 
 
 def _add_legend(axes: Axes, curves: Sequence[Curve], colours: dict[str, str]) -> None:
-    """Name the variants of a system that has several."""
+    """Name the variants of a system, unless there is nothing but main."""
     variants = [name for name in colours if any(curve.variant == name for curve in curves)]
-    if len(variants) > 1:
+    if variants != [MAIN]:
         handles = [
             Line2D([], [], color=colours[name], linestyle=_dashes(name), label=name)
             for name in variants
