@@ -78,7 +78,8 @@ def test_table_is_made_once_and_one_changed_switch_trains_alone(workspace: Works
 def test_a_run_needs_only_the_stores_that_it_reads(fresh: Workspace):
     fresh.overlay(settings(fresh.folder))
     jobs = fresh.plan(of_run("text_only", "model.safetensors"))
-    assert set(jobs) == {"prepare_dataset", "cut_weights", "write_run_spec", "fit"}
+    of_corpus = {"prepare_dataset", "audit_dataset", "check_overlap"}
+    assert set(jobs) == {*of_corpus, "cut_weights", "write_run_spec", "fit"}
     assert "merge_features" in fresh.plan(of_run("blank", "model.safetensors"))
 
 

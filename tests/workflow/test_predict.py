@@ -282,7 +282,12 @@ def test_a_mistake_names_the_key_and_the_fix(ask, keys, parts):
 
 def test_imported_features_and_boxes_are_asked_for(ask, monkeypatch):
     features = {"crops": "tiny_crops", "captions": "foreign_captions"}
-    monkeypatch.setattr(Catalogue, "model_features", lambda self, model: dict(features))
+    own = Catalogue.model_features
+
+    def model_features(self, model: str) -> dict[str, str]:
+        return dict(features) if model == "tiny_acn" else own(self, model)
+
+    monkeypatch.setattr(Catalogue, "model_features", model_features)
     given = {"run": "tiny_acn", "text": "new.txt", "images": "images"}
     with pytest.raises(ConfigError, match=r"imports\.foreign_captions.*train predict --store"):
         ask(**given)
