@@ -19,7 +19,7 @@ LEFT_OUT = frozenset(
         "least_significant",
     }
 )
-"""Columns that are in the files alone: the screen is narrow."""
+"""Columns that are in the files alone: the screen is narrow; so are rows of image and handle."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> None:
 
     from extract.errors import ConfigError
     from train.ablation import AblationRow
+    from train.slices import HANDLE_SLICES, IMAGE_SLICES
     from train.summary import IntervalRow, SummaryRow
     from train.tables import read_table
 
@@ -54,8 +55,10 @@ def run(args: argparse.Namespace) -> None:
     console = Console()
     # A narrow terminal wraps lines; cutting cells would hide scores.
     console.width = max(console.width, MIN_WIDTH)
-    for table in tables:
-        console.print(_table(*table))
+    long = {*IMAGE_SLICES, *HANDLE_SLICES}
+    for name, kind, rows in tables:
+        shown = [row for row in rows if getattr(row, "slice", "") not in long]
+        console.print(_table(name, kind, shown))
 
 
 def _table(title: str, row_type: type, rows: Sequence[Any]) -> Any:

@@ -45,6 +45,8 @@ def test_fit_evaluate_summarize_report_table(
     shown = capsys.readouterr().out
     for part in ("text_view", "dummy/main - dummy/blank", "f1_mean", "picture"):
         assert part in shown
+    assert "without_handle" not in shown
+    assert "without_handle" in (tmp_path / "summary.tsv").read_text(encoding="utf-8")
     rows = (tmp_path / "summary.tsv").read_text(encoding="utf-8").splitlines()
     assert rows[1].startswith("toy\tdummy\tmain\tall\t2\t")
 
