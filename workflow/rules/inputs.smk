@@ -94,39 +94,6 @@ def phrase_model(wildcards):
     return " ".join(flag("weights", resolve_weights(e, e["name"])) for e in entries)
 
 
-def made(kind):
-    """Wildcard pattern of the weights entries that a rule makes."""
-    return "|".join(n for n, entry in config["weights"].items() if kind in entry) or "none"
-
-
-def trained_tower(name, key):
-    """A value of a weights entry of the kind `trained`."""
-    return config["weights"][name]["trained"][key]
-
-
-def tower_version(wildcards):
-    """VERSION of a tower's training: raising it is a reason to train again."""
-    architecture = trained_tower(wildcards.weights, "architecture")
-    return source_version(Path(workflow.basedir) / f"extract/sample/{architecture}_tower.py")
-
-
-def cut_source(wildcards):
-    """The weights entry whose lower layers are kept."""
-    name = config["weights"][wildcards.weights]["cut"]["of"]
-    return {"name": name, **config["weights"][name]}
-
-
-def cut_entry(wildcards):
-    """The entry with its source in place of the source's name, as JSON."""
-    cut = config["weights"][wildcards.weights]["cut"]
-    return json.dumps({"cut": {**cut, "of": cut_source(wildcards)}}, sort_keys=True)
-
-
-def spec_weights(wildcards):
-    """Weights of a feature set: made by a rule, or already there."""
-    return weights_files(CATALOGUE.definition(wildcards.features)["weights"].values())
-
-
 def feature_inputs(wildcards):
     """What a feature set reads besides images: phrases, boxes, lists of the corpus."""
     entry, dataset = config["feature_sets"][wildcards.features], dataset_entry(wildcards)
@@ -166,60 +133,3 @@ def kept_shards(wildcards):
             files = gather.images(f"results/{dataset}/shards/{name}.{{scatteritem}}.h5")
             shards += files if any(map(os.path.exists, files)) else []
     return shards
-
-
-def run_definition(name):
-    """The run spec of a model entry, as canonical JSON; runtime knobs are not in it."""
-    entry = config["models"][name]
-    weights = {
-        role: {"name": given, **CATALOGUE.entry("weights", given, f"models.{name}.weights.{role}")}
-        for role, given in entry["weights"].items()
-    }
-    keys = ("system", "variant", "options", "recipe", "features")
-    return canonical({"run": name, "weights": weights, **{key: entry[key] for key in keys}})
-
-
-def training_versions(wildcards):
-    """VERSION of the loop and of the system: raising one is a reason to train again."""
-    modules = ("loop", f"models/{config['models'][wildcards.run]['system']}")
-    return [source_version(Path(workflow.basedir) / f"train/{name}.py") for name in modules]
-
-
-def run_weights(wildcards):
-    """The pretrained networks that a run starts from, where paths or made by a rule."""
-    names = config["models"][wildcards.run]["weights"].values()
-    return weights_files([{"name": name, **config["weights"][name]} for name in names])
-
-
-def run_stores(wildcards):
-    """The feature stores that a run reads."""
-    names = CATALOGUE.model_features(wildcards.run).values()
-    return [f"results/{wildcards.dataset}/features/{name}.h5" for name in names]
-
-
-def store_flags(wildcards):
-    """`--store role=path` for each role."""
-    roles = CATALOGUE.model_features(wildcards.run).items()
-    stores = [f"{role}=results/{wildcards.dataset}/features/{name}.h5" for role, name in roles]
-    return " ".join(f"--store '{store}'" for store in stores)
-
-
-def predictions(wildcards):
-    """The files that the target predict is to make."""
-    if not PREDICTION:
-        raise stop(
-            "predict: predict_run and predict_text are not set. Call snakemake --cores all predict "
-            "--config predict_run=results/sample/runs/text_crf/seed1 predict_text=new.txt; "
-            "workflow/config/default.yaml explains each key."
-        )
-    return [f"{PREDICTION.folder}/predictions.{form}" for form in ("conll", "jsonl")]
-
-
-def scores(runs, name="metrics.json"):
-    """The scores of runs on every selected dataset, with all their seeds there."""
-    return [
-        f"results/{dataset}/runs/{run}/seed{seed}/{name}"
-        for dataset in RUN["datasets"]
-        for run in runs
-        for seed in CATALOGUE.seeds(run, dataset)
-    ]

@@ -6,6 +6,9 @@ Writes: results/specs/runs/{run}.json, results/{dataset}/runs/{run}/seed{seed}/
 """
 
 
+include: "train_inputs.smk"
+
+
 rule train:
     """Target: every selected model is trained and scored."""
     input:

@@ -5,6 +5,9 @@ Writes: results/weights/{weights}/, results/specs/{features}.json
 """
 
 
+include: "weights_inputs.smk"
+
+
 rule make_random_weights:
     """Write random weights, where the config asks for them: `python -m extract weights`."""
     output:
