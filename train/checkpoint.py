@@ -23,10 +23,8 @@ from extract.options import options_from
 from extract.registry import load_module
 from train.config import Recipe, RunSpec
 from train.models.base import TaggingModel
+from train.run_folder import ASSETS, RUN, WEIGHTS
 
-WEIGHTS = "model.safetensors"
-RUN = "run.json"
-ASSETS = "assets"
 FORMAT_VERSION = 1
 
 SELECTED_ON = {

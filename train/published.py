@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.errors import ConfigError
-from train.checkpoint import ASSETS, RUN
+from train.run_folder import ASSETS, RUN
 
 TABLE = Path(__file__).with_name("published.json")
 PROVENANCES = ("own", "second_hand")

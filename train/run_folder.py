@@ -1,0 +1,6 @@
+"""Names in a run folder, for those who read one without loading a model."""
+
+WEIGHTS = "model.safetensors"
+RUN = "run.json"
+ASSETS = "assets"
+"""Folder of tokenizers and configs, one folder a role."""
