@@ -14,9 +14,10 @@ from train.data import read_tagged
 from train.holm import holm
 from train.metrics import ALL
 from train.predictions import read_predictions
+from train.results import SeedResult, group_seeds, read_views, tweet_counts
 from train.slices import IMAGE_SLICES, slice_order, tweet_slices
 from train.stats import bootstrap_f1, least_p, paired_difference
-from train.summary import SeedResult, group_seeds, read_views, seed_scores, tweet_counts
+from train.summary import seed_scores
 
 
 @dataclass(frozen=True)

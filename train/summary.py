@@ -1,7 +1,7 @@
 """Scores over seeds: the rows of summary.tsv.
 
 A row is a dataset, a system, a variant and a slice. F1 without another word is micro-averaged, in
-conlleval's reading. `train.intervals` makes intervals.tsv; its names can be imported from here too.
+conlleval's reading.
 """
 
 import statistics
@@ -9,40 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.intervals import IntervalRow, comparisons, interval_rows
-from train.results import (
-    BASELINE,
-    MAIN,
-    VARIANT_ORDER,
-    Group,
-    SeedResult,
-    group_seeds,
-    read_results,
-    read_views,
-    tweet_counts,
-)
+from train.results import Group, SeedResult
 from train.slices import slice_order
-from train.tables import read_table, shown, write_table
-
-__all__ = [
-    "BASELINE",
-    "MAIN",
-    "VARIANT_ORDER",
-    "IntervalRow",
-    "SeedResult",
-    "SummaryRow",
-    "comparisons",
-    "group_seeds",
-    "interval_rows",
-    "read_results",
-    "read_table",
-    "read_views",
-    "seed_scores",
-    "shown",
-    "summary_rows",
-    "tweet_counts",
-    "write_table",
-]
 
 NAN = float("nan")
 

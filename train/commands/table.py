@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> None:
 
     from extract.errors import ConfigError
     from train.ablation import AblationRow
+    from train.intervals import IntervalRow
     from train.slices import HANDLE_SLICES, IMAGE_SLICES
-    from train.summary import IntervalRow, SummaryRow
+    from train.summary import SummaryRow
     from train.tables import read_table
 
     given = [("Entity scores (%), mean over seeds", SummaryRow, args.summary)]

@@ -14,8 +14,10 @@ from train.__main__ import main
 from train.ablation import AblationRow, ablation_rows
 from train.ablation_page import render_page
 from train.metrics import micro_counts
+from train.results import read_results
 from train.stats import SEED
-from train.summary import read_results, read_table, summary_rows
+from train.summary import summary_rows
+from train.tables import read_table
 
 N_RESAMPLES = 120
 RUNS = {"full": "ita", "without_a": "context-without_a", "blank": "context-blank"}

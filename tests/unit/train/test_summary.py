@@ -10,18 +10,12 @@ import pytest
 from extract.errors import DataError, MissingFileError
 from extract.manifest import Sample
 from tests.unit.train.run_folders import SAMPLES, noisy, write_run
+from train.intervals import IntervalRow, comparisons, interval_rows
 from train.metrics import count_tags, micro_counts
 from train.predictions import read_predictions, write_predictions
-from train.summary import (
-    IntervalRow,
-    SummaryRow,
-    comparisons,
-    interval_rows,
-    read_results,
-    read_table,
-    summary_rows,
-    write_table,
-)
+from train.results import read_results
+from train.summary import SummaryRow, summary_rows
+from train.tables import read_table, write_table
 
 
 @pytest.fixture
