@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from extract.errors import ConfigError, MissingFileError, near_match
 from extract.options import options_from
+from train.assignments import parse_paths
 from train.variants import VARIANTS, WITHOUT
 
 GROUP_NAMES = ("encoder", "vision", "fusion", "head", "crf")
@@ -132,15 +133,7 @@ def parse_roles(pairs: list[str], flag: str) -> dict[str, Path]:
     Raises:
         ConfigError: an argument without `=`, or a role twice.
     """
-    paths: dict[str, Path] = {}
-    for pair in pairs:
-        role, separator, path = pair.partition("=")
-        if not separator or not role or not path:
-            raise ConfigError(f"{flag} {pair}: expected role=path, e.g. captions=captions.h5.")
-        if role in paths:
-            raise ConfigError(f"{flag} {pair}: the role '{role}' is given twice.")
-        paths[role] = Path(path)
-    return paths
+    return parse_paths(pairs, flag, "role=path, e.g. captions=captions.h5")
 
 
 def check_weights_roles(system: str, needed: Sequence[str], given: Iterable[str]) -> None:

@@ -9,26 +9,16 @@ Twitter-2017 53.6 %), and because a tweet's case says little.
 from collections.abc import Collection, Iterable
 
 from extract.audit.handles import handle_positions
+from extract.audit.mentions import Mention, mention_of, mentions_of
 from extract.manifest import Sample
-from train.tags import Span, entity_spans
-
-Mention = tuple[str, str]
-"""(surface in lower case, entity type)"""
+from train.tags import Span
 
 MENTION_KINDS = ("handles", "not_handles", "seen", "unseen")
 
 
-def mention_of(sample: Sample, span: Span) -> Mention:
-    """Return the mention of an entity of a sample."""
-    entity_type, start, end = span
-    return " ".join(sample.tokens[start:end]).lower(), entity_type
-
-
 def mentions(samples: Iterable[Sample]) -> set[Mention]:
-    """Return the mentions of all gold entities, conlleval's reading."""
-    return {
-        mention_of(sample, span) for sample in samples for span in entity_spans(sample.tags or [])
-    }
+    """Return the mentions of all gold entities, surface in lower case."""
+    return {mention for sample in samples for mention in mentions_of(sample, fold_case=True)}
 
 
 def mention_recall(
@@ -53,7 +43,8 @@ def mention_recall(
             has_handle = any(span[1] <= position < span[2] for position in handles)
             mine = ["handles" if has_handle else "not_handles"]
             if known is not None:
-                mine.append("seen" if mention_of(sample, span) in known else "unseen")
+                mention = mention_of(sample, span, fold_case=True)
+                mine.append("seen" if mention in known else "unseen")
             for kind in mine:
                 n_gold[kind] += 1
                 n_found[kind] += span in pred

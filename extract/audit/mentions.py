@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 
 from extract.manifest import Sample
-from extract.tags import entity_spans
+from extract.tags import Span, entity_spans
 
 Mention = tuple[str, str]
 """(surface text, entity type)"""
 
 
+def mention_of(sample: Sample, span: Span, *, fold_case: bool = False) -> Mention:
+    """Return the mention of one entity of a sample."""
+    entity_type, start, end = span
+    surface = " ".join(sample.tokens[start:end])
+    return (surface.lower() if fold_case else surface), entity_type
+
+
 def mentions_of(sample: Sample, *, fold_case: bool = False) -> list[Mention]:
     """Return the mentions of a sample in order, conlleval's reading."""
-    found = [
-        (" ".join(sample.tokens[start:end]), entity_type)
-        for entity_type, start, end in entity_spans(sample.tags or [])
-    ]
-    return [(surface.lower(), name) for surface, name in found] if fold_case else found
+    spans = entity_spans(sample.tags or [])
+    return [mention_of(sample, span, fold_case=fold_case) for span in spans]
 
 
 def count_seen(samples: Sequence[Sample], train: Sequence[Sample]) -> dict[str, int]:

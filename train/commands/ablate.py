@@ -28,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rows",
-        type=_pair,
         nargs="+",
         required=True,
         metavar="ROW=RUN",
@@ -36,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--samples",
-        type=_pair,
         nargs="+",
         default=[],
         metavar="DATASET=FILE",
@@ -52,10 +50,12 @@ def run(args: argparse.Namespace) -> None:
     from extract.atomic import write_text
     from train.ablation import AblationRow, ablation_rows
     from train.ablation_page import render_page
+    from train.assignments import parse_assignments, parse_paths
     from train.tables import write_table
 
-    samples = {name: Path(path) for name, path in _unique(args.samples, "--samples").items()}
-    rows = ablation_rows(args.metrics, _unique(args.rows, "--rows"), samples, args.resamples)
+    samples = parse_paths(args.samples, "--samples", "DATASET=FILE")
+    runs = parse_assignments(args.rows, "--rows", "ROW=RUN")
+    rows = ablation_rows(args.metrics, runs, samples, args.resamples)
     unknown = sorted(set(samples) - {row.dataset for row in rows})
     if unknown:
         known = list(dict.fromkeys(row.dataset for row in rows))
@@ -67,18 +67,3 @@ def run(args: argparse.Namespace) -> None:
     if args.page:
         write_text(args.page, render_page(args.out.stem, rows))
     logger.info("%s: %d rows from %d files", args.out, len(rows), len(args.metrics))
-
-
-def _unique(pairs: list[tuple[str, str]], flag: str) -> dict[str, str]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{flag}: {name} is given twice.")
-    return dict(pairs)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator and value):
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    return name, value

@@ -15,6 +15,8 @@ EXAMPLE = (
 
 logger = logging.getLogger(__name__)
 
+DATASET_PATH = "DATASET=PATH"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `report`."""
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--corpus": "folder of a dataset's results: its counts, and links to its pages",
     }.items():
         parser.add_argument(
-            flag, nargs="*", action="extend", default=[], metavar="DATASET=PATH", help=what
+            flag, nargs="*", action="extend", default=[], metavar=DATASET_PATH, help=what
         )
     parser.add_argument(
         "--max-images",
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the report."""
+    from train.assignments import parse_paths
     from train.report.build import ReportJob, write_report
     from train.report.figures.ceilings import parse_ceilings
 
@@ -65,27 +68,12 @@ def run(args: argparse.Namespace) -> None:
         intervals=args.intervals,
         table=args.table,
         metrics=args.metrics,
-        samples=paths_by_dataset(args.samples, "--samples"),
-        galleries=paths_by_dataset(args.gallery, "--gallery"),
-        corpora=paths_by_dataset(args.corpus, "--corpus"),
+        samples=parse_paths(args.samples, "--samples", DATASET_PATH),
+        galleries=parse_paths(args.gallery, "--gallery", DATASET_PATH),
+        corpora=parse_paths(args.corpus, "--corpus", DATASET_PATH),
         ceilings=parse_ceilings(args.ceiling),
         max_images=args.max_images,
         out=args.out_dir,
     )
     paths = write_report(job)
     logger.info("wrote %s", ", ".join(str(path) for path in paths))
-
-
-def paths_by_dataset(texts: list[str], flag: str) -> dict[str, Path]:
-    """Return dataset -> path of `DATASET=PATH` arguments.
-
-    Raises:
-        ConfigError: one is not of this form, or a dataset is given twice.
-    """
-    found: dict[str, Path] = {}
-    for text in texts:
-        dataset, separator, path = text.partition("=")
-        if not separator or not dataset or not path or dataset in found:
-            raise ConfigError(f"{flag} {text}: expected DATASET=PATH, each dataset once.")
-        found[dataset] = Path(path)
-    return found

@@ -10,26 +10,16 @@ from extract.datasets.base import TextSettings
 from extract.manifest import ImageRow, Sample
 from extract.prepare import compare_counts
 from extract.statistics import describe_split
+from tests.unit.extract.twitter_counts import COUNTS, TYPES
 
 READERS = {"twitter2015": twitter2015, "twitter2017": twitter2017}
-TYPES = ("PER", "LOC", "ORG", "MISC")
-
-# corpus, split, tweets, tokens, entities, by type, B- tags, invalid BIO, share without entity (%)
-TABLE = [
-    ("twitter2015", "train", 4000, 64439, 6352, (2285, 2135, 957, 975), 6166, 186, 2.6),
-    ("twitter2015", "valid", 1000, 16178, 1594, (567, 543, 251, 233), 1541, 53, 3.1),
-    ("twitter2015", "test", 3257, 52822, 5207, (1873, 1720, 860, 754), 5072, 135, 2.7),
-    ("twitter2017", "train", 3373, 53007, 6049, (2943, 731, 1674, 701), 6049, 0, 11.6),
-    ("twitter2017", "valid", 723, 11309, 1324, (626, 173, 375, 150), 1324, 0, 10.5),
-    ("twitter2017", "test", 723, 11330, 1351, (621, 178, 395, 157), 1351, 0, 11.9),
-]
 
 
 def read(shared_data: Path, corpus: str, split: str) -> list[Sample]:
     return list(READERS[corpus].iter_samples(shared_data / corpus, split, TextSettings()))
 
 
-@pytest.mark.parametrize("row", TABLE, ids=[f"{row[0]}-{row[1]}" for row in TABLE])
+@pytest.mark.parametrize("row", COUNTS, ids=[f"{row[0]}-{row[1]}" for row in COUNTS])
 def test_counts_of_the_real_corpora(shared_data: Path, row: tuple) -> None:
     corpus, split, tweets, tokens, entities, by_type, b_tags, orphans, without = row
     samples = read(shared_data, corpus, split)

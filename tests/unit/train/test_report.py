@@ -21,7 +21,6 @@ from tests.unit.train.report_inputs import (
     tabulated_job,
     write_tagged,
 )
-from train.commands.report import paths_by_dataset
 from train.report import words
 from train.report.browser import browser_data, data_script
 from train.report.build import write_report
@@ -338,10 +337,3 @@ def test_ceilings_are_checked() -> None:
     for wrong in ("words", "words=x", "=54", "d:=5", "words=540"):
         with pytest.raises(ConfigError, match="DATASET"):
             parse_ceilings([wrong])
-
-
-def test_paths_are_named_by_dataset() -> None:
-    assert paths_by_dataset(["a=b=c"], "--samples") == {"a": Path("b=c")}
-    for wrong in (["a"], ["=b"], ["a="], ["a=b", "a=c"]):
-        with pytest.raises(ConfigError, match="DATASET=PATH, each dataset once"):
-            paths_by_dataset(wrong, "--samples")
