@@ -5,9 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
+MINUTES ?=
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
 
-.PHONY: help demo test test-slow test-unit bench bench-models lint lock clean tesseract
+.PHONY: help demo test test-slow test-unit bench bench-models lint lock clean tesseract faults fuzz bench-load licences slurm slurm-demo
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -40,9 +41,25 @@ bench: .venv/test.stamp tesseract  ## rates of every extractor, the pixel store,
 	$(BIN)/python tests/bench/reruns.py
 	$(BIN)/python tests/bench/phrases.py || [ $$? -eq 2 ]  # needs the Twitter corpora
 
+bench-load: export PYTHONPATH := $(CURDIR)
+bench-load: .venv/test.stamp  ## time and memory by corpus size, to 200,000 images (30 minutes, 1 GB of /tmp)
+	$(BIN)/python tests/bench/load.py
+
 bench-models: export PYTHONPATH := $(CURDIR)
 bench-models: .venv/test.stamp  ## seconds and memory of every system at its published size (needs Twitter-2017)
 	$(BIN)/python tests/bench/models.py
+
+faults: export PYTHONPATH := $(CURDIR)
+faults: .venv/test.stamp tesseract  ## kills, full disks, damaged files: what each costs (MINUTES=20 repeats)
+	$(BIN)/python -m tests.faults $(if $(MINUTES),--minutes $(MINUTES))
+
+fuzz: export PYTHONPATH := $(CURDIR)
+fuzz: .venv/test.stamp tesseract  ## hostile images, ids, texts and files (MINUTES=20)
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20)
+
+slurm-demo: export PYTHONPATH := $(CURDIR)
+slurm-demo: .venv/test.stamp tesseract slurm  ## the sample through a Slurm of this machine alone (15 minutes, root)
+	$(BIN)/python -m tests.slurm
 
 lint: .venv/test.stamp  ## style of Python and rules, and Snakemake's own lint
 	$(BIN)/ruff check .
@@ -64,13 +81,22 @@ $(UV):
 tesseract:
 	@envs/ensure_tesseract.sh
 
+slurm:
+	@envs/ensure_slurm.sh
+
 lock: | $(UV)  ## pin every dependency anew from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --extra text --extra vision --extra train --extra workflow \
-	  --extra sample --extra yolo --extra dev --output-file envs/test.lock
+	  --extra sample --extra yolo --extra slurm --extra dev --output-file envs/test.lock
 	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --extra text --extra vision --extra train --extra workflow \
 	  --extra sample --constraint envs/test.lock --output-file envs/demo.lock
+	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --extra text --extra vision --extra train --extra workflow \
+	  --extra sample --extra slurm --constraint envs/test.lock --output-file envs/slurm.lock
+
+licences: .venv/test.stamp  ## list the licences of all dependencies anew (envs/THIRD_PARTY.md)
+	$(BIN)/python envs/third_party.py
 
 clean:  ## remove what runs made (not the environment)
 	rm -rf results logs benchmarks .snakemake data/sample

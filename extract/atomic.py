@@ -2,25 +2,71 @@
 
 import json
 import os
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from extract.system_errors import named_system_errors
+
+_TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<pid>\d+)\.tmp")
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target`; on success it replaces `target`, on error it is removed."""
+    """Yield a path beside `target`; on success it replaces `target`, on error it is removed.
+
+    What a killed process left of the same target goes at the first write into the folder.
+
+    Raises:
+        OSError: with the name of the target, whatever library found that it cannot be written.
+    """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    tmp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with named_system_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for stale in _stale_temporaries(target.parent, os.getpid()).pop(target.name, ()):
+            stale.unlink(missing_ok=True)
+        tmp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            yield tmp
+            with tmp.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(tmp, target)
+        finally:
+            tmp.unlink(missing_ok=True)
+
+
+@cache
+def _stale_temporaries(folder: Path, pid: int) -> dict[str, list[Path]]:
+    """Return target name -> temporary files of dead processes; one listing a folder and process.
+
+    Args:
+        folder: is listed.
+        pid: of this process: a fork looks anew.
+    """
+    found: dict[str, list[Path]] = defaultdict(list)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and int(match["pid"]) != pid and not _is_alive(int(match["pid"])):
+                found[match["target"]].append(Path(entry.path))
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    """Return whether a process of this number exists on this machine."""
     try:
-        yield tmp
-        with tmp.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(tmp, target)
-    finally:
-        tmp.unlink(missing_ok=True)
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # of another user
+    except OverflowError:
+        return False  # no number of a process
+    return True
 
 
 def write_text(target: Path, text: str) -> None:

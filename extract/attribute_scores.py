@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import load_pretrained
+from extract.checkpoints import from_folder, load_pretrained
 from extract.errors import DataError
 from extract.extractors.base import ATTRIBUTES_PER_ROW
 from extract.extractors.clip import CLIP_MEAN, CLIP_STD
@@ -55,7 +55,7 @@ class AttributeScorer:
 
         self._words, self._prompt, self._bfloat16 = tuple(words), prompt, bfloat16
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
             model = load_pretrained(CLIPModel, folder)
         except (OSError, ValueError) as error:
             raise DataError(

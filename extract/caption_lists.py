@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from extract.errors import DataError, MissingFileError
+from extract.text_lines import iter_text_lines
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -21,17 +22,14 @@ def read_caption_list(path: Path) -> dict[str, list[str]]:
 
     Raises:
         MissingFileError: no such file.
-        DataError: a line without ` :`, without a name, or not UTF-8.
+        DataError: a line without ` :`, without a name, or one that is no text.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path}: no such caption list. Check `captions` of the dataset.")
     captions: dict[str, list[str]] = {}
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}:{number}: not UTF-8. Convert the file to UTF-8.") from error
+    for number, text in iter_text_lines(path):
+        line = text.strip()
         if not line:
             continue
         name, separator, caption = line.partition(" :")

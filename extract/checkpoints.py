@@ -1,12 +1,15 @@
 """Read tensors from a checkpoint file or folder, and see that every one of them is used."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extract.errors import DataError, MissingFileError
+from extract.torch_files import BROKEN, first_line, load_plain
 
 if TYPE_CHECKING:
     import torch
@@ -50,21 +53,20 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
     Raises:
         DataError: the file is damaged, holds other objects, or is no flat mapping of tensors.
     """
-    import pickle
-
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix != ".safetensors":
+        tensors = load_plain(path)
+    else:
+        try:
             return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise DataError(
-            f"{path}: not a checkpoint of plain tensors ({_first_line(error)}). "
-            "Compare its checksum with the source's."
-        ) from error
+        except (SafetensorError, *BROKEN) as error:
+            raise DataError(
+                f"{path}: not a checkpoint of plain tensors ({first_line(error)}). "
+                "Compare its checksum with the source's."
+            ) from error
     if not isinstance(tensors, Mapping) or not all(
         isinstance(value, torch.Tensor) for value in tensors.values()
     ):
@@ -90,6 +92,54 @@ def check_tensors(
     _raise_if(problems, path)
 
 
+def from_folder(load: Callable[..., Any], folder: Path, **options: Any) -> Any:
+    """Call a `from_pretrained` of transformers on a folder that may bring data but no code.
+
+    Args:
+        load: e.g. `AutoTokenizer.from_pretrained`.
+        folder: of the checkpoint; nothing outside it is read, nothing is downloaded.
+        options: further arguments of `load`.
+
+    Raises:
+        DataError: the folder wants code of its own to be run, its index names files elsewhere, or
+            its weights hold more than tensors.
+    """
+    _check_indices(folder)
+    try:
+        return load(folder, local_files_only=True, trust_remote_code=False, **options)
+    except (ValueError, ImportError) as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise DataError(
+            f"{folder}: this checkpoint brings Python code of its own (`auto_map` in one of its "
+            "JSON files), which is never run. Use a checkpoint of an architecture that is part of "
+            "transformers."
+        ) from error
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"{folder}: its weights hold more than tensors ({first_line(error)}). Other pickles "
+            "can run code and are not opened. Get the checkpoint as safetensors."
+        ) from error
+
+
+def _check_indices(folder: Path) -> None:
+    """See that the parts of a checkpoint in several files are files of its folder."""
+    for index in sorted(Path(folder).glob("*.index.json")):
+        try:
+            content = json.loads(index.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{index}: not JSON ({first_line(error)}).") from error
+        parts = content.get("weight_map") if isinstance(content, dict) else None
+        if not isinstance(parts, dict):
+            raise DataError(f"{index}: expected an object with `weight_map`.")
+        for name in parts.values():
+            if not isinstance(name, str) or "\0" in name or Path(name).name != name or name == "..":
+                raise DataError(
+                    f"{index}: the part {name!r:.80} is not a file name in its folder. Get the "
+                    "checkpoint again."
+                )
+
+
 def load_pretrained(
     model_class: Any, path: Path, *, may_be_unused: Iterable[str] = (), **options: Any
 ) -> Any:
@@ -102,15 +152,15 @@ def load_pretrained(
         options: of the model's constructor.
 
     Raises:
-        DataError: the tensors are not those of the model.
+        DataError: the tensors are not those of the model, or as `from_folder`.
     """
     import torch
 
     with quiet_transformers():
         # Without an explicit dtype a half-precision file would be computed in half precision.
-        model, info = model_class.from_pretrained(
+        model, info = from_folder(
+            model_class.from_pretrained,
             path,
-            local_files_only=True,
             dtype=torch.float32,
             output_loading_info=True,
             # Reported in `info` rather than raised, so that the message can name the tensor.
@@ -182,7 +232,3 @@ def _raise_if(problems: list[str], path: Path) -> None:
             f"{path}: the tensors are not those of the model: {shown}{more}. "
             "Check that the weights entry names the right checkpoint."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -7,11 +7,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from extract.errors import ConfigError, MnerError
-from extract.logs import configure_logging, set_offline
+from extract.logs import configure_logging, printable
+from extract.offline import set_offline
 from extract.registry import available
+from extract.system_errors import explain
 
 USER_ERROR = 2
 
@@ -55,10 +58,13 @@ def json_value(text: str, where: str) -> Any:
 
 def report_error(message: str) -> None:
     """Write a message to stderr and, under Snakemake, to the file that is shown last."""
-    sys.stderr.write(message + "\n")
-    errors = os.environ.get("MNER_ERROR_FILE")
+    errors, message = os.environ.get("MNER_ERROR_FILE"), printable(message)
+    # The log may lie on the disk that is full: that must not hide the error from the other place.
+    with suppress(OSError):
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
     if errors:
-        with open(errors, "a", encoding="utf-8") as file:
+        with suppress(OSError), open(errors, "a", encoding="utf-8") as file:
             file.write(message + "\n")
 
 
@@ -73,8 +79,7 @@ def main(package: str, argv: Sequence[str] | None = None) -> int:
         if args.debug:
             traceback.print_exc()
         if isinstance(error, OSError) and not isinstance(error, MnerError):
-            place = f"{error.filename}: " if error.filename else ""
-            error = MnerError(f"{place}{error.strerror or error}")
+            error = MnerError(explain(error))
         report_error(f"error: {error}")
         return USER_ERROR
     except KeyboardInterrupt:

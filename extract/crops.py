@@ -9,7 +9,8 @@ These are the files that HVPNeT, DeepKE, VEC-MNER, Co-MIPN and RPI-HMIF read.
   the store has it in whatever case, `+` and eight digits of the id's sha256 tell them apart:
   different ids give different files on every file system.
 - `crops.jsonl` has a line for each row of the store: its crop file, or why there is none. It is
-  written last: a folder without it is not complete.
+  written last: a folder without it is not complete. Crops that an earlier run left whole, cut from
+  the same pixels of the same bytes, are not cut again (crop_record.py).
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from extract import crop_record
 from extract.atomic import atomic_path, write_text
 from extract.caption_lists import strip_image_suffix
 from extract.errors import ConfigError, DataError
@@ -40,8 +42,6 @@ VERSION = 1
 """Raise it when crops, their names or their manifest change."""
 
 MANIFEST = "crops.jsonl"
-# Says that the folder is one of ours, also while its manifest is not there.
-_MARKER = ".mner_crops"
 
 KeyForm = Literal["file", "id", "first_dot"]
 """Of a dictionary's keys: `file`: `<id>.jpg` (HVPNeT); `id`: without image extension; `first_dot`:
@@ -162,18 +162,32 @@ def plan_crops(
     return plan
 
 
-def cut_crops(plan: Sequence[Crop], row: ImageRow, folder: Path) -> None:
-    """Write the crop files of one image.
+def cut_crops(
+    plan: Sequence[Crop], row: ImageRow, folder: Path, record: crop_record.CropRecord
+) -> int:
+    """Write the crop files of one image that are not there yet; return their number.
+
+    Args:
+        plan: of `plan_crops`.
+        row: the image's line of images.tsv.
+        folder: of the crops.
+        record: of the folder, open.
 
     Raises:
         DataError: the image file is not the one that images.tsv describes.
     """
-    wanted = [crop for crop in plan if crop.crop is not None]
+    wanted = [
+        crop
+        for crop in plan
+        if crop.crop and not record.has(crop.crop, crop.source_sha256, crop.clipped)
+    ]
     if not wanted:
-        return
+        return 0
     image = load_listed(row)
     for crop in wanted:
         save_png(image.crop(tuple(crop.clipped)), folder / crop.crop)
+        record.add(crop.crop, crop.source_sha256, crop.clipped)
+    return len(wanted)
 
 
 def save_png(image: Image.Image, path: Path) -> None:
@@ -190,7 +204,8 @@ def claim_folder(folder: Path) -> None:
         ConfigError: it holds crops that were not made here, such as a downloaded archive.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    marker = folder / _MARKER
+    # It says that the folder is one of ours, also while its manifest is not there.
+    marker = folder / crop_record.NAME
     if not marker.exists() and any(_OURS.match(path.name) for path in folder.iterdir()):
         raise ConfigError(
             f"{folder}: holds crops that were not made here; they would be replaced or removed. "

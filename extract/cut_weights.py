@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from extract.checkpoint_folder import checkpoint_folder
-from extract.checkpoints import load_pretrained, quiet_transformers, without_pooler
+from extract.checkpoints import from_folder, load_pretrained, quiet_transformers, without_pooler
 from extract.errors import ConfigError, MissingFileError
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def cut_weights(source: Path, layers: int, out: Path, *, sha256: str) -> None:
 
     if not (source / "config.json").is_file():
         raise MissingFileError(f"{source}: no config.json, so this is no checkpoint folder.")
-    config = AutoConfig.from_pretrained(source, local_files_only=True)
+    config = from_folder(AutoConfig.from_pretrained, source)
     found = getattr(config, "num_hidden_layers", 0) if hasattr(config, "vocab_size") else 0
     if not 1 <= layers <= found:
         raise ConfigError(

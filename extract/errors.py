@@ -36,6 +36,10 @@ class ShapeError(MnerError):
     """An array has not the shape that the format or the model states."""
 
 
+class BusyError(MnerError):
+    """Another process is making the same result."""
+
+
 def near_match(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

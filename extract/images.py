@@ -5,6 +5,7 @@ other libraries differ from it (and from release to release). Safe to call from 
 """
 
 import hashlib
+import io
 import math
 import struct
 import zlib
@@ -16,9 +17,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFile
 
-from extract.errors import DataError, MnerError
-
-MAX_PIXELS = 50_000_000
+from extract.errors import DataError
+from extract.image_files import UnreadableImage, read_image_file
+from extract.image_limits import ImageLimits
 
 # Only these decoders are tried: Pillow would also hand EPS files to an external program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000")
@@ -46,22 +47,22 @@ _DECODE_ERRORS = (
     SyntaxError,
     ValueError,
     TypeError,
+    AttributeError,
     LookupError,
     EOFError,
-    OverflowError,
+    ArithmeticError,
     MemoryError,
+    RuntimeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 
 # The aspect ratio above which the middle of an image is cut out before it is resized.
 _MAX_ASPECT = 16
 
 
-class UnreadableImage(MnerError):
-    """An image file cannot be decoded; the message is the reason, without the file's name."""
+class ImageTooCostly(UnreadableImage):
+    """Decoding an image wants more memory than there is."""
 
 
 @dataclass(frozen=True)
@@ -76,27 +77,44 @@ class ImageProbe:
 
 
 def load_image(
-    path: Path, *, max_pixels: int = MAX_PIXELS, draft_px: int | None = None
+    path: Path,
+    *,
+    max_pixels: int | None = ImageLimits.max_pixels,
+    draft_px: int | None = None,
 ) -> Image.Image:
-    """Decode the first frame of an image file to upright RGB.
-
-    Transparency is laid over white, 16-bit grey is scaled to 8 bits.
-
-    Args:
-        path: the file; its format is found from its bytes, not from its name.
-        max_pixels: larger images are refused before they are decoded.
-        draft_px: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, whatever leaves both sides
-            at least this long: several times faster, and not the same pixels.
+    """Decode the first frame of an image file; see `decode_image`.
 
     Raises:
         UnreadableImage: no file, no image, too large, truncated or broken.
     """
-    # A global switch that other libraries turn on; it would fill the missing part with grey.
+    return decode_image(read_image_file(path), max_pixels=max_pixels, draft_px=draft_px)
+
+
+def decode_image(
+    data: bytes, *, max_pixels: int | None = None, draft_px: int | None = None
+) -> Image.Image:
+    """Decode the first frame of an image to upright RGB.
+
+    Transparency is laid over white, 16-bit grey is scaled to 8 bits.
+
+    Args:
+        data: of the file; its format is found from them.
+        max_pixels: larger images are refused before they are decoded; None where the size of
+            these bytes is known.
+        draft_px: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, whatever leaves both sides
+            at least this long: several times faster, and not the same pixels.
+
+    Raises:
+        UnreadableImage: no image, too large, truncated or broken.
+    """
+    # Global switches that other libraries turn. The first would fill the missing part with grey,
+    # the second would refuse what `max_pixels` allows.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
+    Image.MAX_IMAGE_PIXELS = None
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            if width * height > max_pixels:
+            if max_pixels is not None and width * height > max_pixels:
                 raise UnreadableImage(
                     f"{width} x {height} pixels are over the limit of {max_pixels}"
                 )
@@ -105,17 +123,22 @@ def load_image(
             image.load()
             return _to_rgb(_turn_upright(image))
     except _DECODE_ERRORS as error:
-        raise UnreadableImage(_reason(path, error)) from error
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            raise ImageTooCostly("not enough memory to decode it") from error
+        raise UnreadableImage(_reason(error)) from error
 
 
-def probe_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageProbe:
+def probe_image(path: Path, limits: ImageLimits | None = None) -> ImageProbe:
     """Decode an image fully and return its checksum and upright size.
 
     Raises:
         UnreadableImage: as `load_image`; a truncated file is found.
     """
-    image = load_image(path, max_pixels=max_pixels)
-    return ImageProbe(sha256=file_sha256(path), height=image.height, width=image.width)
+    limits = limits or ImageLimits()
+    data = read_image_file(path, max_bytes=limits.max_bytes)
+    image = decode_image(data, max_pixels=limits.max_pixels)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return ImageProbe(sha256=sha256, height=image.height, width=image.width)
 
 
 def file_sha256(path: Path) -> str:
@@ -231,20 +254,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _reason(path: Path, error: Exception) -> str:
-    """Put a decoder's complaint in a few words, without the file's name."""
-    path = Path(path)
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return "more pixels than the limit"
-    if not path.exists():
-        return "no such file"
-    if not path.is_file():
-        return "not a file"
-    if isinstance(error, PermissionError):
-        return "no permission to read the file"
-    if path.stat().st_size == 0:
-        return "empty file"
+def _reason(error: Exception) -> str:
+    """Put a decoder's complaint in a few printable words."""
     if isinstance(error, Image.UnidentifiedImageError):
         return f"not an image in a known format ({', '.join(FORMATS)})"
     words = " ".join(str(error).split()) or type(error).__name__
+    words = "".join(char if char.isprintable() else "?" for char in words)
     return f"broken image data: {words:.120}"

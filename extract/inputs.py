@@ -12,7 +12,7 @@ from extract.errors import ConfigError, DataError
 from extract.extractors.base import Phrase
 from extract.manifest import ImageRow, iter_jsonl, read_samples
 from extract.runner import Inputs
-from extract.store import FeatureStore
+from extract.store import open_whole
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def read_inputs(args: argparse.Namespace, images: Sequence[ImageRow]) -> Inputs:
     if args.captions is not None:
         captions = by_image_id(read_caption_list(args.captions), images, "captions")
     if args.boxes is not None:
-        boxes = FeatureStore(args.boxes)
+        boxes = open_whole(args.boxes)
     return Inputs(phrases, captions, annotations, boxes)
 
 

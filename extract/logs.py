@@ -1,36 +1,48 @@
 """Logging to stderr in one format, and progress that suits a terminal and a log file alike."""
 
 import logging
-import os
+import re
 import sys
 import time
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
+# Control characters (Unicode categories Cc, without tab and line feed, and Zl, Zp), what turns the
+# direction of writing (UAX 9), and lone surrogates, which no encoding can write.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """Return text that cannot command the terminal: control characters as `\\u001b`.
+
+    Ids, file names and tokens come from outside and stand in messages. Tabs and line feeds stay.
+    The text of a JSON value keeps its meaning.
+    """
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Writes a record whose message stays on its line, whatever the data in it.
+
+    A line feed in the message would begin a line that looks like another record; a traceback has
+    its lines.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, before a traceback is added."""
+        return printable(super().formatMessage(record)).replace("\n", "\\n")
+
+
 def configure_logging(*, debug: bool = False) -> None:
     """Send all log records to stderr; only command lines call this."""
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO, format=_FORMAT, stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter(_FORMAT))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[handler])
     for noisy in ("PIL", "matplotlib", "httpx", "urllib3", "fontTools", "filelock", "h5py"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def set_offline() -> None:
-    """Forbid downloads and telemetry of every library that knows a switch for it."""
-    offline = {
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "ULTRALYTICS_SAFE_LOAD": "1",
-        "WANDB_MODE": "disabled",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    for name, value in offline.items():
-        os.environ.setdefault(name, value)
 
 
 class Progress:

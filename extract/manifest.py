@@ -3,12 +3,17 @@
 import csv
 import io
 import json
+import re
+import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from extract.atomic import atomic_path
 from extract.errors import DataError, MissingFileError
+from extract.lazy_table import LazyTable
 
 SPLITS = ("train", "valid", "test")
 
@@ -17,7 +22,7 @@ STATUS = {"ok": 0, "missing": 1, "unreadable": 2, "nothing_found": 3, "no_images
 STATUS_NAMES = {code: name for name, code in STATUS.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One text with its image id and, when labelled, its tags."""
 
@@ -37,7 +42,7 @@ class Sample:
         return self.tags if self.repaired_tags is None else self.repaired_tags
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRow:
     """One line of images.tsv: an image, where it is, and whether it can be read."""
 
@@ -55,7 +60,9 @@ class ImageRow:
     """Why the status is not ok, in words."""
 
 
+SAMPLE_FIELDS = tuple(Sample.__dataclass_fields__)
 IMAGE_COLUMNS = tuple(ImageRow.__dataclass_fields__)
+_QUOTED = re.compile(r'[\t\n\r"]')
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
@@ -63,10 +70,28 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     count = 0
     with atomic_path(path) as tmp, tmp.open("w", encoding="utf-8") as file:
         for sample in samples:
-            record = {key: value for key, value in asdict(sample).items() if value is not None}
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(_sample_line(sample))
             count += 1
     return count
+
+
+def _sample_line(sample: Sample) -> str:
+    values = ((name, getattr(sample, name)) for name in SAMPLE_FIELDS)
+    record = {name: value for name, value in values if value is not None}
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def pack_samples(samples: Iterable[Sample]) -> LazyTable[Sample]:
+    """Return the samples as the bytes of their file, each to be parsed when it is looked at."""
+    data, bounds = bytearray(), [0]
+    for sample in samples:
+        data += _sample_line(sample).encode("utf-8")
+        bounds.append(len(data))
+    return LazyTable(bytes(data), np.array(bounds, np.int64), _parse_sample)
+
+
+def _parse_sample(line: bytes) -> Sample:
+    return Sample(**json.loads(line))
 
 
 def iter_jsonl(path: Path) -> Iterator[tuple[int, dict]]:
@@ -86,16 +111,33 @@ def iter_jsonl(path: Path) -> Iterator[tuple[int, dict]]:
                 raise DataError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
             except json.JSONDecodeError as error:
                 raise DataError(f"{path}:{number}: not a JSON object ({error.msg})") from error
+            except (ValueError, RecursionError) as error:
+                # A whole number of thousands of digits, or thousands of brackets.
+                raise DataError(f"{path}:{number}: not a JSON object ({error!s:.80})") from error
             if not isinstance(record, dict):
                 raise DataError(f"{path}:{number}: expected a JSON object, got {record!r:.40}")
+            if b"\\u" in line:
+                _refuse_lone_surrogates(record, f"{path}:{number}")
             yield number, record
+
+
+def _refuse_lone_surrogates(record: dict, where: str) -> None:
+    """Stop at half a character, which JSON can write (\\ud83d) and UTF-8 cannot."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise DataError(
+            f"{where}: holds {half}, one half of a surrogate pair, which is no character"
+        ) from error
 
 
 def read_samples(path: Path) -> list[Sample]:
     """Read `samples/{split}.jsonl`.
 
     Raises:
-        DataError: a field is missing or unknown, or tags and tokens differ in number.
+        DataError: a field is missing, unknown or of another type, or tags and tokens differ in
+            number.
     """
     samples = []
     for number, record in iter_jsonl(path):
@@ -104,29 +146,62 @@ def read_samples(path: Path) -> list[Sample]:
         except TypeError as error:
             message = str(error).removeprefix("Sample.__init__() ")
             raise DataError(f"{path}:{number}: {message}") from error
+        _check_types(sample, f"{path}:{number}")
         for name in ("tags", "repaired_tags"):
             tags = getattr(sample, name)
             if tags is not None and len(tags) != len(sample.tokens):
                 raise DataError(
                     f"{path}:{number}: {len(sample.tokens)} tokens but {len(tags)} {name}"
                 )
+            if tags is not None:
+                tags[:] = map(sys.intern, tags)
+        # A word that comes again is the same object: most of a corpus's words do.
+        sample.tokens[:] = map(sys.intern, sample.tokens)
         samples.append(sample)
     return samples
 
 
+def _check_types(sample: Sample, where: str) -> None:
+    """Refuse a field that is not the text, or the list of texts, that it should be."""
+    for name in ("id", "image_id", "evidence"):
+        value = getattr(sample, name)
+        if not isinstance(value, str) and (name != "evidence" or value is not None):
+            raise DataError(f"{where}: {name} should be a string, got {value!r:.40}")
+    for name in ("tokens", "tags", "repaired_tags"):
+        value = getattr(sample, name)
+        if value is None and name != "tokens":
+            continue
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise DataError(f"{where}: {name} should be a list of strings, got {value!r:.40}")
+
+
 def write_images(path: Path, rows: Iterable[ImageRow]) -> int:
     """Write images.tsv; return the number of images."""
-    rows = list(rows)
+    count = 0
     with atomic_path(path) as tmp, tmp.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(IMAGE_COLUMNS)
+        file.write(_tsv_line(IMAGE_COLUMNS))
         for row in rows:
-            writer.writerow([getattr(row, column) for column in IMAGE_COLUMNS])
-    return len(rows)
+            file.write(_tsv_line([str(getattr(row, column)) for column in IMAGE_COLUMNS]))
+            count += 1
+    return count
 
 
-def read_images(path: Path) -> list[ImageRow]:
-    """Read images.tsv in manifest order.
+def _tsv_line(fields: Iterable[str]) -> str:
+    """Return a line as `csv` writes it, but with quotes around a carriage return as well.
+
+    Without them `csv` cannot read what it wrote: to the reader a carriage return ends a line.
+    """
+    return "\t".join(map(_quoted, fields)) + "\n"
+
+
+def _quoted(field: str) -> str:
+    if not _QUOTED.search(field):
+        return field
+    return '"' + field.replace('"', '""') + '"'
+
+
+def read_images(path: Path) -> LazyTable[ImageRow]:
+    """Check images.tsv and return its rows in manifest order, to be parsed when they are needed.
 
     Raises:
         MissingFileError: no such file.
@@ -134,22 +209,48 @@ def read_images(path: Path) -> list[ImageRow]:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with the `dataset` command or rule.")
+    data, bounds, seen = path.read_bytes(), [], set()
+    for number, end, fields in _iter_tsv(data, path):
+        if not bounds:
+            if tuple(fields) != IMAGE_COLUMNS:
+                raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got {tuple(fields)}")
+        else:
+            image_id = _image_row(fields, f"{path}:{number}").image_id
+            if image_id in seen:
+                raise DataError(f"{path}:{number}: image id {image_id!r} occurs twice")
+            seen.add(image_id)
+        bounds.append(end)
+    if not bounds:
+        raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got ()")
+    return LazyTable(data, np.array(bounds, np.int64), _parse_row)
+
+
+def _iter_tsv(data: bytes, path: Path) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield (number of its last line, byte after it, fields) of each record.
+
+    Raises:
+        DataError: not UTF-8, or no table.
+    """
+    position = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal position
+        for line in io.BytesIO(data):
+            position += len(line)
+            yield line.decode("utf-8")
+
+    reader = csv.reader(lines(), delimiter="\t")
     try:
-        text = path.read_bytes().decode("utf-8")
+        for fields in reader:
+            yield reader.line_num, position, fields
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error}); is this images.tsv?") from error
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t")
-    header = tuple(next(reader, ()))
-    if header != IMAGE_COLUMNS:
-        raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got {header}")
-    rows, seen = [], set()
-    for fields in reader:
-        row = _image_row(fields, f"{path}:{reader.line_num}")
-        if row.image_id in seen:
-            raise DataError(f"{path}:{reader.line_num}: image id {row.image_id!r} occurs twice")
-        seen.add(row.image_id)
-        rows.append(row)
-    return rows
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: {error}; is this images.tsv?") from error
+
+
+def _parse_row(record: bytes) -> ImageRow:
+    return _image_row(next(csv.reader([record.decode("utf-8")], delimiter="\t")), "images.tsv")
 
 
 def _image_row(fields: list[str], where: str) -> ImageRow:

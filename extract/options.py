@@ -90,7 +90,8 @@ def _convert_scalar(value: Any, kind: Any, hint: Any, where: str) -> Any:
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise ConfigError(f"{where}: expected a finite number, got {value}.")
-        return float(value)
+        # Adding 0 turns -0.0, an equal number of other digits, into 0.0.
+        return float(value) + 0.0
     if kind is int and isinstance(value, bool):
         raise _wrong_type(where, hint, value)
     if isinstance(kind, type) and isinstance(value, kind):

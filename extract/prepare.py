@@ -2,23 +2,22 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from extract.atomic import write_json
-from extract.caption_lists import IMAGE_SUFFIXES
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
-from extract.images import UnreadableImage, probe_image
-from extract.logs import Progress
-from extract.manifest import ImageRow, Sample, write_images, write_samples
+from extract.image_limits import ImageLimits
+from extract.manifest import ImageRow, Sample, pack_samples, write_images, write_samples
+from extract.probe_images import probe_folder
 from extract.registry import load_module
 from extract.repairs.apply import apply_repairs
 from extract.repairs.effect import describe_effect
 from extract.repairs.format import Repairs, read_repairs
 from extract.statistics import describe_split
+from extract.text_lines import iter_text_lines
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +34,13 @@ def prepare_dataset(
     max_bad_images: float,
     check_counts: bool,
     workers: int,
+    limits: ImageLimits | None = None,
     repairs: Path | None = None,
 ) -> None:
     """Write `samples/{split}.jsonl`, `images.tsv` and `stats.json` under `out`.
+
+    Beside them `probes.tsv` keeps what is known of the images, so that the next run decodes new
+    ones only.
 
     No `splits` stands for all that the reader has. With `repairs`, a file of label corrections,
     samples also have `repaired_tags` where it changes them, and `stats.json` says what it changes.
@@ -50,10 +53,15 @@ def prepare_dataset(
     """
     module = load_module("extract.datasets", reader)
     splits = splits or tuple(module.SPLIT_FILES)
-    corpus = {split: list(module.iter_samples(root, split, settings)) for split in splits}
+    # Packed: a large corpus has millions of tokens.
+    corpus: dict[str, Sequence[Sample]] = {
+        split: pack_samples(module.iter_samples(root, split, settings)) for split in splits
+    }
     if evidence is not None:
         corpus = join_evidence(corpus, read_evidence(evidence))
-    images = list_images(corpus.values(), image_folder, workers)
+    images = list_images(
+        corpus.values(), image_folder, workers, limits=limits, cache=out / "probes.tsv"
+    )
     by_id = {row.image_id: row for row in images}
     stats = {split: describe_split(samples, by_id) for split, samples in corpus.items()}
     if repairs is not None:
@@ -91,7 +99,7 @@ def read_evidence(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Check `evidence` of the dataset.")
     kinds = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in iter_text_lines(path):
         image_id, gap, kind = line.partition("\t")
         if not gap or not kind:
             raise DataError(f"{path}:{number}: expected 'image_id<TAB>evidence', got {line[:40]!r}")
@@ -101,10 +109,10 @@ def read_evidence(path: Path) -> dict[str, str]:
 
 def join_evidence(
     corpus: Mapping[str, Sequence[Sample]], kinds: Mapping[str, str]
-) -> dict[str, list[Sample]]:
+) -> dict[str, Sequence[Sample]]:
     """Return the corpus with the evidence kind of each sample's image, where it is listed."""
     joined = {
-        split: [replace(sample, evidence=kinds.get(sample.image_id)) for sample in samples]
+        split: pack_samples(replace(s, evidence=kinds.get(s.image_id)) for s in samples)
         for split, samples in corpus.items()
     }
     found = sum(s.evidence is not None for samples in joined.values() for s in samples)
@@ -113,9 +121,14 @@ def join_evidence(
 
 
 def list_images(
-    corpus: Iterable[Sequence[Sample]], folder: Path | None, workers: int
+    corpus: Iterable[Sequence[Sample]],
+    folder: Path | None,
+    workers: int,
+    *,
+    limits: ImageLimits | None = None,
+    cache: Path | None = None,
 ) -> list[ImageRow]:
-    """Return one row an image id, in order of first use, each file decoded once.
+    """Return one row an image id, in order of first use; see `probe_folder`.
 
     Raises:
         MissingFileError: the folder is not there.
@@ -123,46 +136,7 @@ def list_images(
     ids = list(dict.fromkeys(sample.image_id for samples in corpus for sample in samples))
     if folder is None:
         return [ImageRow(i, "", "", 0, 0, "no_images", "the corpus has no images") for i in ids]
-    if not folder.is_dir():
-        raise MissingFileError(
-            f"{folder}: no such image folder. data/README.md says where images go; "
-            "a corpus without images is declared by `images: null`."
-        )
-    files = index_files(folder)
-    progress = Progress("decode", len(ids))
-    rows = []
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        for row in pool.map(lambda image_id: probe_row(image_id, files), ids):
-            rows.append(row)
-            progress.update(1)
-    return rows
-
-
-def index_files(folder: Path) -> dict[str, Path]:
-    """Return name -> path for every file, under its whole name and without its image suffix.
-
-    Image ids come with or without extension, and an id may itself contain dots. Where two files
-    differ in the suffix alone, the first by name stands for the id without suffix. An id is only
-    looked up here, never joined to a path, so none leads out of the folder.
-    """
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    index: dict[str, Path] = {}
-    for path in files:
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            index.setdefault(path.stem, path)
-    return index | {path.name: path for path in files}
-
-
-def probe_row(image_id: str, files: dict[str, Path]) -> ImageRow:
-    """Return the manifest row of one image, decoding it whole."""
-    path = files.get(image_id)
-    if path is None:
-        return ImageRow(image_id, "", "", 0, 0, "missing", "no file of this name in the folder")
-    try:
-        probe = probe_image(path)
-    except UnreadableImage as error:
-        return ImageRow(image_id, path.as_posix(), "", 0, 0, "unreadable", str(error))
-    return ImageRow(image_id, path.as_posix(), probe.sha256, probe.height, probe.width, "ok")
+    return probe_folder(ids, folder, workers, limits=limits, cache=cache)
 
 
 def compare_counts(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from extract.checkpoints import from_folder
 from extract.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class PromptWriter:
         from transformers import AutoTokenizer
 
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{folder}: no tokenizer beside the checkpoint ({str(error).splitlines()[0]})"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from extract.errors import ConfigError, StoreError
+from extract.errors import ConfigError
 from extract.extractors.base import (
     Box,
     Extractor,
@@ -30,12 +30,16 @@ from extract.manifest import STATUS, ImageRow
 from extract.memory import keep_freed_memory
 from extract.options import options_from
 from extract.provenance import code_version, package_versions
+from extract.reuse import EarlierRows, keep_finished, keep_part, unmerged_files
 from extract.spec import FeatureSpec, digest, load_plugin
-from extract.store import FeatureStore, FeatureWriter, Header, StoredItem
-from extract.store.format import ALL_COLUMNS, as_stored
+from extract.store import FeatureStore, FeatureWriter, Header
 from extract.weights import check_weights, resolve_weights
 
 logger = logging.getLogger(__name__)
+
+# Of copied items that are written at once.
+_MAX_COPIES = 1024
+_MAX_COPIED_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,9 @@ def run_extraction(
 ) -> dict[str, int]:
     """Compute one shard of a feature set and write it to `out`.
 
-    A shard that was stopped continues from the folder `<out>.partial`; rows of `reuse` (an earlier
-    merged file) whose spec and inputs are unchanged are copied.
+    A shard that was stopped continues from the folder `<out>.partial`. Rows that were computed
+    before with the same spec from the same inputs are copied: those of `reuse` (an earlier merged
+    file) and those of runs that were not merged.
 
     Returns:
         Status name -> number of items.
@@ -126,19 +131,9 @@ def run_extraction(
     extractor, outputs = make_extractor(spec)
     _refuse_missing_inputs(spec, extractor, images, inputs)
     rows = select_shard(images, shard)
-    # Another release of a program would give other rows: what it is counts as an input.
-    tools = sorted(_tool_versions(extractor).items())
-    header = Header(
-        fingerprint=spec.fingerprint,
-        outputs=outputs,
-        ids=tuple(row.image_id for row in rows),
-        input_sha256=tuple(
-            digest([*_describe_inputs(extractor, row, inputs), *tools]) for row in rows
-        ),
-        image_size=np.array([(row.height, row.width) for row in rows], np.int32).reshape(-1, 2),
-    )
-    job = _Job(spec, extractor, outputs, rows, inputs, header, runtime, reuse)
-    writer = FeatureWriter(out.with_name(out.name + ".partial"), header)
+    header = _header(spec, extractor, outputs, rows, inputs)
+    partial = out.with_name(out.name + ".partial")
+    writer = FeatureWriter(partial, header, set_aside=lambda part: keep_part(part, out))
     first, started = writer.n_done, time.monotonic()
     if writer.note:
         logger.warning("%s %s: continued from item %d only", writer.path, writer.note, first)
@@ -146,11 +141,14 @@ def run_extraction(
         "%s shard %s: %s VERSION %d, fingerprint %.12s, %d items, %d already done",
         spec.name, shard, spec.extractor, spec.version, spec.fingerprint, len(rows), first,
     )  # fmt: skip
+    files = [*([reuse] if reuse else []), *unmerged_files(out)] if first < len(rows) else []
+    earlier = EarlierRows(files, header, rows)
+    job = _Job(spec, extractor, outputs, rows, inputs, header, runtime, earlier)
     progress = Progress(f"{spec.name} shard {shard}", len(rows), done=first)
     for results in job.results(first):
         writer.append(results)
         progress.update(len(results))
-    writer.finish(out, _provenance(spec, extractor))
+    writer.finish(out, _provenance(spec, extractor), keep=keep_finished)
     with FeatureStore(out) as store:
         counts = store.status_counts()
     _log_summary(spec, shard, counts, len(rows) - first, time.monotonic() - started, job)
@@ -169,23 +167,39 @@ class _Job:
         inputs: Inputs,
         header: Header,
         runtime: Runtime,
-        reuse: Path | None,
+        earlier: EarlierRows,
     ) -> None:
         self.spec, self.extractor, self.outputs, self.rows = spec, extractor, outputs, rows
-        self.inputs, self.runtime = inputs, runtime
-        self.copied = 0
-        """Rows taken from the earlier file."""
+        self.inputs, self.input_sha256, self.runtime = inputs, header.input_sha256, runtime
+        self.copied: list[int] = []
+        """Places in `rows` of the items taken from earlier files."""
         self.device = ""
         """Where the weights are; empty before they are loaded."""
         self.loading_s = 0.0
         """Seconds to import the libraries and load the weights."""
         self._batch_size = runtime.batch_size
-        self._old = _unchanged_items(reuse, header, rows)
+        self._earlier = earlier
 
     def results(self, first: int) -> Iterator[list[ItemFeatures]]:
-        """Yield the results of each batch from item `first` on."""
+        """Yield the results from item `first` on: of each batch that is computed, when it is.
+
+        Batches of copies alone are joined: a file each would cost more than the copying.
+        """
+        waiting: list[ItemFeatures] = []
+        for prepared in self._prepared(first):
+            waiting += self._finish(prepared)
+            is_computed = any(isinstance(item, Item) for item in prepared)
+            if is_computed or len(waiting) >= _MAX_COPIES or _n_bytes(waiting) >= _MAX_COPIED_BYTES:
+                yield waiting
+                waiting = []
+        if waiting:
+            yield waiting
+
+    def _prepared(self, first: int) -> Iterator[list[Item | ItemFeatures]]:
+        """Yield the batches from item `first` on, each item decoded or copied."""
         size = self.runtime.batch_size
-        batches = [self.rows[i : i + size] for i in range(first, len(self.rows), size)]
+        places = range(first, len(self.rows))
+        batches = [places[i : i + size] for i in range(0, len(places), size)]
         with ThreadPoolExecutor(max_workers=max(1, self.runtime.workers)) as pool:
             # Two batches ahead keep the decoders busy with bounded memory.
             ahead = [pool.map(self._prepare, batch) for batch in batches[:2]]
@@ -193,13 +207,15 @@ class _Job:
                 prepared = list(ahead.pop(0))
                 if number + 2 < len(batches):
                     ahead.append(pool.map(self._prepare, batches[number + 2]))
-                yield self._finish(prepared)
-                self.copied += sum(row.image_id in self._old for row in batches[number])
+                yield prepared
 
-    def _prepare(self, row: ImageRow) -> Item | ItemFeatures:
+    def _prepare(self, place: int) -> Item | ItemFeatures:
         """Return an item to extract, or the result when none has to be computed."""
-        if row.image_id in self._old:
-            return _copy(self._old[row.image_id].item(row.image_id))
+        copy = self._earlier.get(self.input_sha256[place])
+        if copy is not None:
+            self.copied.append(place)
+            return copy
+        row = self.rows[place]
         if row.status != "ok" and _reads_images(self.extractor):
             empty = nothing_found(row.reason or row.status, self.outputs)
             return replace(empty, status=STATUS[row.status])
@@ -257,6 +273,11 @@ class _Job:
             sys.modules["torch"].set_num_threads(threads)
 
 
+def _n_bytes(results: Sequence[ItemFeatures]) -> int:
+    """Return the size of the features, the column that may be large."""
+    return sum(0 if result.features is None else result.features.nbytes for result in results)
+
+
 def make_item(extractor: Extractor, image_id: str, inputs: Inputs, image: Any = None) -> Item:
     """Return the item of one image with exactly what the extractor needs."""
     needs = extractor.needs
@@ -269,12 +290,31 @@ def make_item(extractor: Extractor, image_id: str, inputs: Inputs, image: Any = 
     return Item(image_id=image_id, image=image, boxes=boxes, **listed)
 
 
+def _header(
+    spec: FeatureSpec,
+    extractor: Extractor,
+    outputs: Outputs,
+    rows: Sequence[ImageRow],
+    inputs: Inputs,
+) -> Header:
+    # Another release of a program would give other rows: what it is counts as an input.
+    tools = sorted(_tool_versions(extractor).items())
+    sums = (digest([*_describe_inputs(extractor, row, inputs), *tools]) for row in rows)
+    return Header(
+        fingerprint=spec.fingerprint,
+        outputs=outputs,
+        ids=tuple(row.image_id for row in rows),
+        input_sha256=tuple(sums),
+        image_size=np.array([(row.height, row.width) for row in rows], np.int32).reshape(-1, 2),
+    )
+
+
 def _describe_inputs(extractor: Extractor, row: ImageRow, inputs: Inputs) -> list[Any]:
     """Return, JSON-able, all that the rows of one image depend on."""
     item = make_item(extractor, row.image_id, inputs)
     # The image counts for its status even where only its phrases or boxes are read.
-    reads_images = _reads_images(extractor)
-    parts: list[Any] = [row.sha256, row.status, row.reason] if reads_images else [row.image_id]
+    parts: list[Any] = [row.sha256, row.status, row.reason] if _reads_images(extractor) else []
+    parts += [row.image_id] if "id" in extractor.needs else []
     parts += [[p.text, p.start, p.end] for p in item.phrases]
     parts += list(item.captions)
     parts += [[b.text, list(b.xyxy), repr(b.score)] for b in item.annotations]
@@ -289,7 +329,7 @@ def _reads_images(extractor: Extractor) -> bool:
 def _refuse_missing_inputs(
     spec: FeatureSpec, extractor: Extractor, images: Sequence[ImageRow], inputs: Inputs
 ) -> None:
-    for name in sorted(extractor.needs - {"image"}):
+    for name in sorted(extractor.needs - {"image", "id"}):
         if getattr(inputs, name) is None:
             raise ConfigError(f"{spec.name}: {spec.extractor} reads {name}; give it --{name}.")
     no_images = images and all(row.status == "no_images" for row in images)
@@ -298,40 +338,6 @@ def _refuse_missing_inputs(
             f"{spec.name}: {spec.extractor} reads images, but the corpus has none "
             "(`images: null`). Leave it out of `run.feature_sets` or give the corpus its folder."
         )
-
-
-def _unchanged_items(
-    path: Path | None, header: Header, rows: Sequence[ImageRow]
-) -> dict[str, FeatureStore]:
-    """Return the ids whose rows in an earlier merged file are still right, and that file."""
-    if path is None or not path.is_file():
-        return {}
-    store = FeatureStore(path)
-    try:
-        same = store.fingerprint == header.fingerprint
-        same = same and store.outputs == as_stored(header.outputs)
-    except StoreError as error:
-        logger.warning("nothing is reused: %s", error)
-        return {}
-    if not same:
-        logger.info("%s is of another spec: nothing is reused", path)
-        return {}
-    old, new = store.input_sha256(), zip(header.ids, header.input_sha256, strict=True)
-    same_inputs = {image_id for image_id, checksum in new if old.get(image_id) == checksum}
-    # A good image that failed once, for a time limit say, is tried again.
-    failed = {
-        row.image_id
-        for row in rows
-        if row.status == "ok"
-        and row.image_id in same_inputs
-        and store.status_of(row.image_id) == STATUS["unreadable"]
-    }
-    return dict.fromkeys(same_inputs - failed, store)
-
-
-def _copy(item: StoredItem) -> ItemFeatures:
-    columns = {name: getattr(item, name) for name in ALL_COLUMNS}
-    return ItemFeatures(**columns, status=item.status, reason=item.reason)
 
 
 def _tool_versions(extractor: Extractor) -> dict[str, str]:
@@ -356,8 +362,8 @@ def _log_summary(
         "features": spec.name,
         "shard": shard,
         "status": counts,
-        "computed": done - job.copied,
-        "copied": job.copied,
+        "computed": done - len(job.copied),
+        "copied": len(job.copied),
         "seconds": round(seconds, 2),
         "loading_s": round(job.loading_s, 2),
         "items_per_s": round(done / seconds, 1) if seconds else None,

@@ -16,29 +16,38 @@ def describe_split(samples: Sequence[Sample], images: dict[str, ImageRow]) -> di
         (conlleval's reading), `types`, `b_tags`, `orphan_i` (I- that continues nothing) and
         `without_entity` (tweets); with evidence kinds `evidence` (entities by kind).
     """
-    status = Counter(images[image_id].status for image_id in {s.image_id for s in samples})
-    counts: dict[str, Any] = {
-        "tweets": len(samples),
-        "tokens": sum(len(sample.tokens) for sample in samples),
-        "longest": max((len(sample.tokens) for sample in samples), default=0),
-        "images": {name: status[name] for name in STATUS if status[name]},
-    }
-    labelled = [sample for sample in samples if sample.tags is not None]
-    if not labelled:
-        return counts
-    spans = [entity_spans(sample.tags) for sample in labelled]
-    types = Counter(entity_type for found in spans for entity_type, _, _ in found)
-    counts |= {
-        "entities": sum(types.values()),
-        "types": dict(sorted(types.items())),
-        "b_tags": sum(tag.startswith("B-") for sample in labelled for tag in sample.tags),
-        "orphan_i": sum(count_orphans(sample.tags) for sample in labelled),
-        "without_entity": sum(not found for found in spans),
-    }
-    evidence = Counter()
-    for sample, found in zip(labelled, spans, strict=True):
+    seen: set[str] = set()
+    n_tokens = longest = n_labelled = without_entity = 0
+    types, labels, evidence = Counter(), Counter(), Counter()
+    # Once through: samples may be parsed as they are looked at.
+    for sample in samples:
+        seen.add(sample.image_id)
+        n_tokens += len(sample.tokens)
+        longest = max(longest, len(sample.tokens))
+        if sample.tags is None:
+            continue
+        found = entity_spans(sample.tags)
+        n_labelled += 1
+        without_entity += not found
+        types.update(entity_type for entity_type, _, _ in found)
+        labels["b_tags"] += sum(tag.startswith("B-") for tag in sample.tags)
+        labels["orphan_i"] += count_orphans(sample.tags)
         if sample.evidence is not None:
             evidence[sample.evidence] += len(found)
+    status = Counter(images[image_id].status for image_id in seen)
+    counts: dict[str, Any] = {
+        "tweets": len(samples),
+        "tokens": n_tokens,
+        "longest": longest,
+        "images": {name: status[name] for name in STATUS if status[name]},
+    }
+    if n_labelled:
+        counts |= {
+            "entities": sum(types.values()),
+            "types": dict(sorted(types.items())),
+            **labels,
+            "without_entity": without_entity,
+        }
     if evidence:
         counts["evidence"] = dict(sorted(evidence.items()))
     return counts

@@ -1,6 +1,7 @@
 """Device, precision, seeds and determinism of a process: set here and nowhere else."""
 
 import logging
+import os
 import random
 import resource
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from extract.errors import ConfigError
 
@@ -35,10 +37,31 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False
     mixed = {"fp32": "no", "bf16": "bf16"}[precision]
-    accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu")
+    accelerator = Accelerator(
+        mixed_precision=mixed,
+        # Said outright: asked for nothing, processes without a GPU would not find one another.
+        cpu=device == "cpu" or not torch.cuda.is_available(),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    if accelerator.num_processes != launched_processes():
+        raise ConfigError(
+            f"{launched_processes()} processes were started, but each sees "
+            f"{accelerator.num_processes}: they would train apart. Start them with torchrun, or "
+            "with accelerate launch --multi_gpu (also for CPUs)."
+        )
     if not accelerator.is_main_process:
         logging.getLogger().setLevel(logging.WARNING)  # the first process speaks for all
     return accelerator
+
+
+def launched_processes() -> int:
+    """Return how many processes torch's launchers started for this training."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes; known before the processes are connected."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def seed_all(*key: int) -> None:

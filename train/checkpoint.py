@@ -67,6 +67,8 @@ class RunInfo:
     selected_on: str = "valid"
     """What chose the epoch, one of `SELECTED_ON`."""
     epochs_run: int = 0
+    processes: int = 1
+    """Processes that trained together: an update was over as many times more batches."""
     valid_f1: dict[str, float] = field(default_factory=dict)
     """View -> entity F1 on valid at that epoch, percent."""
     model_version: int = 1

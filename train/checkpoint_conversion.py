@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from extract.atomic import atomic_path, write_text
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.options import options_from
 from extract.registry import load_module
+from extract.torch_files import load_plain
 from train import checkpoint
 from train.config import Recipe, check_roles, check_weights_roles
 from train.data import FeatureSource
@@ -168,14 +168,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such checkpoint.")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[:1]
-        raise DataError(
-            f"{path}: cannot be read as tensors ({''.join(reason)}). In the authors' code write "
-            "torch.save(model.state_dict(), file) and import that file."
-        ) from error
+    remedy = "In the authors' code write torch.save(model.state_dict(), file), and import that."
+    state = load_plain(path, remedy=remedy)
     if not isinstance(state, Mapping):
         raise DataError(f"{path}: expected a state dict, got {type(state).__name__}.")
     others = [str(name) for name, tensor in state.items() if not isinstance(tensor, Tensor)]

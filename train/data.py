@@ -13,12 +13,13 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from extract.errors import DataError, MissingFileError, StoreError
-from extract.manifest import STATUS, Sample, read_samples
+from extract.errors import DataError, MissingFileError, MnerError, StoreError
+from extract.manifest import STATUS, Sample, pack_samples, read_samples
 from extract.spec import digest
 from extract.store import FeatureStore, StoredItem
 from train.models.base import Example
 from train.sampling import derange
+from train.store_check import check_stores
 from train.tags import split_tag
 from train.variants import absent_roles, check_variant
 
@@ -101,6 +102,7 @@ class FeatureSource(AbstractContextManager):
     Raises (on construction):
         ConfigError: the variant takes a role away that is not among the paths.
         MissingFileError: a store is not there.
+        StoreError: a store changed since it was written.
     """
 
     def __init__(self, paths: Mapping[str, Path], variant: str = "main") -> None:
@@ -116,6 +118,11 @@ class FeatureSource(AbstractContextManager):
                     "it; `snakemake features` makes all of them."
                 )
             self.stores[role] = self._stack.enter_context(FeatureStore(path))
+        try:
+            check_stores(paths.values())
+        except MnerError:
+            self._stack.close()
+            raise
         self._absent = {
             role: absent_item(self.stores[role], variant) for role in absent_roles(variant, paths)
         }
@@ -198,11 +205,10 @@ class ExampleDataset(Dataset):
     def __init__(
         self, samples: Sequence[Sample], keys: Sequence[Sample], source: FeatureSource
     ) -> None:
-        self.samples = [
-            replace(sample, image_id=key.image_id)
-            for sample, key in zip(samples, keys, strict=True)
-        ]
-        self._keys = list(keys)
+        pairs = zip(samples, keys, strict=True)
+        # Packed: worker processes would copy every object that they look at.
+        self.samples = pack_samples(replace(s, image_id=key.image_id) for s, key in pairs)
+        self._keys = pack_samples(Sample(key.id, key.image_id, []) for key in keys)
         self._source = source
 
     def __len__(self) -> int:

@@ -21,6 +21,7 @@ from train.data import FeatureSource, read_tagged, without_tags
 from train.inference import predict_tags
 from train.kept_epochs import KeptEpochs
 from train.metrics import micro_counts
+from train.run_folder import HISTORY
 
 NOTE = (
     "Diagnostic. best_test is the epoch with the highest test F1, which no one may choose: the "
@@ -164,5 +165,5 @@ def _read_history(run: Path, n_epochs: int) -> list[dict[str, Any]]:
             "to true and train again (`python -m train fit --keep-epochs all`, or `snakemake "
             "--forcerun fit`)."
         )
-    lines = (Path(run) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (Path(run) / HISTORY).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]

@@ -19,6 +19,7 @@ from train.inference import Tags, predict_tags
 from train.mentions import mentions
 from train.metrics import ALL, score_slices
 from train.predictions import predictions_name, write_predictions
+from train.resume import forget_finished
 from train.slices import usable_images
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
             path = job.out / predictions_name(view, model.views)
             write_predictions(path, samples, predicted)
         write_json(job.out / "metrics.json", metrics)
+        forget_finished(job.run)
     return {
         "run": info.run,
         "seed": info.seed,

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -33,8 +34,10 @@ class LossSums:
         Raises:
             MnerError: the loss is not finite; training on would be useless.
         """
+        count = torch.tensor(float(self._count), device=accelerator.device, dtype=torch.float64)
+        count = accelerator.reduce(count, "sum").item()
         means = {
-            name: accelerator.reduce(value / self._count, "mean").item()
+            name: (accelerator.reduce(value, "sum") / count).item()
             for name, value in self._sums.items()
         }
         loss = means.pop("loss")

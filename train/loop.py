@@ -6,6 +6,7 @@ same bytes as one that was not (on the CPU, with the same number of threads).
 
 import json
 import logging
+import os
 import shutil
 import time
 from contextlib import nullcontext
@@ -17,8 +18,9 @@ import numpy as np
 import torch
 
 from extract import provenance
-from extract.atomic import atomic_path, write_json
+from extract.atomic import atomic_path
 from extract.errors import ConfigError, DataError, near_match
+from extract.lock import only_process
 from extract.logs import Progress as ProgressLine
 from extract.options import options_from
 from extract.registry import load_module
@@ -36,8 +38,9 @@ from train.kept_epochs import KeptEpochs
 from train.metrics import micro_counts
 from train.models.base import TaggingModel, count_parameters
 from train.optim import build_optimizer, current_rates, rate_factor, set_rates
-from train.resume import Progress, StateFolder
-from train.sampling import share, train_batches
+from train.resume import Progress, StateFolder, link_or_copy, read_finished, write_finished
+from train.run_folder import HISTORY
+from train.sampling import Part, train_batches, update_parts
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +84,12 @@ def fit(job: FitJob) -> dict[str, Any]:
 
     Raises:
         MnerError: a wrong spec, missing or unfitting inputs, or a loss that is not finite.
+        BusyError: another process trains into the same folder.
         HeldOutError: a system tried to open the test split.
     """
-    with training_guard(job.samples_dir):
+    # Of several processes the first writes, and holds the lock.
+    is_first = int(os.environ.get("RANK", "0")) == 0
+    with training_guard(job.samples_dir), only_process(job.out) if is_first else nullcontext():
         return _fit(job)
 
 
@@ -96,6 +102,9 @@ def _fit(job: FitJob) -> dict[str, Any]:
     _check_view(job.spec, module.Model)
     with FeatureSource(job.stores, job.spec.variant) as source:
         trainer = Trainer(job, module.Model, options, source)
+        if trainer.finished:
+            logger.info("%s is trained already; to train anew, delete it", job.out)
+            return trainer.finished
         trainer.run()
         return trainer.finish(started)
 
@@ -129,6 +138,7 @@ class Trainer:
             check_initial_run(job.init_from, system, options, self.vocabulary, sums)
         self.state = StateFolder(job.out / "state", digest(self.identity))
         self.epoch_weights = KeptEpochs(job.out)
+        self.finished = self._find_finished()
         self.progress = self._start()
         self.resumed_from = self.progress.epoch
         self.model, self.optimizer = self._prepare(model_class)
@@ -144,8 +154,17 @@ class Trainer:
         """What is validated and kept: the average of the weights where the recipe asks for it."""
         return self.average.module if self.average else self.bare_model
 
+    def _find_finished(self) -> dict[str, Any] | None:
+        """Return the summary of this very training where the run folder holds its end."""
+        found = read_finished(self.job.out, self.state.guard)
+        if found and self.job.keep_epochs and self.epoch_weights.missing(found["epochs_run"]):
+            return None
+        return found
+
     def _start(self) -> Progress:
         """Return where an earlier process left this training, or the beginning."""
+        if self.finished:
+            return Progress()
         progress = self.state.read()
         missing = self.epoch_weights.missing(progress.epoch) if self.job.keep_epochs else []
         if missing:
@@ -222,7 +241,7 @@ class Trainer:
         best = epoch if line["is_best"] else self.progress.best_epoch
         self.progress = Progress(epoch, best, [*self.progress.history, line])
         if self.accelerator.is_main_process:
-            write_history(self.job.out / "metrics.jsonl", self.progress.history)
+            write_history(self.job.out / HISTORY, self.progress.history)
         if epoch % max(1, self.job.checkpoint_every) == 0 and epoch < self.recipe.epochs:
             self.state.save(self.accelerator, self.progress)
         self.epoch_seconds.append(round(time.monotonic() - started, 2))
@@ -241,36 +260,34 @@ class Trainer:
         batches = train_batches(
             self.train_set.samples, self.recipe.batch_size, rng, buckets=self.recipe.length_buckets
         )
-        mine = share(batches, rank, world)
-        step = self.recipe.accumulation
-        groups = [mine[start : start + step] for start in range(0, len(mine), step)]
+        updates = update_parts(batches, self.recipe.accumulation, rank=rank, world=world)
+        mine = [part.indices for parts in updates for part in parts]
         loader = iter_batches(
             self.train_set, mine, self.bare_model.collate, self.accelerator.device, self.job.workers
         )
         self.model.train()
         sums = LossSums()
         line = ProgressLine(f"epoch {epoch}", len(mine), unit="batches")
-        for index, group in enumerate(groups):
-            update = (epoch - 1) * len(groups) + index
-            factor = rate_factor(update, self.recipe.epochs * len(groups), self.recipe)
+        for index, parts in enumerate(updates):
+            update = (epoch - 1) * len(updates) + index
+            factor = rate_factor(update, self.recipe.epochs * len(updates), self.recipe)
             set_rates(self.optimizer, factor)
-            for position, indices in enumerate(group):
-                self._backward(next(loader), group, position == len(group) - 1, sums, len(indices))
+            for part in parts:
+                self._backward(next(loader), part, part is parts[-1], sums)
             self._update()
-            line.update(len(group))
+            line.update(len(parts))
         means = sums.means(epoch, self.accelerator)
         return {**means, "lr": current_rates(self.optimizer)}
 
-    def _backward(
-        self, batch: dict[str, Any], group: list, is_last: bool, sums: "LossSums", size: int
-    ) -> None:
-        """Add one batch's gradients, averaged over the batches of its group."""
+    def _backward(self, batch: dict[str, Any], part: Part, is_last: bool, sums: "LossSums") -> None:
+        """Add one batch's gradients, averaged over the batches of its update."""
         with nullcontext() if is_last else self.accelerator.no_sync(self.model):
             output = self.model(batch)
             if output.loss is None:
                 raise DataError(f"{self.job.spec.system} gave no loss on a tagged batch.")
-            self.accelerator.backward(output.loss / len(group))
-        sums.add(output, size)
+            loss = output.loss / part.divisor if part.is_counted else output.loss * 0
+            self.accelerator.backward(loss)
+        sums.add(output, len(part.indices) if part.is_counted else 0)
 
     def _update(self) -> None:
         """Make one step with the gathered gradients."""
@@ -308,7 +325,7 @@ class Trainer:
         return len(scores) - 1 - scores.index(max(scores)) >= patience
 
     def finish(self, started: float) -> dict[str, Any]:
-        """Write the run folder from the best epoch, delete the state, return the summary."""
+        """Write the run folder from the best epoch and return the summary."""
         out, best = self.job.out, self.progress.history[self.progress.best_epoch - 1]
         summary = {
             "run": self.job.spec.run,
@@ -322,10 +339,10 @@ class Trainer:
         if best["score"] == 0:
             logger.warning("no entity of valid was ever found: look at loss and learning rates")
         if self.accelerator.is_main_process:
+            self.state.save_finished(self.progress)
             self._write_run(out, best)
             times = {"epoch_seconds": self.epoch_seconds, "resumed_from": self.resumed_from}
-            write_json(out / "fit.run.json", {**summary, **times})
-            self.state.clear()
+            write_finished(out, self.state.guard, {**summary, **times})
         self.accelerator.wait_for_everyone()
         return summary
 
@@ -338,9 +355,9 @@ class Trainer:
         assets.mkdir(parents=True)
         self.bare_model.save_assets(assets)
         checkpoint.write_run_info(out, self._run_info(best))
-        write_history(out / "metrics.jsonl", self.progress.history)
+        write_history(out / HISTORY, self.progress.history)
         with atomic_path(out / checkpoint.WEIGHTS) as tmp:
-            shutil.copyfile(self.state.best_weights(best["epoch"]), tmp)
+            link_or_copy(self.state.best_weights(best["epoch"]), tmp)
 
     def _run_info(self, best: dict[str, Any]) -> checkpoint.RunInfo:
         spec = self.job.spec
@@ -362,6 +379,7 @@ class Trainer:
             best_epoch=best["epoch"],
             selected_on="valid" if self.recipe.selection == "best_valid" else "nothing",
             epochs_run=self.progress.epoch,
+            processes=self.accelerator.num_processes,
             valid_f1=best["valid_f1"],
             model_version=self.identity["model_version"],
             code=provenance.code_version(),

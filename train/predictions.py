@@ -30,12 +30,12 @@ def write_predictions(path: Path, samples: Sequence[Sample], pred: Sequence[Sequ
     """Write samples, gold and predicted tags, in sample order.
 
     Raises:
-        DataError: a token has a line break, which the format cannot hold.
+        DataError: an image id or a token has a line break, which the format cannot hold.
     """
     blocks = []
     for sample, tags in zip(samples, pred, strict=True):
-        if any("\n" in token for token in sample.tokens):
-            raise DataError(f"sample {sample.id}: a token has a line break")
+        if any("\n" in text for text in (sample.image_id, *sample.tokens)):
+            raise DataError(f"sample {sample.id}: its image id or a token has a line break")
         rows = zip(sample.tokens, sample.tags or [], tags, strict=True)
         lines = [f"{HEADER}{sample.image_id}", *("\t".join(row) for row in rows)]
         blocks.append("\n".join(lines) + "\n")
@@ -52,10 +52,13 @@ def read_predictions(path: Path) -> list[TaggedText]:
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such file; `python -m train evaluate` writes it.")
     texts: list[TaggedText] = []
-    # Only "\n" ends a line: tweets hold U+2028, U+0085 and other breaks that splitlines() follows.
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), start=1):
+    # Only "\n" ends a line: tweets hold "\r", U+2028 and other breaks that text files end lines at.
+    lines, before = Path(path).read_bytes().decode("utf-8").split("\n"), ""
+    for number, line in enumerate(lines, start=1):
         fields = line.rsplit("\t", 2)
-        if line.startswith(HEADER) and len(fields) == 1:
+        # A blank line stands before a header and nowhere else: image ids may hold tabs, too.
+        is_header, before = line.startswith(HEADER) and not before, line
+        if is_header:
             texts.append(TaggedText(line.removeprefix(HEADER)))
         elif len(fields) == 3 and texts:
             for column, value in zip(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig
 
-from extract.checkpoints import quiet_transformers, without_pooler
+from extract.checkpoints import from_folder, quiet_transformers, without_pooler
 from extract.errors import ConfigError, MissingFileError
 
 
@@ -33,10 +33,10 @@ def load_network(
         return AutoModel.from_config(config, dtype=torch.float32, **options)
     try:
         with quiet_transformers():
-            model, report = AutoModel.from_pretrained(
+            model, report = from_folder(
+                AutoModel.from_pretrained,
                 folder,
                 config=config,
-                local_files_only=True,
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,

@@ -2,5 +2,7 @@
 
 WEIGHTS = "model.safetensors"
 RUN = "run.json"
+HISTORY = "metrics.jsonl"
+"""A line an epoch."""
 ASSETS = "assets"
 """Folder of tokenizers and configs, one folder a role."""

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import cycle, islice
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,14 +83,40 @@ def eval_batches(samples: Sequence[Sample], batch_size: int) -> list[list[int]]:
     return _cut(sorted(range(len(samples)), key=lambda i: (-lengths[i], i)), batch_size)
 
 
-def share(batches: list[list[int]], rank: int, world: int) -> list[list[int]]:
-    """Return one process's batches of an epoch, equally many for every process.
+@dataclass(frozen=True)
+class Part:
+    """One batch of one process in one update."""
 
-    The first batches are repeated to fill up, as distributed samplers do.
+    indices: list[int]
+    """Of its samples."""
+    divisor: float
+    """What its loss is divided by: the processes' gradients, averaged, are then the mean over all
+    batches of the update."""
+    is_counted: bool = True
+    """False where a process has no batch left: it joins the exchange of gradients with zeros."""
+
+
+def update_parts(
+    batches: list[list[int]], accumulation: int, *, rank: int = 0, world: int = 1
+) -> list[list[Part]]:
+    """Return one process's parts of each update of an epoch.
+
+    An update of `world` processes is over the same batches as that of one process with `world`
+    times the accumulation, dealt out to the processes in turn; the last one may be smaller.
+
+    Args:
+        batches: of the whole epoch, in order.
+        accumulation: batches of one process in one update.
+        rank: number of the process, from 0.
+        world: number of processes.
     """
-    missing = -len(batches) % world
-    return [*batches, *islice(cycle(batches), missing)][rank::world]
+    updates = []
+    for group in _cut(batches, accumulation * world):
+        mine, divisor = group[rank::world], len(group) / world
+        absent = [Part(group[0], divisor, is_counted=False)]
+        updates.append([Part(indices, divisor) for indices in mine] or absent)
+    return updates
 
 
-def _cut(items: list[int], size: int) -> list[list[int]]:
+def _cut(items: list[Any], size: int) -> list[list[Any]]:
     return [items[start : start + size] for start in range(0, len(items), size)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from extract.checkpoints import from_folder
 from extract.errors import ConfigError, MissingFileError
 
 # Name -> the tokenizer's own names for it, in order of preference.
@@ -29,10 +30,10 @@ def load_tokenizer(folder: Path) -> Any:
         raise MissingFileError(f"{folder}: no text encoder (config.json) in this folder.")
     load = AutoTokenizer.from_pretrained
     try:
-        tokenizer = load(folder, local_files_only=True)
+        tokenizer = from_folder(load, folder)
         if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
             # Without it a byte-level tokenizer reads every word as the tail of the one before.
-            tokenizer = load(folder, local_files_only=True, add_prefix_space=True)
+            tokenizer = from_folder(load, folder, add_prefix_space=True)
     except (OSError, ValueError) as error:
         raise MissingFileError(f"{folder}: no usable tokenizer: {error}") from error
     if not tokenizer.is_fast:

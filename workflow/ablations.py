@@ -18,7 +18,7 @@ ROLES = ("features", "weights")
 """Keys whose values go by role; a switch takes a role away with null."""
 
 
-DECIDING = ("system", "variant", "weights", "features", "options", "recipe", "seeds")
+DECIDING = ("system", "variant", "weights", "features", "options", "recipe", "seeds", "processes")
 """Keys of a model entry that decide its scores."""
 
 

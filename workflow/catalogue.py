@@ -52,11 +52,13 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: the config is not what the schema says.
     """
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
+    from workflow.config_values import Validator, check_values
+
+    check_values(config)
     check_keys(config, schema)
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    error = best_match(Validator(schema).iter_errors(config))
     if error is None:
         return
     where = ".".join(["config", *map(str, error.absolute_path)])
@@ -352,11 +354,18 @@ def folder_state(path: str) -> str:
     """Return a checksum of the names, sizes and times of all files below a folder."""
     files = []
     for folder, _, names in os.walk(path):
-        stats = [
-            (os.path.join(folder, name), os.stat(os.path.join(folder, name))) for name in names
-        ]
-        files += [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+        stats = [(name, _link_or_target(os.path.join(folder, name))) for name in names]
+        # A name may hold bytes that are not UTF-8.
+        files += [[ascii(name), stat.st_size, stat.st_mtime_ns] for name, stat in stats]
     return digest(sorted(files))
+
+
+def _link_or_target(path: str) -> os.stat_result:
+    """Return the state of a file; of the link itself where it leads nowhere."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return os.lstat(path)
 
 
 def existing(path: str, remedy: str) -> str:

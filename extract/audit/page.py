@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from extract.audit.sections import Section
 
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title><style>
 body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto;
   padding: 0 1rem; color: #222; }}
 h2 {{ margin: 2rem 0 .3rem; }}

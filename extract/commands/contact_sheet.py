@@ -177,11 +177,11 @@ def open_stores(args: argparse.Namespace, stack: ExitStack) -> "Stores":
     from extract.contact_sheet.content import Stores
     from extract.inputs import phrases_by_image
     from extract.named_files import named_paths
-    from extract.store import FeatureStore
+    from extract.store import FeatureStore, open_whole
 
     def opened(texts: Sequence[str], flag: str) -> dict[str, FeatureStore]:
         paths = named_paths(texts, flag)
-        return {name: stack.enter_context(FeatureStore(path)) for name, path in paths}
+        return {name: stack.enter_context(open_whole(path)) for name, path in paths}
 
     phrases: dict[str, dict[str, list[str]]] = {}
     for name, path in named_paths(args.phrases, "--phrases"):

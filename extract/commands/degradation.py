@@ -98,7 +98,7 @@ def open_sources(
     from extract.errors import DataError
     from extract.inputs import phrases_by_image
     from extract.named_files import named_paths
-    from extract.store import FeatureStore
+    from extract.store import open_whole
 
     found = [sources.images_source(images)]
     for name, path in named_paths(args.phrases, "--phrases"):
@@ -110,7 +110,7 @@ def open_sources(
         if kind and kind not in sources.STORE_KINDS:
             known = ", ".join(sources.STORE_KINDS)
             raise ConfigError(f"--store {label}: no kind '{kind}'; known: {known}")
-        store = stack.enter_context(FeatureStore(path))
+        store = stack.enter_context(open_whole(path))
         found.append(sources.store_source(name, store, kind))
     for name, path in named_paths(args.crops, "--crops"):
         crops = read_manifest(path)

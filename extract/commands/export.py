@@ -122,7 +122,7 @@ def read_corpus(args: argparse.Namespace, stack: ExitStack) -> "Corpus":
     from extract.errors import ConfigError
     from extract.interop.layouts.base import Corpus
     from extract.manifest import read_images
-    from extract.store import FeatureStore
+    from extract.store import open_whole
 
     images = {row.image_id: row for row in read_images(args.images)}
     samples = read_splits(args.samples, images)
@@ -132,7 +132,7 @@ def read_corpus(args: argparse.Namespace, stack: ExitStack) -> "Corpus":
         role, gap, path = pair.partition("=")
         if not gap or not role or not path or role in stores:
             raise ConfigError(f"--store: expected ROLE=FILE, each role once, got '{pair}'")
-        stores[role] = stack.enter_context(FeatureStore(Path(path)))
+        stores[role] = stack.enter_context(open_whole(Path(path)))
     return Corpus(
         name=args.name,
         samples=samples,

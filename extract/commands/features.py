@@ -37,18 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Read the inputs that were given and run the shard."""
     from extract.inputs import read_inputs
+    from extract.lock import only_process
     from extract.manifest import read_images
     from extract.runner import Runtime, run_extraction
     from extract.spec import read_spec
 
     spec = read_spec(args.spec)
     images = read_images(args.images)
-    run_extraction(
-        spec,
-        images,
-        args.out,
-        read_inputs(args, images),
-        shard=args.shard,
-        runtime=Runtime(args.device, args.batch_size, args.workers, args.threads),
-        reuse=args.reuse,
-    )
+    with only_process(args.out):
+        run_extraction(
+            spec,
+            images,
+            args.out,
+            read_inputs(args, images),
+            shard=args.shard,
+            runtime=Runtime(args.device, args.batch_size, args.workers, args.threads),
+            reuse=args.reuse,
+        )

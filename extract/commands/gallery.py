@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     from extract.contact_sheet.content import Stores
     from extract.gallery import write_gallery
     from extract.named_files import named_paths
-    from extract.store import FeatureStore
+    from extract.store import open_whole
 
     options = {name: getattr(args, name) for name in ("longest_px", "quality", "max_boxes")}
     for name, value in options.items():
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     with ExitStack() as stack:
         stores = {
             kind: {
-                name: stack.enter_context(FeatureStore(path))
+                name: stack.enter_context(open_whole(path))
                 for name, path in named_paths(getattr(args, kind), f"--{kind}")
             }
             for kind in ("boxes", "captions", "ocr")

@@ -22,11 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write JSON to standard output."""
+    from extract.logs import printable
     from extract.store import FeatureStore
 
     with FeatureStore(args.file) as store:
         shown = describe_item(store, args.id) if args.id else describe_store(store)
-    sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(printable(json.dumps(shown, indent=2, ensure_ascii=False)) + "\n")
 
 
 def describe_store(store: "FeatureStore") -> dict[str, Any]:

@@ -6,6 +6,7 @@ is, once, in Twitter-2015). Image ids are strings: `17_06_12483` and `O_3993` ar
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError, near_match
 from extract.manifest import Sample
 from extract.tags import split_tag
+from extract.text_lines import iter_text_lines
 
 CITATION = ""
 LICENCE = ""
@@ -24,6 +26,11 @@ SPLIT_FILES = {
 }
 _HEADER = "IMGID:"
 _COLUMN_GAP = re.compile(r"[\t ]+")
+# In the middle of a text, where files with byte order marks were put together.
+_JOINED_HEADER = "\ufeff" + _HEADER
+
+MAX_ID_LENGTH = 1000
+"""Characters of an image id; no file system has names of more than 255."""
 
 
 def find_split_file(root: Path, split: str, settings: TextSettings) -> Path:
@@ -60,14 +67,13 @@ def iter_samples(root: Path, split: str, settings: TextSettings) -> Iterator[Sam
         gold = list(tags) if settings.labels else None
         return Sample(f"{split}-{count:05d}", image_id, list(tokens), gold)
 
-    for number, line in _read_lines(path):
+    for number, line in iter_text_lines(path):
+        line = line[1:] if line.startswith(_JOINED_HEADER) else line
         if line.startswith(_HEADER):
             if image_id is not None:
                 yield close_sample()
                 count += 1
-            image_id, header_line, tokens, tags = line[len(_HEADER) :].strip(), number, [], []
-            if not image_id:
-                raise DataError(f"{path}:{number}: '{_HEADER}' without an image id")
+            image_id, header_line, tokens, tags = _image_id(line, path, number), number, [], []
         elif not line.strip("\t "):
             if image_id is not None and tokens:
                 yield close_sample()
@@ -80,37 +86,36 @@ def iter_samples(root: Path, split: str, settings: TextSettings) -> Iterator[Sam
             )
         else:
             token, tag = _split_line(line, path, number, settings)
-            tokens.append(token)
-            tags.append(tag)
+            # A word that comes again is the same object: most of a corpus's words do.
+            tokens.append(sys.intern(token))
+            tags.append(sys.intern(tag))
     if image_id is not None:
         yield close_sample()
     elif not count:
         raise DataError(f"{path}: holds no sample. Was it downloaded whole?")
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) split at LF or CRLF only: tokens may hold other Unicode separators."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
+def _image_id(line: str, path: Path, number: int) -> str:
+    image_id = line[len(_HEADER) :].strip()
+    if not image_id:
+        raise DataError(f"{path}:{number}: '{_HEADER}' without an image id")
+    if len(image_id) > MAX_ID_LENGTH:
         raise DataError(
-            f"{path}:{number}: not UTF-8 (byte {data[error.start]:#04x}). Convert it to UTF-8."
-        ) from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if "\0" in line:
-            raise DataError(f"{path}:{number}: holds a NUL byte; is this a text file?")
-        yield number, line.removesuffix("\r")
+            f"{path}:{number}: an image id of {len(image_id)} characters, at most {MAX_ID_LENGTH} "
+            f"are allowed: {image_id[:40]!r}..."
+        )
+    return image_id
 
 
 def _split_line(line: str, path: Path, number: int, settings: TextSettings) -> tuple[str, str]:
     """Return (token, tag) of `token<TAB>tag`, or (token, "") when there are no labels."""
-    columns = _COLUMN_GAP.split(line.strip("\t "))
+    line = line.strip("\t ")
+    # A line may be long: only as many columns are cut as can be legal, and one more.
+    columns = _COLUMN_GAP.split(line, maxsplit=2)
     if not settings.labels:
         if len(columns) > 2:
             raise DataError(
-                f"{path}:{number}: expected one token a line, got {len(columns)} columns: "
+                f"{path}:{number}: expected one token a line, got {_count(line)} columns: "
                 f"{line[:60]!r}. Split the tweet into tokens, one on each line."
             )
         return columns[0], ""
@@ -120,8 +125,13 @@ def _split_line(line: str, path: Path, number: int, settings: TextSettings) -> t
             "For text without tags set `labels: false`."
         )
     if len(columns) > 2:
-        raise DataError(f"{path}:{number}: expected 2 columns, got {len(columns)}: {line[:60]!r}")
+        raise DataError(f"{path}:{number}: expected 2 columns, got {_count(line)}: {line[:60]!r}")
     return columns[0], _legal_tag(columns[1], path, number, settings)
+
+
+def _count(line: str) -> int:
+    """Return the number of columns."""
+    return 1 + sum(1 for _ in _COLUMN_GAP.finditer(line))
 
 
 def _legal_tag(tag: str, path: Path, number: int, settings: TextSettings) -> str:
@@ -133,6 +143,6 @@ def _legal_tag(tag: str, path: Path, number: int, settings: TextSettings) -> str
         return f"{prefix}-{entity_type}"
     legal = ["O", *(f"{p}-{name}" for name in settings.entity_types for p in "BI")]
     raise DataError(
-        f"{path}:{number}: tag '{tag}' is not in the tag set "
-        f"{{{', '.join(settings.entity_types)}}}.{near_match(tag, legal)}"
+        f"{path}:{number}: tag '{tag:.60}' is not in the tag set "
+        f"{{{', '.join(settings.entity_types)}}}.{near_match(tag[:60], legal)}"
     )

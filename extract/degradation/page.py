@@ -12,7 +12,9 @@ MAX_IDS = 1000
 """Ids shown of one count; the table of ids has them all."""
 
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Degradation</title><style>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Degradation</title><style>
 body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto;
   padding: 0 1rem; color: #222; }}
 h2 {{ margin: 2rem 0 .3rem; }}

@@ -120,7 +120,11 @@ class Extractor(ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
-    """What an Item must carry: `image`, `phrases`, `boxes`, `captions`, `annotations`."""
+    """What an Item must carry: `image`, `phrases`, `boxes`, `captions`, `annotations`, or `id`.
+
+    Only where `id` is named may values depend on `Item.image_id`: rows of an image that was renamed
+    are otherwise copied.
+    """
     roles: ClassVar[tuple[str, ...]] = ()
     """Weights it loads, by role; the config's `weights` must name exactly these."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import load_pretrained, quiet_transformers
+from extract.checkpoints import from_folder, load_pretrained, quiet_transformers
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import base
 
@@ -222,10 +222,8 @@ class _ImageProcessorAndTokenizer:
     def __init__(self, path: Path, start_token_id: int) -> None:
         from transformers import AutoImageProcessor, AutoTokenizer
 
-        self.image_processor = AutoImageProcessor.from_pretrained(
-            path, local_files_only=True, backend="pil"
-        )
-        self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        self.image_processor = from_folder(AutoImageProcessor.from_pretrained, path, backend="pil")
+        self.tokenizer = from_folder(AutoTokenizer.from_pretrained, path)
         self._start_token_id = start_token_id
 
     def __call__(
@@ -248,7 +246,7 @@ def _load_processor(path: Path, model: Any) -> Any:
     """Return the checkpoint's processor, or what stands for one where it has none."""
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(path, local_files_only=True, backend="pil")
+    processor = from_folder(AutoProcessor.from_pretrained, path, backend="pil")
     if hasattr(processor, "image_processor") and hasattr(processor, "tokenizer"):
         return processor
     generation = model.generation_config
@@ -260,7 +258,7 @@ def _old_buffers(path: Path) -> list[str]:
     """Return the names of constants that GPT-2 decoders were once saved with."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(path, local_files_only=True)
+    config = from_folder(AutoConfig.from_pretrained, path)
     decoder = getattr(config, "decoder", None)
     if getattr(decoder, "model_type", "") != "gpt2":
         return []

@@ -36,6 +36,11 @@ class Options:
 class Extractor(base.Extractor):
     """Standard normal values from a hash."""
 
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        if options.source == "id":
+            self.needs = frozenset({"image", "id"})
+
     @classmethod
     def outputs(cls, options: Options) -> base.Outputs:
         """`rows` rows of `dim` values."""

@@ -13,8 +13,6 @@ random network).
 Source: Cheng et al. 2024, YOLO-World: Real-Time Open-Vocabulary Object Detection.
 """
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import find_checkpoint, load_pretrained
+from extract.checkpoints import find_checkpoint, from_folder, load_pretrained
 from extract.errors import DataError, MissingToolError, ShapeError
 from extract.extractors.base import Extractor as BaseExtractor
 from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
@@ -34,7 +32,7 @@ from extract.grounding.base import (
     distinct_phrases,
     rows_to_features,
 )
-from extract.logs import set_offline
+from extract.offline import leave_home_alone, set_offline
 
 if TYPE_CHECKING:
     import torch
@@ -46,9 +44,6 @@ _MAX_DETECTIONS = 30_000
 
 # A full CLIP checkpoint also holds the vision tower.
 _VISION_TENSORS = ("vision_model.", "visual_projection.", "logit_scale")
-
-# ultralytics writes a settings file at import; jobs that run side by side must not share it.
-_SETTINGS: list[tempfile.TemporaryDirectory] = []
 
 
 @dataclass(frozen=True)
@@ -237,7 +232,7 @@ class TextEncoder:
         from transformers import AutoTokenizer, CLIPTextModelWithProjection
 
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
             model = load_pretrained(
                 CLIPTextModelWithProjection, folder, may_be_unused=_VISION_TENSORS
             )
@@ -316,9 +311,7 @@ def load_detector(path: Path, device: str) -> Any:
 def _prepare_environment() -> None:
     """Keep ultralytics from downloading, installing, reporting and writing to the home folder."""
     set_offline()
-    if "YOLO_CONFIG_DIR" not in os.environ:
-        _SETTINGS.append(tempfile.TemporaryDirectory(prefix="ultralytics-"))
-        os.environ["YOLO_CONFIG_DIR"] = _SETTINGS[-1].name
+    leave_home_alone()
     _undo_image_patch()
 
 

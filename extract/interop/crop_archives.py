@@ -7,8 +7,6 @@ else is unpickled. HVPNeT, DeepKE, VEC-MNER, Co-MIPN and RPI-HMIF read such arch
 Source: the loaders of github.com/zjunlp/HVPNeT and github.com/zjunlp/DeepKE.
 """
 
-import pickle
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -19,6 +17,7 @@ from extract.interop.names import match_names
 from extract.interop.values import parse_json
 from extract.manifest import SPLITS, ImageRow
 from extract.registry import load_module
+from extract.torch_files import load_plain
 
 if TYPE_CHECKING:
     from extract.interop.layouts.hvpnet import Places
@@ -27,18 +26,6 @@ _LAYOUTS = "extract.interop.layouts"
 
 # `<name>_aux_images/<split>/crops`: less would not tell the splits apart.
 _CROPS_PARTS = 3
-
-# What torch.load raises for broken files and for pickles of other objects.
-_LOAD_ERRORS = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AssertionError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -130,15 +117,7 @@ def load_dictionary(path: Path) -> dict[str, list[str]]:
 
 
 def _load_torch(path: Path) -> Any:
-    import torch
-
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except _LOAD_ERRORS as error:
-        raise DataError(
-            f"{path}: not a torch file of plain lists and strings. Other pickles can run code and "
-            "are not opened; where you trust the file, write its dictionary as JSON."
-        ) from error
+    return load_plain(path, remedy="Where you trust the file, write its dictionary as JSON.")
 
 
 def _places(layout: str, name: str) -> "Places":

@@ -22,12 +22,12 @@ def run_artefact(args: argparse.Namespace) -> None:
     from extract.interop.stores import load_artefact
     from extract.manifest import read_images
     from extract.options import options_from
-    from extract.store import FeatureStore
+    from extract.store import open_whole
 
     module = load_artefact(args.artefact, "write")
     mapping = json_value(args.options, "--options")
     options = options_from(module.Options, mapping, f"{args.artefact} options")
     images = read_images(args.images)
-    with FeatureStore(args.store) as store:
+    with open_whole(args.store) as store:
         counts = module.write(store, images, args.out, options)
     logger.info("%s", json.dumps({"export": args.artefact, **counts}))

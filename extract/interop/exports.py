@@ -17,7 +17,8 @@ from PIL import ExifTags, Image
 from extract.atomic import write_json
 from extract.crops import save_png
 from extract.errors import ConfigError, DataError, MissingFileError
-from extract.images import FORMATS, file_sha256, load_image
+from extract.images import FORMATS, file_sha256
+from extract.listed_images import load_listed
 from extract.manifest import ImageRow
 
 MANIFEST = "EXPORT.json"
@@ -122,7 +123,7 @@ def place_image(image: ImageRow, target: Path, link: Link) -> bool:
         place_file(source, target, link)
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_png(load_image(source), target)
+    save_png(load_listed(image), target)
     return True
 
 

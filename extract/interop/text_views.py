@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from extract.checkpoints import from_folder
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.image_text import GROUPS, ContextOptions, Segment, append_context, context_segments
 from extract.interop.artefacts.context_conll import SEPARATOR, written_token
@@ -153,7 +154,7 @@ def subword_counter(folder: str | None) -> Callable[[Iterable[str]], int]:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+        tokenizer = from_folder(AutoTokenizer.from_pretrained, folder, use_fast=True)
     except (OSError, ValueError) as error:
         raise MissingFileError(f"tokenizer: {folder} holds no tokenizer ({error})") from error
     known: dict[str, int] = {}

@@ -49,6 +49,11 @@ class Backend(TaggingBackend):
                 f"({_search_path()}). Where there is a network, run: "
                 f"python -m nltk.downloader -d FOLDER {RESOURCE}; then set NLTK_DATA=FOLDER."
             ) from error
+        except (OSError, ValueError) as error:
+            # A folder of the older, pickled tagger has none of the three; pickles are not read.
+            raise MissingFileError(
+                f"phrases nltk: taggers/{RESOURCE} has not its three JSON files: {error}"
+            ) from error
 
     def analyse(self, tweets: Iterable[list[str]]) -> Iterator[Analysis]:
         """Tag each word in its sentence."""

@@ -63,6 +63,7 @@ class Backend(TaggingBackend):
                 "folder inside the installed package that has config.cfg."
             )
         compile_grammar(self.options.grammar)
+        _check_components(Path(weights))
         self._nlp = spacy.load(Path(weights), exclude=["ner", "lemmatizer"])
 
     def analyse(self, tweets: Iterable[list[str]]) -> Iterator[Analysis]:
@@ -72,6 +73,27 @@ class Backend(TaggingBackend):
         docs = (Doc(self._nlp.vocab, words=words) for words in tweets)
         for doc in self._nlp.pipe(docs):
             yield _analysis(doc)
+
+
+def _check_components(folder: Path) -> None:
+    """See that the components are the folder's own: `source` would import a package or a folder.
+
+    Raises:
+        DataError: one is not, or config.cfg is no pipeline's.
+    """
+    from spacy.util import load_config
+
+    try:
+        config = load_config(folder / "config.cfg", interpolate=False)
+        components = config.get("components", {})
+        foreign = [name for name, block in components.items() if "source" in block]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"phrases spacy: {folder}/config.cfg is no pipeline's: {error}") from error
+    if foreign:
+        raise DataError(
+            f"phrases spacy: {folder}/config.cfg takes {', '.join(foreign)} from another package "
+            "or folder (`source`). Give a pipeline that was written by `nlp.to_disk`."
+        )
 
 
 def _analysis(doc: Any) -> Analysis:

@@ -22,7 +22,7 @@ def show_corrections(
     for where, correction in repairs.placed():
         if correction.split in corpus and (not reasons or correction.reason in reasons):
             sample = corpus[correction.split][correction.position]
-            yield f"@@ {where}: {correction.reason}, {sample.id}, {sample.image_id} @@"
+            yield printable(f"@@ {where}: {correction.reason}, {sample.id}, {sample.image_id} @@")
             yield from _diff(sample, correction)
 
 
@@ -43,7 +43,7 @@ def show_undecided(
 ) -> Iterator[str]:
     """Yield the groups of tweets whose conflict no rule decides, with their texts."""
     for group in groups:
-        yield f"@@ undecided: {group.note} @@"
+        yield printable(f"@@ undecided: {group.note} @@")
         for tweet in group.tweets:
             if tweet.split not in corpus:
                 continue
@@ -52,5 +52,5 @@ def show_undecided(
                 f"{entity_type} [{start}, {end}) {printable(' '.join(sample.tokens[start:end]))}"
                 for entity_type, start, end in tweet.entities
             )
-            yield f" {sample.id}: {printable(' '.join(sample.tokens))}"
+            yield printable(f" {sample.id}: {' '.join(sample.tokens)}")
             yield f"   {named or 'nothing'}"

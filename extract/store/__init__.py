@@ -1,4 +1,4 @@
-"""Feature file (HDF5), format "mner-features" version 1.0. This docstring is the specification.
+"""Feature file (HDF5), format "mner-features" version 1.1. This docstring is the specification.
 
 One file holds one feature set of one dataset: N items (images or samples), M rows, D channels.
 
@@ -18,19 +18,36 @@ One file holds one feature set of one dataset: N items (images or samples), M ro
 - `/items/image_size` (N, 2) int32 (height, width); `/items/input_sha256` (N,) what the rows were
   computed from.
 - Every dataset under `/rows` and `/items` MUST carry dimension labels and a `unit` where it has
-  one. In a merged file these, the index and `/vocab` MUST carry `sha256`, the checksum of their
-  content.
+  one. These, the index and `/vocab` MUST carry `sha256`, the checksum of their content.
 - Root attributes MUST be `format`, `format_version`, `id_kind`, `fingerprint` (of the spec),
   `ids_sha256` (ids and input checksums), `n_items` and `complete`, written last. `/provenance` is a
   scalar JSON string.
-- Files are contiguous and uncompressed. A shard is built in the folder `<shard>.partial` from one
+- Files are contiguous and uncompressed, and hold nothing else: hard links to the datasets above,
+  unfiltered, written whole, inside the file. A reader MUST refuse what is not so before it reads a
+  value (extract/store/structure.py), so that a file can neither point outside itself nor unpack to
+  more than its size.
+- Since 1.1 every file MUST end with a seal: `{"rows": [[offset, bytes], ...], "sha256": ...}`, the
+  length of this JSON (8 bytes, little endian) and `MNERSEAL`. `sha256` is the checksum of all bytes
+  before the seal but for the extents in `rows`, which are the numbers under `/rows`. A reader MUST
+  check it before HDF5 parses the file (extract/store/seal.py); HDF5 ignores it. Files of 1.0 have
+  none.
+- A shard is built in the folder `<shard>.partial` from one
   such file a batch, named by its first item, without `/provenance`.
 """
 
 from extract.store.format import Header, StoredItem
 from extract.store.merge import merge_shards
 from extract.store.reader import FeatureStore
-from extract.store.verify import verify_store
+from extract.store.verify import check_bytes, open_whole, verify_store
 from extract.store.writer import FeatureWriter
 
-__all__ = ["FeatureStore", "FeatureWriter", "Header", "StoredItem", "merge_shards", "verify_store"]
+__all__ = [
+    "FeatureStore",
+    "FeatureWriter",
+    "Header",
+    "StoredItem",
+    "check_bytes",
+    "merge_shards",
+    "open_whole",
+    "verify_store",
+]

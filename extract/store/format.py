@@ -1,7 +1,8 @@
 """Names, columns and attributes of the feature file; see the package's docstring."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import numpy as np
 from extract.errors import MissingFileError, StoreError
 from extract.extractors.base import ATTRIBUTES_PER_ROW, Outputs
 from extract.manifest import STATUS
+from extract.store.seal import check_seal
+from extract.store.structure import check_structure, read_root_attribute
 
-FORMAT, FORMAT_VERSION = "mner-features", "1.0"
+FORMAT, FORMAT_VERSION = "mner-features", "1.1"
 TEXT = h5py.string_dtype("utf-8")
 # What h5py raises for a file whose bytes are wrong.
-DAMAGED = (OSError, KeyError, RuntimeError, ValueError)
+DAMAGED = (OSError, KeyError, RuntimeError, TypeError, ValueError)
 ALL_COLUMNS = (
     "features", "text", "boxes", "scores", "labels", "attributes", "attribute_scores",
 )  # fmt: skip
@@ -43,9 +46,12 @@ class Header:
 
     @property
     def ids_sha256(self) -> str:
-        """Checksum of ids and inputs, in order."""
-        lines = "\n".join(f"{i}\t{s}" for i, s in zip(self.ids, self.input_sha256, strict=True))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        """Checksum of ids and inputs, in order: lines of both, divided by line feeds."""
+        checksum = hashlib.sha256()
+        # Line by line: one text of them all takes several times the memory of a large index.
+        for number, pair in enumerate(zip(self.ids, self.input_sha256, strict=True)):
+            checksum.update(("\n" * (number > 0) + "\t".join(pair)).encode())
+        return checksum.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -174,23 +180,47 @@ def open_file(path: Path, mode: str) -> h5py.File:
     return h5py.File(path, mode, locking="best-effort")
 
 
-def open_checked(path: Path) -> h5py.File:
-    """Open a feature file read-only after checking format, version and completeness."""
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what HDF5 raises for damaged bytes into an error that names the file.
+
+    Raises:
+        StoreError: instead.
+    """
     try:
-        file = open_file(path, "r")
-        found = file.attrs.get("format"), str(file.attrs.get("format_version", "?"))
-        is_complete = bool(file.attrs.get("complete", False))
+        yield
     except DAMAGED as error:
         raise StoreError(f"{path}: not readable as HDF5 ({error}). Delete it and rerun.") from error
-    if found[0] != FORMAT or found[1].split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        file.close()
-        raise StoreError(f"{path}: expected {FORMAT} {FORMAT_VERSION}, got {found[0]} {found[1]}")
-    if not is_complete:
-        file.close()
-        raise StoreError(f"{path}: not complete (a run was cut off). Rerun the rule that makes it.")
+
+
+def open_checked(path: Path) -> h5py.File:
+    """Open a feature file read-only after checking that it is one, whole, and made of nothing else.
+
+    Raises:
+        MissingFileError: no such file.
+        StoreError: not this format, another major version, not complete, damaged, or anything that
+            `check_structure` refuses.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
+    with reading(path):
+        check_seal(path)
+        file = open_file(path, "r")
+        try:
+            _check_identity(file, path)
+            check_structure(file, path)
+        except BaseException:
+            file.close()
+            raise
     return file
+
+
+def _check_identity(file: h5py.File, path: Path) -> None:
+    name, version = (read_root_attribute(file, key) for key in ("format", "format_version"))
+    if name != FORMAT or str(version).split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise StoreError(f"{path}: expected {FORMAT} {FORMAT_VERSION}, got {name} {version}")
+    if not read_root_attribute(file, "complete"):
+        raise StoreError(f"{path}: not complete (a run was cut off). Rerun the rule that makes it.")
 
 
 def read_outputs(file: h5py.File) -> Outputs:

@@ -1,8 +1,7 @@
 """Shards -> one contiguous file, block by block, in manifest order."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,20 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.atomic import atomic_path
 from extract.errors import StoreError
+from extract.lock import only_process
 from extract.manifest import STATUS
+from extract.store.checksums import add_checksums, changed_datasets, iter_blocks
 from extract.store.format import (
+    DAMAGED,
     Header,
     create_column,
     open_checked,
-    open_file,
     read_outputs,
     row_columns,
     write_frame,
 )
-
-_BLOCK_BYTES = 32 * 1024 * 1024
+from extract.store.sink import NewFile, new_file
 
 
 def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None = None) -> None:
@@ -35,21 +34,41 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
         ids: the manifest's ids; the shards must hold exactly these in this order.
 
     Raises:
-        StoreError: fingerprints or columns differ, a shard is incomplete, or ids are not the
-            manifest's.
+        StoreError: fingerprints or columns differ, a shard is incomplete or damaged, or ids are
+            not the manifest's.
+        BusyError: another process merges to `out`.
     """
+    with only_process(out):
+        _merge(shards, out, ids)
+
+
+def _merge(shards: Sequence[Path], out: Path, ids: Sequence[str] | None) -> None:
     with ExitStack() as stack:
         files = [stack.enter_context(open_checked(path)) for path in shards]
+        for file, path in zip(files, shards, strict=True):
+            _check_bytes(file, path)
         header = _joint_header(files, shards, out)
         provenance = _joint_provenance(files, shards)
     _check_ids(header.ids, ids, out)
-    with atomic_path(out) as tmp, open_file(tmp, "w") as merged:
+    with new_file(out) as merged:
         join_files(shards, header, merged)
         add_checksums(merged)
         counts = np.bincount(merged["status"][:], minlength=len(STATUS))
         provenance["counts"] = {name: int(counts[code]) for name, code in STATUS.items()}
         merged.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
         merged.attrs["complete"] = True
+
+
+def _check_bytes(file: h5py.File, path: Path) -> None:
+    try:
+        findings = changed_datasets(file)
+    except DAMAGED as error:
+        findings = [f"cannot be read whole as HDF5 ({error})"]
+    if findings:
+        raise StoreError(
+            f"{path}: {'; '.join(findings[:3])}. Delete it and run the same command again: its "
+            "shard is computed anew."
+        )
 
 
 def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path], out: Path) -> Header:
@@ -105,7 +124,7 @@ def compare_ids(found: Sequence[str], expected: Sequence[str]) -> str:
     return f"{len(missing)} missing {missing[:3]}, {len(surplus)} surplus {surplus[:3]}"
 
 
-def join_files(paths: Sequence[Path], header: Header, target: h5py.File) -> None:
+def join_files(paths: Sequence[Path], header: Header, target: NewFile) -> None:
     """Write index and rows of files, which together hold the items of `header`, one by one.
 
     The bytes written do not depend on how the items are spread over files: strings, whose place in
@@ -127,10 +146,11 @@ def join_files(paths: Sequence[Path], header: Header, target: h5py.File) -> None
     columns = [create_column(target, name, sum(sizes), header.outputs) for name in names]
     if header.outputs.text:
         target["rows/text"][:] = np.array(texts, dtype=object)
-    _copy_rows(paths, [column for column in columns if column.dtype != object])
+    _copy_rows(paths, [column for column in columns if column.dtype != object], target)
+    target.check()
 
 
-def _copy_rows(paths: Sequence[Path], columns: Sequence[h5py.Dataset]) -> None:
+def _copy_rows(paths: Sequence[Path], columns: Sequence[h5py.Dataset], target: NewFile) -> None:
     row = 0
     for path in paths:
         with open_checked(path) as file:
@@ -139,37 +159,5 @@ def _copy_rows(paths: Sequence[Path], columns: Sequence[h5py.Dataset]) -> None:
                 for block in iter_blocks(file[column.name]):
                     column[position : position + len(block)] = block
                     position += len(block)
+                    target.check()
             row += int(file["offsets"][-1])
-
-
-def iter_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
-    """Yield the rows of a dataset in blocks of bounded memory."""
-    row_bytes = max(1, int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize)
-    step = max(1, _BLOCK_BYTES // row_bytes)
-    for start in range(0, len(dataset), step):
-        yield dataset[start : start + step]
-
-
-def content_sha256(dataset: h5py.Dataset) -> str:
-    """Return the checksum of a dataset's values (strings: UTF-8, each closed by a zero byte)."""
-    digest = hashlib.sha256()
-    for block in iter_blocks(dataset):
-        if block.dtype == object:
-            for value in block:
-                digest.update(value + b"\0")
-        else:
-            digest.update(np.ascontiguousarray(block))
-    return digest.hexdigest()
-
-
-def add_checksums(file: h5py.File) -> None:
-    """Give every dataset of `/rows`, `/items`, `/vocab` and the index its checksum."""
-    for dataset in checked_datasets(file):
-        dataset.attrs["sha256"] = content_sha256(dataset)
-
-
-def checked_datasets(file: h5py.File) -> list[h5py.Dataset]:
-    """Return the datasets that carry a checksum, in a fixed order."""
-    groups = [group for group in ("items", "rows", "vocab") if group in file]
-    names = [f"{group}/{name}" for group in groups for name in sorted(file[group])]
-    return [file[name] for name in ("ids", "status", "offsets", *names)]

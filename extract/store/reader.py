@@ -18,6 +18,7 @@ from extract.store.format import (
     open_checked,
     read_outputs,
     read_vocabularies,
+    reading,
 )
 
 
@@ -26,7 +27,8 @@ class FeatureStore:
 
     Raises (on first use):
         MissingFileError: no such file.
-        StoreError: not this format, another major version, or not complete.
+        StoreError: not this format, another major version, not complete, or damaged where opening
+            looks: everywhere but in the numbers of `/rows`, which `check_bytes` reads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,12 +54,17 @@ class FeatureStore:
     def _handle(self) -> h5py.File:
         if self._file is None or self._pid != os.getpid():
             file = open_checked(self.path)
-            self.ids: list[str] = file["ids"].asstr()[:].tolist()
-            self._index = {image_id: i for i, image_id in enumerate(self.ids)}
-            self._offsets = file["offsets"][:]
-            self._status = file["status"][:]
-            self._vocabulary = read_vocabularies(file)
-            self._columns = {name: _map(self.path, file["rows"][name]) for name in file["rows"]}
+            with reading(self.path):
+                self.ids: list[str] = file["ids"].asstr()[:].tolist()
+                self._index = {image_id: i for i, image_id in enumerate(self.ids)}
+                self._offsets = file["offsets"][:]
+                self._status = file["status"][:]
+                self._vocabulary = read_vocabularies(file)
+                rows = file.get("rows", {})
+                self._columns = {name: _map(self.path, rows[name]) for name in rows}
+            if len(self._index) != len(self.ids):
+                file.close()
+                raise StoreError(f"{self.path}: an id occurs twice. Make the store anew.")
             # Last, so that another thread never sees an open file without its index.
             self._file, self._pid = file, os.getpid()
         return self._file
@@ -93,13 +100,14 @@ class FeatureStore:
     @property
     def provenance(self) -> dict[str, Any]:
         """Format, code, spec, weights, versions and counts that made the file."""
-        return json.loads(self._handle()["provenance"].asstr()[()])
+        with reading(self.path):
+            return json.loads(self._handle()["provenance"].asstr()[()])
 
     def item(self, image_id: str) -> StoredItem:
         """Return the rows of one id.
 
         Raises:
-            StoreError: the id is not in the file.
+            StoreError: the id is not in the file, or its bytes are damaged.
         """
         file = self._handle()
         index = self._index.get(image_id)
@@ -113,10 +121,11 @@ class FeatureStore:
             for name, column in self._columns.items()
             if name != "text"
         }
-        if "text" in self._columns:
-            columns["text"] = tuple(self._columns["text"].asstr()[start:end])
         status = int(self._status[index])
-        reason = "" if status == STATUS["ok"] else file["items/reason"].asstr()[index]
+        with reading(self.path):
+            if "text" in self._columns:
+                columns["text"] = tuple(self._columns["text"].asstr()[start:end])
+            reason = "" if status == STATUS["ok"] else file["items/reason"].asstr()[index]
         return StoredItem(status=status, reason=reason, vocabulary=self._vocabulary, **columns)
 
     def status_of(self, image_id: str) -> int:
@@ -137,7 +146,9 @@ class FeatureStore:
 
     def input_sha256(self) -> dict[str, str]:
         """Return id -> checksum of what its rows were computed from."""
-        checksums = self._handle()["items/input_sha256"].asstr()[:]
+        file = self._handle()
+        with reading(self.path):
+            checksums = file["items/input_sha256"].asstr()[:]
         return dict(zip(self.ids, checksums, strict=True))
 
     def status_counts(self) -> dict[str, int]:

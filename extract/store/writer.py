@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.atomic import atomic_path
 from extract.errors import StoreError
 from extract.extractors.base import ItemFeatures
 from extract.manifest import STATUS, STATUS_NAMES
+from extract.store.checksums import add_checksums, changed_datasets
 from extract.store.format import (
     ALL_COLUMNS,
     DAMAGED,
@@ -23,12 +23,12 @@ from extract.store.format import (
     as_stored,
     create_column,
     open_checked,
-    open_file,
     read_outputs,
     row_columns,
     write_frame,
 )
 from extract.store.merge import join_files
+from extract.store.sink import new_file
 
 # HDF5 strings end at a NUL, and lone surrogates have no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -40,6 +40,7 @@ class FeatureWriter:
     Args:
         partial: folder of the shard under construction; continued when it belongs to the header.
         header: identity of the shard.
+        set_aside: takes away a part that cannot be continued from; by default it is deleted.
 
     Each `append` writes a small feature file of its own into the folder, whole or not at all, and
     `finish` joins them. One file that grows would be simpler, but HDF5 does not survive it: of a
@@ -47,8 +48,11 @@ class FeatureWriter:
     ends in errors or in a crash of the library.
     """
 
-    def __init__(self, partial: Path, header: Header) -> None:
+    def __init__(
+        self, partial: Path, header: Header, *, set_aside: Callable[[Path], None] = Path.unlink
+    ) -> None:
         self.path, self.header = Path(partial), header
+        self._set_aside = set_aside
         self.n_done = 0
         self.note = ""
         """Why an existing partial result was not continued, or not wholly; empty otherwise."""
@@ -63,13 +67,16 @@ class FeatureWriter:
     def _resume(self) -> None:
         """Keep the parts that are the shard's next items, up to the first that is not."""
         for path in sorted(self.path.iterdir()):
-            if path.suffix == ".h5" and not self.note:
+            if path.suffix != ".h5":
+                path.unlink()  # left by a killed writer
+                continue
+            if not self.note:
                 self.note = self._why_not(path)
-                if not self.note:
-                    self._parts.append(path)
-                    continue
-            # After a gap, or left by a killed writer.
-            path.unlink()
+            if self.note:
+                # After a gap too.
+                self._set_aside(path)
+            else:
+                self._parts.append(path)
 
     def _why_not(self, path: Path) -> str:
         """Count the items of a part as done, or say why they are not the next ones."""
@@ -82,6 +89,8 @@ class FeatureWriter:
                         return f"has another {key}"
                 if read_outputs(file) != as_stored(self.header.outputs):
                     return "has other columns"
+                if findings := changed_datasets(file):
+                    return f"is damaged ({findings[0]})"
         except (StoreError, *DAMAGED) as error:
             return f"is damaged ({error})"
         self.n_done = stop
@@ -109,7 +118,7 @@ class FeatureWriter:
                 blocks[name].append(self._cast(name, getattr(result, name), image_id, result))
         # Eight digits: more items than a shard ever has, so that names sort as numbers.
         part = self.path / f"{self.n_done:08d}.h5"
-        with atomic_path(part) as tmp, open_file(tmp, "w") as file:
+        with new_file(part) as file:
             _write_part(file, header, results, blocks)
         self._parts.append(part)
         self.n_done += len(results)
@@ -149,8 +158,20 @@ class FeatureWriter:
             )
         return cast
 
-    def finish(self, out: Path, provenance: dict[str, Any]) -> None:
+    def finish(
+        self,
+        out: Path,
+        provenance: dict[str, Any],
+        *,
+        keep: Callable[[Path], object] = lambda out: None,
+    ) -> None:
         """Join the parts to `out` and remove them.
+
+        Args:
+            out: the shard.
+            provenance: of the shard.
+            keep: is given `out` while the parts are still there, for a caller that wants its rows
+                to outlive a kill at any moment.
 
         Raises:
             StoreError: items are still missing.
@@ -159,11 +180,13 @@ class FeatureWriter:
         if self.n_done != n:
             raise StoreError(f"{self.path}: {self.n_done} of {n} items done, cannot be finished")
         joined = self.path / "joined"
-        with atomic_path(joined) as tmp, open_file(tmp, "w") as file:
+        with new_file(joined) as file:
             join_files(self._parts, self.header, file)
+            add_checksums(file)
             file.create_dataset("provenance", data=json.dumps(provenance, sort_keys=True))
             file.attrs["complete"] = True
         os.replace(joined, out)
+        keep(out)
         shutil.rmtree(self.path)
 
 
@@ -182,6 +205,7 @@ def _write_part(
         column = create_column(file, name, n_rows, header.outputs)
         if n_rows:
             column[:] = np.concatenate(values)
+    add_checksums(file)
     file.attrs["complete"] = True
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from extract.manifest import ImageRow, write_images
-from extract.prepare import index_files, probe_row
+from extract.probe_images import probe_folder
 
 COPIES = 2
 
@@ -30,8 +30,7 @@ def lay_out_photos(folder: Path) -> list[ImageRow]:
                 shutil.copy(photo, target)
             else:
                 _draw_photo(number, target)
-    files = index_files(images)
-    rows = [probe_row(path.stem, files) for path in sorted(images.iterdir())]
+    rows = probe_folder(sorted(path.stem for path in images.iterdir()), images, workers=2)
     write_images(folder / "images.tsv", rows)
     return rows
 

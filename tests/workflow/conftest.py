@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.watched import alone, watching
 from tests.workflow.workspace import Workspace, lay_out
 
 HERE = Path(__file__).resolve().parent
@@ -46,11 +47,19 @@ def shared_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_run(shared_base: Path, repo_root: Path) -> Path:
-    """Working directory of a complete run; do not change it, take `workspace`."""
+def watch_folder(shared_base: Path) -> Path:
+    """Where `finished_run` had its home and temporary folders, and what it did outside."""
+    return shared_base / "tiny_run_watched"
+
+
+@pytest.fixture(scope="session")
+def finished_run(shared_base: Path, repo_root: Path, watch_folder: Path) -> Path:
+    """Working directory of a complete run without network; do not change it, take `workspace`."""
 
     def make(folder: Path) -> str:
-        result = lay_out(folder, repo_root).snakemake("--cores", "2")
+        run = lay_out(folder, repo_root)
+        run.wrapped = alone
+        result = run.snakemake("--cores", "2", env=watching(watch_folder))
         (folder / "screen.txt").write_text(result.output, encoding="utf-8")
         return result.output if result.returncode else ""
 

@@ -169,6 +169,21 @@ def test_a_replaced_image_is_noticed_and_computed_alone(workspace):
     assert computed == 1
 
 
+def test_a_changed_limit_looks_at_the_images_again(workspace):
+    workspace.overlay({"image_limits": {"max_pixels": 49_000_000}})
+    assert workspace.plan("dataset")["prepare_dataset"] == ["results/tiny/samples/train.jsonl"]
+
+
+def test_a_new_image_is_decoded_alone(workspace):
+    images = workspace.folder / "data/tiny/images"
+    (images / "gone.jpg").write_bytes((images / "O_3993.jpg").read_bytes() + b"other bytes")
+    result = workspace.snakemake("--cores", "2", "dataset")
+    assert result.returncode == 0, result.output
+    log = (workspace.folder / "logs/tiny/prepare_dataset.log").read_text(encoding="utf-8")
+    # With the broken one, which a new decoder might read.
+    assert "images: 2 decoded, 8 known from an earlier run; 9 ok, 1 unreadable" in log
+
+
 def test_a_changed_option_writes_an_export_anew(workspace):
     workspace.overlay({"exports": {"tiny_ita": {"options": {"separator": "single"}}}})
     result = workspace.snakemake("--cores", "2", "exports")

@@ -6,6 +6,7 @@ import shutil
 import string
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class Workspace:
     code: Path
     """Folder of the Snakefile."""
     overlays: list[Path] = field(default_factory=list)
+    wrapped: Callable[[list[str]], list[str]] = list
+    """Command -> the command that runs it."""
 
     def snakemake(
         self, *args: str, env: dict[str, str] | None = None, timeout: float = 600
@@ -62,7 +65,7 @@ class Workspace:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile")]
         command += ["--directory", str(self.folder), *args, *configs]
         result = subprocess.run(
-            command,
+            self.wrapped(command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -102,12 +102,14 @@ def run(args: argparse.Namespace) -> None:
         MnerError: splits overlap, --overlap is of another corpus, or as `train.loop.fit`.
     """
     from extract.weights import resolve_weights
-    from train.accelerator import set_threads
+    from train.accelerator import is_first_process, set_threads
     from train.config import parse_roles, read_run_spec
     from train.loop import FitJob, fit
     from train.overlap import check_result, check_splits
 
-    if args.overlap:
+    if not is_first_process():
+        pass  # the first of several processes checks; the others wait for it to join them
+    elif args.overlap:
         check_result(args.overlap, args.samples_dir)
     else:
         check_splits(args.samples_dir, args.max_overlap)

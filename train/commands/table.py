@@ -68,6 +68,7 @@ def _table(title: str, row_type: type, rows: Sequence[Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from extract.logs import printable
     from train.tables import shown
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
@@ -79,6 +80,6 @@ def _table(title: str, row_type: type, rows: Sequence[Any]) -> Any:
     for row in rows:
         is_bold = getattr(row, "slice", "") == "all"
         style = "bold" if is_bold else ""
-        cells = [Text(shown(name, getattr(row, name)), style=style) for name in columns]
+        cells = [Text(printable(shown(name, getattr(row, name))), style=style) for name in columns]
         table.add_row(*cells)
     return table

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig
 
+from extract.checkpoints import from_folder
 from extract.errors import ConfigError
 from train.layers.windows import cut_windows
 from train.pretrained import load_network
@@ -180,7 +181,7 @@ def load_text_model(folder: Path, *, pretrained: bool) -> nn.Module:
         MissingFileError: no weights in the folder.
         ConfigError: the weights are not exactly those of the config.
     """
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = from_folder(AutoConfig.from_pretrained, folder)
     return load_network(folder, config, pretrained=pretrained, unused=_HEADS)
 
 

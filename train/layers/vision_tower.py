@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, PreTrainedConfig
 
+from extract.checkpoints import from_folder
 from extract.errors import ConfigError, MissingFileError
 from train.pretrained import load_network
 
@@ -46,7 +47,7 @@ def vision_config(folder: Path) -> PreTrainedConfig:
     """
     if not (folder / "config.json").is_file():
         raise MissingFileError(f"{folder}: no vision tower (config.json) in this folder.")
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = from_folder(AutoConfig.from_pretrained, folder)
     config = getattr(config, "vision_config", config)
     network = MODEL_MAPPING.get(type(config), None)
     if network is None or getattr(network, "main_input_name", "") != "pixel_values":

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from extract.errors import DataError, MissingFileError, near_match
+from extract.torch_files import BROKEN, check_archive, first_line
 from train.config import Recipe
 from train.metrics import Counts
 from train.models.ita import EXTRA_STATES, Options
@@ -116,6 +117,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path}: no such checkpoint.")
+    check_archive(path)
     try:
         with warnings.catch_warnings():
             # The older format compares the source of pickled networks with that of the stand-in.
@@ -123,8 +125,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             content = torch.load(
                 path, map_location="cpu", pickle_module=_INERT_PICKLE, weights_only=False
             )
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise DataError(f"{path}: not a checkpoint of torch ({error})") from error
+    except BROKEN as error:
+        raise DataError(f"{path}: not a checkpoint of torch ({first_line(error)})") from error
     wanted = ("state_dict", "tag_dictionary")
     if not isinstance(content, dict) or any(name not in content for name in wanted):
         raise DataError(f"{path}: expected a dict with {' and '.join(wanted)}, as flair writes it")

@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -17,12 +18,14 @@ from extract.audit.overlap_file import VERSION as OVERLAP_VERSION
 from extract.crops import VERSION as CROPS_VERSION
 from extract.errors import MnerError
 from extract.interop.layouts.base import VERSION as EXPORT_VERSION
+from extract.offline import OFFLINE
 from extract.registry import load_module
 from extract.repairs.format import repairs_file
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights
 from workflow.ablations import ablation_runs
 from workflow.catalogue import Catalogue, check_config, existing, folder_state, source_version
+from workflow.config_files import check_config_files
 from workflow.prediction import read_prediction
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
@@ -43,6 +46,7 @@ def show_last_words():
 
 
 try:
+    check_config_files(workflow.overwrite_configfiles)
     check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     validate(config, str(SCHEMA))
     CATALOGUE = Catalogue(config)
@@ -60,12 +64,9 @@ ERRORS = Path(".snakemake/mner_errors.txt").absolute()
 
 # Commands find the packages from any environment, stay offline, and say their errors last.
 ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "YOLO_OFFLINE": "true",
-    "YOLO_AUTOINSTALL": "false",
-    "WANDB_MODE": "disabled",
+    **OFFLINE,
+    # Not the user's: figures do not depend on a matplotlibrc, and no cache is left in home.
+    "MPLCONFIGDIR": str(Path(".snakemake/matplotlib").absolute()),
     "MNER_ERROR_FILE": str(ERRORS),
     "PYTHONPATH": os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])),
 }
@@ -140,4 +141,35 @@ def extraction_gpu(wildcards):
 
 def extraction_threads(wildcards):
     """One core a shard; a shard on the GPU takes all, to keep it fed with decoded images."""
-    return workflow.cores if extraction_gpu(wildcards) else 1
+    return all_cores(wildcards) if extraction_gpu(wildcards) else 1
+
+
+def all_cores(wildcards):
+    """All of --cores on one machine; on a cluster, which has no --cores, `cluster_cores`."""
+    is_here = workflow.local_exec and not workflow.remote_exec
+    return workflow.cores if is_here else config["cluster_cores"]
+
+
+def memory(kind, name, attempt):
+    """Memory of a job; as much again after each failure, which may have been for want of it."""
+    amount, unit = re.fullmatch(r"(\d+)(\w+)", runtime(kind, name, "mem")).groups()
+    return f"{attempt * int(amount)}{unit}"
+
+
+def training_memory(wildcards, attempt):
+    return memory("models", wildcards.run, attempt)
+
+
+def processes(wildcards):
+    """How many train together; unlike a runtime knob it decides the weights."""
+    return config["models"][wildcards.run]["processes"]
+
+
+def training_command(wildcards):
+    """What starts the processes of a training, on one node."""
+    if processes(wildcards) == 1:
+        return "python"
+    return (
+        f"accelerate launch --multi_gpu --num_processes {processes(wildcards)} --num_machines 1 "
+        "--main_process_port 0 --mixed_precision no --dynamo_backend no"
+    )

@@ -2,7 +2,7 @@
 
 Reads:  the folder of each dataset (`data/...`; the bundled sample is drawn here).
 Writes: results/{dataset}/samples/{split}.jsonl, images.tsv, stats.json, audit.json, audit.html,
-        overlap.json
+        overlap.json, and probes.tsv: what is known of the images, for the next run
 """
 
 # What is in `datasets:`, without the new tweets of predict.smk.
@@ -35,7 +35,7 @@ rule generate_sample:
         "benchmarks/generate_sample.tsv"
     conda:
         "../../envs/text.yaml"
-    threads: workflow.cores
+    threads: all_cores
     params:
         seed=config["sample"]["seed"],
         tweets=config["sample"]["tweets"],
@@ -70,7 +70,7 @@ rule prepare_dataset:
         dataset=CORPORA,
     conda:
         "../../envs/text.yaml"
-    threads: workflow.cores
+    threads: all_cores
     params:
         reader=lambda wildcards: dataset_entry(wildcards)["reader"],
         root=lambda wildcards: dataset_entry(wildcards)["root"],
@@ -82,6 +82,7 @@ rule prepare_dataset:
         check=lambda wildcards: (
             "--check-counts" if dataset_entry(wildcards)["check_counts"] else ""
         ),
+        limits=json.dumps(config["image_limits"], sort_keys=True),
         state=images_state,
         out="results/{dataset}",
     shell:
@@ -93,6 +94,7 @@ rule prepare_dataset:
         "{params.repairs} "
         "--text {params.text:q} "
         "--max-bad-images {params.max_bad} "
+        "--image-limits {params.limits:q} "
         "{params.check} "
         "--workers {threads} "
         "--out {params.out:q} "

@@ -30,6 +30,7 @@ rule diagnose_run:
     resources:
         gpu=gpu_resources,
         device=config["device"],
+        mem=training_memory,
     params:
         stores=store_flags,
         run=subpath(input.model, parent=True),

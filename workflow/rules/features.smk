@@ -68,7 +68,8 @@ rule extract_features:
         gpu=extraction_gpu,
         device=config["device"],
         batch_size=lambda wildcards: runtime("feature_sets", wildcards.features, "batch_size"),
-        mem=lambda wildcards: runtime("feature_sets", wildcards.features, "mem"),
+        mem=lambda wildcards, attempt: memory("feature_sets", wildcards.features, attempt),
+        runtime=lambda wildcards: runtime("feature_sets", wildcards.features, "time"),
     params:
         fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.features),
         flags=feature_flags,

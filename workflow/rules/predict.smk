@@ -57,6 +57,7 @@ rule tag_tweets:
     resources:
         gpu=gpu_resources,
         device=config["device"],
+        mem=training_memory,
     params:
         run=subpath(input.model, parent=True),
         features="results/{tweets}/features",

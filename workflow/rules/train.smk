@@ -54,11 +54,14 @@ rule fit:
         "benchmarks/{dataset}/fit.{run}.seed{seed}.tsv"
     conda:
         "../../envs/train.yaml"
-    threads: lambda wildcards: runtime("models", wildcards.run, "threads")
+    threads: lambda wildcards: processes(wildcards) * runtime("models", wildcards.run, "threads")
     resources:
-        gpu=gpu_resources,
+        gpu=lambda wildcards: processes(wildcards) * gpu_resources(wildcards),
         device=config["device"],
-        mem=lambda wildcards: runtime("models", wildcards.run, "mem"),
+        command=training_command,
+        threads_each=lambda wildcards: runtime("models", wildcards.run, "threads"),
+        mem=lambda wildcards, attempt: training_memory(wildcards, attempt * processes(wildcards)),
+        runtime=lambda wildcards: runtime("models", wildcards.run, "time"),
         keep_epochs=lambda wildcards: (
             "all" if runtime("models", wildcards.run, "keep_epochs") else "best"
         ),
@@ -69,7 +72,7 @@ rule fit:
         samples=subpath(input.train, parent=True),
         out=subpath(output.model, parent=True),
     shell:
-        "python -m train fit "
+        "{resources.command} -m train fit "
         "--spec {input.spec:q} "
         "--dataset {wildcards.dataset:q} "
         "--samples-dir {params.samples:q} "
@@ -78,7 +81,7 @@ rule fit:
         "--seed {wildcards.seed} "
         "--keep-epochs {resources.keep_epochs} "
         "--device {resources.device} "
-        "--threads {threads} "
+        "--threads {resources.threads_each} "
         "--out {params.out:q} "
         "> {log:q} 2>&1"
 
@@ -102,6 +105,7 @@ rule evaluate:
     resources:
         gpu=gpu_resources,
         device=config["device"],
+        mem=training_memory,
     params:
         stores=store_flags,
         out=subpath(output.metrics, parent=True),

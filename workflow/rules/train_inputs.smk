@@ -13,9 +13,10 @@ def run_definition(name):
 
 
 def training_versions(wildcards):
-    """VERSION of the loop and of the system: raising one is a reason to train again."""
+    """VERSION of the loop and of the system, and several processes: reasons to train again."""
     modules = ("loop", f"models/{config['models'][wildcards.run]['system']}")
-    return [source_version(Path(workflow.basedir) / f"train/{name}.py") for name in modules]
+    versions = [source_version(Path(workflow.basedir) / f"train/{name}.py") for name in modules]
+    return versions if processes(wildcards) == 1 else [*versions, processes(wildcards)]
 
 
 def run_weights(wildcards):
@@ -34,7 +35,7 @@ def store_flags(wildcards):
     """`--store role=path` for each role."""
     roles = CATALOGUE.model_features(wildcards.run).items()
     stores = [f"{role}=results/{wildcards.dataset}/features/{name}.h5" for role, name in roles]
-    return " ".join(f"--store '{store}'" for store in stores)
+    return " ".join(flag("store", store) for store in stores)
 
 
 def predictions(wildcards):

@@ -13,7 +13,7 @@ github.com/modelscope/AdaSeq (MoRe, Wang et al. 2022).
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from extract.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.interop.base import Imported
 from extract.manifest import SPLITS, Sample
+from extract.text_lines import iter_text_lines
 
 HELP = "ready-made context of tweets (CoNLL with B-X, S-X or X): text rows of samples"
 VERSION = 1
@@ -68,9 +69,11 @@ def read_context_conll(path: Path, *, marks: Collection[str] = MARKS) -> list[Co
         DataError: a line breaks the format, or a marked word stands before one that is not.
         MissingFileError: no such file.
     """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Check --source.")
     sentences = []
     current = _Builder()
-    for number, line in _read_lines(path):
+    for number, line in iter_text_lines(path, max_bytes=_MAX_LINE):
         if line.strip("\t "):
             current.add(*_split_line(line, path, number), path, number, marks)
         elif current.first_line:
@@ -117,25 +120,6 @@ class _Builder:
             raise DataError(f"{path}:{self.first_line}: a sentence has context words only")
         segments = [segment for segment in self.segments if segment]
         return ContextSentence(self.tokens, self.tags, segments, self.first_line)
-
-
-def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line), split at LF or CRLF only: tokens may hold other separators."""
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Check --source.")
-    with path.open("rb") as file:
-        number = 0
-        while data := file.readline(_MAX_LINE + 1):
-            number += 1
-            if len(data) > _MAX_LINE:
-                raise DataError(f"{path}:{number}: longer than {_MAX_LINE} bytes; is this text?")
-            try:
-                text = data.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
-            if "\0" in text:
-                raise DataError(f"{path}:{number}: holds a NUL byte; is this a text file?")
-            yield number, text.removesuffix("\n").removesuffix("\r")
 
 
 def _split_line(line: str, path: Path, number: int) -> tuple[str, str]:

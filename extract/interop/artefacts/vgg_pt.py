@@ -12,9 +12,6 @@ Source: Zhang et al. 2018, Adaptive Co-attention Network for Named Entity Recogn
 monologg's implementation, NER-Multimodal-pytorch.
 """
 
-import pickle
-import struct
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +21,12 @@ import numpy as np
 
 from extract.atomic import atomic_path
 from extract.caption_lists import strip_image_suffix
-from extract.errors import DataError, MissingFileError, StoreError
+from extract.errors import DataError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
 from extract.manifest import ImageRow
+from extract.torch_files import load_plain
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore
@@ -37,11 +35,6 @@ HELP = "dictionary of VGG-16 grids in a torch file (ACN in PyTorch)"
 VERSION = 1
 GIVES = "features"
 
-# What torch.load raises for files that are broken, or hold more than tensors.
-_LOAD_ERRORS = (
-    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, RuntimeError, EOFError, ValueError,
-    LookupError, TypeError, AttributeError, OverflowError, MemoryError, AssertionError,
-)  # fmt: skip
 _FLOATS = ("torch.float16", "torch.bfloat16", "torch.float32")
 
 
@@ -87,20 +80,7 @@ def read(source: Sequence[Path], images: Sequence[ImageRow], options: Options) -
 
 def _load(path: Path) -> Mapping[Any, Any]:
     """Return the dictionary; the tensors of a file in the zip format stay on disk."""
-    import torch
-
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Check --source.")
-    try:
-        # Files from before torch 1.6 are no zip archives and cannot be mapped.
-        mapped = zipfile.is_zipfile(path)
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except _LOAD_ERRORS as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{path}: not a torch file of plain tensors ({reason[:120]}). Other pickles can run "
-            "code and are not opened."
-        ) from error
+    content = load_plain(path, mapped=True)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a dictionary, got {type(content).__name__}")
     return content

@@ -1,6 +1,6 @@
 """Small feature files with every column, for the tests of the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -9,6 +9,7 @@ import numpy as np
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.manifest import STATUS, ImageRow
 from extract.store import FeatureWriter, Header, StoredItem, merge_shards
+from extract.store.seal import write_seal
 
 FULL = Outputs(
     feature_dim=6,
@@ -95,6 +96,14 @@ def write_merged(path: Path, n: int = 10, outputs: Outputs = FULL) -> Path:
     shard = write_shard(path.with_suffix(".shard"), make_header(ids, outputs), results)
     merge_shards([shard], path, ids=ids)
     return path
+
+
+def change_file(path: Path, change: Callable[[h5py.File], object]) -> None:
+    """Change a feature file as another program could that also seals it."""
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with path.open("r+b") as file:
+        write_seal(file, [])
 
 
 def assert_holds(item: StoredItem, expected: ItemFeatures, outputs: Outputs = FULL) -> None:

@@ -107,3 +107,40 @@ def test_a_value_that_is_no_json_leaves_the_old_file(tmp_path: Path) -> None:
         write_json(tmp_path / "x.json", {"a": object()})
     assert (tmp_path / "x.json").read_text() == "1\n"
     assert names(tmp_path) == ["x.json"]
+
+
+def dead_pid() -> int:
+    """Return the number of a process that has ended."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return child
+
+
+def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path: Path) -> None:
+    stale = [tmp_path / f".x.json.{pid}.tmp" for pid in (dead_pid(), 2**40)]
+    others = [tmp_path / f".y.json.{dead_pid()}.tmp", tmp_path / f".x.json.{os.getppid()}.tmp"]
+    for path in (*stale, *others):
+        path.write_text("half")
+    write_json(tmp_path / "x.json", 1)
+    # Of another file, or of a process that lives.
+    assert names(tmp_path) == sorted([*(path.name for path in others), "x.json"])
+
+
+def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    original = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (calls.append(path), original(path))[1])
+    for number in range(5):
+        write_text(tmp_path / f"{number}.txt", "x")
+    assert calls == [tmp_path]
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    with pytest.raises(OSError, match="No space") as caught, atomic_path(target) as tmp:
+        tmp.write_text("half")
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(target)
+    assert names(tmp_path) == []

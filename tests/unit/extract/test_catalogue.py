@@ -339,6 +339,20 @@ def test_the_state_of_a_folder_changes_with_any_file_in_it(tmp_path):
     assert folder_state.__wrapped__(str(tmp_path)) != before
 
 
+def test_the_state_of_a_folder_has_strange_files_too(tmp_path):
+    import os
+
+    from workflow.catalogue import folder_state
+
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
+    before = folder_state.__wrapped__(str(tmp_path))
+    (tmp_path / "nowhere.jpg").write_bytes(b"one")
+    assert folder_state.__wrapped__(str(tmp_path)) != before
+
+
 def test_a_name_in_two_catalogues_is_refused():
     changed = config()
     changed["imports"]["grid"] = changed["imports"]["foreign"]

@@ -14,6 +14,7 @@ from snakemake.utils import validate
 
 from extract.datasets.base import TextSettings
 from extract.errors import ConfigError
+from extract.image_limits import ImageLimits
 from extract.runner import Runtime
 from workflow.catalogue import Catalogue, check_config
 
@@ -99,7 +100,9 @@ def test_default_states_the_defaults_of_the_schema(default, schema):
     assert scalars.keys() == {
         "device",
         "shards",
+        "cluster_cores",
         "crops.min_size_px",
+        *(f"image_limits.{field.name}" for field in dataclasses.fields(ImageLimits)),
         "sheets.images",
         "sheets.seed",
         "sample.seed",
@@ -117,6 +120,13 @@ def test_filled_text_settings_are_those_of_the_reader(schema):
     from_code = dataclasses.asdict(TextSettings())
     from_code["entity_types"] = list(from_code["entity_types"])
     assert from_schema == from_code
+
+
+def test_filled_image_limits_are_those_of_the_code(schema):
+    limits = schema["properties"]["image_limits"]["properties"]
+    assert {key: below["default"] for key, below in limits.items()} == dataclasses.asdict(
+        ImageLimits()
+    )
 
 
 def test_filled_runtime_is_that_of_the_runner(schema):
@@ -145,6 +155,7 @@ def test_variants_are_those_of_training(schema):
         ("", "feature_set", "feature_sets"),
         ("run", "seed", "seeds"),
         ("crops", "min_size", "min_size_px"),
+        ("image_limits", "max_pixel", "max_pixels"),
         ("sample", "tweet", "tweets"),
         ("datasets.sample", "image", "images"),
         ("datasets.sample.text", "label", "labels"),

@@ -113,7 +113,12 @@ def test_text_without_labels(tmp_path: Path) -> None:
         ("IMGID:\na\tO\n", 1, "'IMGID:' without an image id"),
         ("IMGID:1\na\tO\nb\0c\tO\n", 3, "holds a NUL byte"),
         (b"IMGID:1\na\tO\nb\xff\tO\n", 3, "not UTF-8 .byte 0xff."),
-        (b"\xff\xfeI\0M\0", 1, "not UTF-8 .byte 0xff."),
+        (b"\xff\xfeI\0M\0", 1, "not UTF-8 .this is UTF-16."),
+        ("IMGID:1\ra\tO\r", 1, "holds a carriage return"),
+        ("IMGID:\x1f\na\tO\n", 1, "'IMGID:' without an image id"),
+        (f"IMGID:{'x' * 1001}\na\tO\n", 1, "an image id of 1001 characters, at most 1000"),
+        ("IMGID:1\n" + "a " * 10**6 + "\n", 2, "expected 2 columns, got 1000000: 'a a a a"),
+        (f"IMGID:1\na\tB-{'P' * 10**6}\n", 2, "tag 'B-P{58}' is not in the tag set"),
     ],
 )
 def test_errors_name_file_and_line(
@@ -122,6 +127,22 @@ def test_errors_name_file_and_line(
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path, content)
     assert str(caught.value).startswith(f"{tmp_path}/train.txt:{line}: ")
+
+
+def test_messages_do_not_repeat_a_long_line(tmp_path: Path) -> None:
+    long = "P" * 10**5
+    texts = (f"IMGID:1\n{long}\n", f"IMGID:1\na\tB-{long}\n", f"IMGID:{long}\n", f"{long}\tO\n")
+    for text in texts:
+        with pytest.raises(DataError) as caught:
+            read(tmp_path, text)
+        assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def test_files_with_byte_order_marks_that_were_put_together(tmp_path: Path) -> None:
+    """Without tags, the mark and the header would pass for a token."""
+    content = "\ufeffIMGID:1\na\n\n\ufeffIMGID:2\n\ufeffb\n"
+    samples = read(tmp_path, content, labels=False)
+    assert [(s.image_id, s.tokens) for s in samples] == [("1", ["a"]), ("2", ["\ufeffb"])]
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])

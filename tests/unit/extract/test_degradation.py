@@ -353,8 +353,8 @@ def test_the_page_folds_the_ids_of_each_count_and_needs_nothing(command, tmp_pat
     assert any(item.startswith("<b>&: row 1, 'x y'") for item in every)
     # No picture, script or style sheet from elsewhere, and no id taken for markup.
     assert not parsed.tags & {"script", "img", "link", "iframe", "a", "b"}
-    assert parsed.attributes <= {"lang", "charset", "class"}
-    assert "http" not in text and "url(" not in text and "@import" not in text
+    assert parsed.attributes <= {"lang", "charset", "class", "http-equiv", "content"}
+    assert "://" not in text and "url(" not in text and "@import" not in text
 
 
 def test_long_lists_are_cut_and_name_the_table(command, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
+from extract.crop_record import CropRecord
 from extract.crops import cut_crops, plan_crops
 from extract.detection import Detector, DetectorConfig, build_detector, read_detector_config
 from extract.errors import DataError
@@ -161,7 +162,8 @@ def test_a_store_gives_crops(folder: Path, grounder: Extractor, tmp_path: Path) 
             item = store.item(row.image_id)
             assert_same(item, expected)
             plan = plan_crops(item, row, stem=row.image_id)
-            cut_crops(plan, row, tmp_path)
+            with CropRecord(tmp_path, 1).open() as record:
+                assert cut_crops(plan, row, tmp_path, record) == item.n_rows
             assert [crop.phrase for crop in plan] == list(item.text)
             assert all((tmp_path / crop.crop).is_file() for crop in plan)
             phrases = [phrase for phrase, _ in object_phrases(item, score_min=0.0)]

@@ -1,7 +1,6 @@
 """Progress for people and for files, and switches that keep libraries offline."""
 
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from extract import logs
-from extract.logs import Progress, set_offline
+from extract.logs import PrintableFormatter, Progress, printable
 
 
 class Clock:
@@ -54,18 +53,6 @@ def test_a_terminal_gets_one_line_that_is_rewritten(
     assert "decode: 2/3 files, 2.0/s, 0 s left" in written
 
 
-def test_offline_is_the_default_and_can_be_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_OFFLINE", "YOLO_OFFLINE", "YOLO_AUTOINSTALL", "ULTRALYTICS_SAFE_LOAD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "0")
-    set_offline()
-    assert os.environ["HF_HUB_OFFLINE"] == "1"
-    assert os.environ["YOLO_OFFLINE"] == "true"
-    assert os.environ["YOLO_AUTOINSTALL"] == "false"
-    assert os.environ["ULTRALYTICS_SAFE_LOAD"] == "1"
-    assert os.environ["TRANSFORMERS_OFFLINE"] == "0"
-
-
 @pytest.mark.parametrize(("debug", "shown"), [(False, ["INFO"]), (True, ["DEBUG", "INFO"])])
 def test_records_go_to_stderr_with_time_level_and_module(
     repo_root: Path, debug: bool, shown: list[str]
@@ -85,3 +72,24 @@ def test_records_go_to_stderr_with_time_level_and_module(
     lines = [line.split(" ", 2)[2] for line in done.stderr.splitlines()]
     text = {"DEBUG": "fine", "INFO": "words"}
     assert lines == [f"{level} some.module: {text[level]}" for level in shown]
+
+
+def test_data_in_a_message_cannot_command_the_terminal() -> None:
+    hostile = "\x1b[2J\r\x9b31m\u202e\u2028\udc80\x7f"
+    shown = "\\u001b[2J\\u000d\\u009b31m\\u202e\\u2028\\udc80\\u007f"
+    assert printable(hostile) == shown
+    harmless = "\tR\u00edga \U0001f600 \u5bff\n"
+    assert printable(harmless) == harmless
+
+
+def test_data_in_a_message_cannot_look_like_another_record() -> None:
+    formatter = PrintableFormatter("%(levelname)s %(message)s")
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        record = logging.LogRecord(
+            "x", logging.INFO, "", 0, "image %s", ("a\nERROR gone\x1b[2J",), sys.exc_info()
+        )
+    line, *trace = formatter.format(record).splitlines()
+    assert line == "INFO image a\\nERROR gone\\u001b[2J"
+    assert trace[0].startswith("Traceback")

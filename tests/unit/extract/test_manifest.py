@@ -156,3 +156,29 @@ def test_status_codes_are_those_of_the_format() -> None:
         "ok": 0, "missing": 1, "unreadable": 2, "nothing_found": 3, "no_images": 4,
     }  # fmt: skip
     assert {STATUS_NAMES[code]: code for code in range(5)} == STATUS
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"a": ' * 100_000, "not a JSON object"),
+        ('{"id": ' + "1" * 5000 + "}", "not a JSON object"),
+        ('{"id": "s", "image_id": "\\ud83d", "tokens": ["a"]}', r"holds '\\ud83d', one half of a"),
+        ('{"id": "s", "image_id": 5, "tokens": ["a"]}', "image_id should be a string, got 5"),
+        ('{"id": "s", "image_id": "i", "tokens": "ab"}', "tokens should be a list of strings"),
+        ('{"id": "s", "image_id": "i", "tokens": ["a", 1]}', "tokens should be a list of strings"),
+        (
+            '{"id": "s", "image_id": "i", "tokens": ["a"], "tags": {"O": 1}}',
+            "tags should be a list",
+        ),
+        (
+            '{"id": "s", "image_id": "i", "tokens": ["a"], "evidence": 1}',
+            "evidence should be a str",
+        ),
+    ],
+)
+def test_a_hostile_line_of_samples_is_named(tmp_path: Path, line: str, message: str) -> None:
+    whole = '{"id": "s0", "image_id": "\\ud83d\\ude00", "tokens": ["a"]}\n'
+    (tmp_path / "x.jsonl").write_text(whole + line + "\n")
+    with pytest.raises(DataError, match=rf"x\.jsonl:2: .*{message}"):
+        read_samples(tmp_path / "x.jsonl")

@@ -11,12 +11,12 @@ import pytest
 from extract.errors import MissingFileError, StoreError
 from extract.extractors.base import Outputs
 from extract.runner import select_shard
-from extract.store import FeatureStore, merge_shards
-from extract.store import merge as merge_module
-from extract.store.merge import content_sha256
+from extract.store import FeatureStore, checksums, merge_shards
+from extract.store.checksums import content_sha256
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
+    change_file,
     make_header,
     make_ids,
     make_item,
@@ -63,7 +63,7 @@ def test_any_number_of_shards_gives_the_same_file(tmp_path: Path, n_shards: int)
 def test_many_blocks_give_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards = write_shards(tmp_path, 2)
     merge_shards(shards, tmp_path / "one.h5")
-    monkeypatch.setattr(merge_module, "_BLOCK_BYTES", 24)
+    monkeypatch.setattr(checksums, "_BLOCK_BYTES", 24)
     merge_shards(shards, tmp_path / "many.h5")
     assert sha256(tmp_path / "many.h5") == sha256(tmp_path / "one.h5")
 
@@ -174,9 +174,25 @@ def test_a_failed_merge_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_shards_of_two_versions_of_a_tool_are_refused(tmp_path: Path) -> None:
     paths = write_shards(tmp_path, 2)
-    with h5py.File(paths[1], "a") as file:
+
+    def change_tools(file: h5py.File) -> None:
         del file["provenance"]
         file.create_dataset("provenance", data='{"tools": {"tesseract": "4.1.1"}}')
+
+    change_file(paths[1], change_tools)
     with pytest.raises(StoreError, match=r"made with \{'tesseract': '4\.1\.1'\}"):
         merge_shards(paths, tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.parametrize("name", ["status", "rows/features", "items/image_size"])
+def test_a_damaged_shard_is_refused(tmp_path: Path, name: str) -> None:
+    shards = write_shards(tmp_path, 2)
+    with h5py.File(shards[1]) as file:
+        place = file[name].id.get_offset()
+    data = bytearray(shards[1].read_bytes())
+    data[place] ^= 1
+    shards[1].write_bytes(data)
+    with pytest.raises(StoreError, match=r"2-of-2\.h5"):
+        merge_shards(shards, tmp_path / "x.h5", ids=make_ids(N))
+    assert not (tmp_path / "x.h5").exists()

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from extract.errors import ConfigError
-from extract.options import options_from
+from extract.options import convert, options_from
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,8 @@ def test_a_wrong_mapping_names_place_and_remedy(mapping: dict, parts: list[str])
 def test_a_list_is_not_a_mapping() -> None:
     with pytest.raises(ConfigError, match="spec: expected a mapping"):
         options_from(Options, ["name"], "spec")
+
+
+def test_minus_zero_is_zero() -> None:
+    # Else two equal numbers would have two fingerprints.
+    assert str(convert(-0.0, float, "x")) == "0.0"

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from extract import prepare
+from extract import probe_images
 from extract.__main__ import main
 from extract.datasets import conll_imgid
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
+from extract.image_folder import index_files
 from extract.images import file_sha256
 from extract.manifest import ImageRow, Sample, read_images, read_samples
 from extract.prepare import (
     compare_counts,
-    index_files,
     join_evidence,
     list_images,
     prepare_dataset,
@@ -91,8 +91,8 @@ def test_ids_come_with_or_without_extension(tmp_path: Path) -> None:
 def test_of_two_files_with_one_stem_the_first_by_name_is_taken(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "a.webp"):
         save(tmp_path / name)
-    assert index_files(tmp_path)["a"].name == "a.jpg"
-    assert index_files(tmp_path)["a.png"].name == "a.png"
+    assert index_files(tmp_path)["a"] == "a.jpg"
+    assert index_files(tmp_path)["a.png"] == "a.png"
 
 
 def test_a_folder_or_an_unknown_suffix_is_no_image(tmp_path: Path) -> None:
@@ -122,8 +122,10 @@ def test_the_shared_image_is_listed_and_decoded_once(
     save(tmp_path / "images/a.jpg")
     save(tmp_path / "images/b.jpg")
     probed: list[str] = []
-    probe = prepare.probe_image
-    monkeypatch.setattr(prepare, "probe_image", lambda p: (probed.append(p.name), probe(p))[1])
+    probe = probe_images.ProbePool.probe
+    monkeypatch.setattr(
+        probe_images.ProbePool, "probe", lambda self, p: (probed.append(p.name), probe(self, p))[1]
+    )
     assert run(write_corpus(tmp_path, "b", "a", "b"), "--images", tmp_path / "images") == 0
     assert [row.image_id for row in read_images(tmp_path / "out/images.tsv")] == ["b", "a"]
     assert sorted(probed) == ["a.jpg", "b.jpg"]
@@ -180,7 +182,8 @@ def test_too_many_bad_images_stop_but_leave_their_list(
         ("bad", "unreadable"), ("gone", "missing"),
     ]  # fmt: skip
     # Nothing that a later stage could take for a prepared corpus.
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bad_images.tsv"]
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["bad_images.tsv", "probes.tsv"]
     assert run(tmp_path, "--images", tmp_path / "images", "--max-bad-images", 0.7) == 0
 
 

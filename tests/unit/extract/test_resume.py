@@ -168,7 +168,7 @@ def test_a_resumed_shard_merges_to_the_same_bytes(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     run(tmp_path / "whole")
-    assert run_and_die(tmp_path / "killed", 50) > 0
+    assert run_and_die(tmp_path / "killed", 90) > 0
     run(tmp_path / "killed")
     for name in ("whole", "killed"):
         merge_shards([tmp_path / name / "s.h5"], tmp_path / name / "m.h5", ids=make_ids(N))
@@ -263,6 +263,33 @@ def test_a_truncated_part_is_made_again(tmp_path: Path) -> None:
         writer = FeatureWriter(path, header())
         assert writer.n_done == 4
         assert "is damaged" in writer.note
+
+
+def test_a_flipped_bit_of_a_part_is_noticed(tmp_path: Path) -> None:
+    path = partial_of(tmp_path, header())
+    part = sorted(path.iterdir())[1]
+    with h5py.File(part) as file:
+        place = file["rows/features"].id.get_offset()
+    data = bytearray(part.read_bytes())
+    data[place] ^= 1
+    part.write_bytes(data)
+    writer = FeatureWriter(path, header())
+    assert writer.n_done == 2
+    assert "is damaged" in writer.note
+
+
+def test_a_shard_is_kept_before_its_parts_go(tmp_path: Path) -> None:
+    path = partial_of(tmp_path, header())
+    writer = FeatureWriter(path, header())
+    writer.append([make_item(i) for i in range(5, N)])
+    seen = []
+
+    def keep(out: Path) -> None:
+        seen.append((read_all(out)["ids"], len(list(path.glob("0*.h5")))))
+
+    writer.finish(tmp_path / "s.h5", {}, keep=keep)
+    assert [n_parts for _, n_parts in seen] == [4]
+    assert not path.exists()
 
 
 def test_a_lost_part_costs_those_after(tmp_path: Path) -> None:

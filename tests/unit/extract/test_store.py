@@ -14,6 +14,7 @@ from extract.errors import MissingFileError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.manifest import STATUS
 from extract.store import FeatureStore, FeatureWriter, StoredItem
+from extract.store.verify import check_bytes
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
@@ -24,7 +25,7 @@ from tests.unit.extract.feature_files import (
     write_shard,
 )
 
-ARCHIVE = Path(__file__).parents[2] / "data/archives/v1.0.h5"
+ARCHIVES = sorted((Path(__file__).parents[2] / "data/archives").glob("v1.*.h5"))
 
 FEATURES = Outputs(feature_dim=3, feature_dtype="float16")
 
@@ -201,7 +202,7 @@ def test_only_the_same_major_version_is_read(tmp_path: Path, version: str, is_re
         assert len(FeatureStore(path)) == 10
     else:
         with pytest.raises(
-            StoreError, match=rf"m\.h5: expected mner-features 1\.0, got .*{version}"
+            StoreError, match=rf"m\.h5: expected mner-features 1\.1, got .*{version}"
         ):
             len(FeatureStore(path))
 
@@ -288,7 +289,7 @@ def test_the_file_says_what_it_holds(tmp_path: Path) -> None:
     """The format's MUST sentences, read with h5py alone."""
     with h5py.File(write_merged(tmp_path / "m.h5"), "r") as file:
         assert file.attrs["format"] == "mner-features"
-        assert file.attrs["format_version"] == "1.0"
+        assert file.attrs["format_version"] == "1.1"
         assert file.attrs["id_kind"] == "image"
         assert file.attrs["n_items"] == 10
         assert file.attrs["complete"]
@@ -320,9 +321,15 @@ def test_ids_and_inputs_decide_ids_sha256() -> None:
     assert header.ids_sha256 not in {other.ids_sha256 for other in others}
 
 
-def test_files_of_version_1_0_are_read_forever() -> None:
-    """Written once by the first release of the format; never written again."""
-    with FeatureStore(ARCHIVE) as store:
+def test_every_version_has_its_archive() -> None:
+    assert [path.stem for path in ARCHIVES] == ["v1.0", "v1.1"]
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.stem)
+def test_files_of_earlier_versions_are_read_forever(archive: Path) -> None:
+    """Written once by the first release of each version of the format; never written again."""
+    check_bytes(archive)
+    with FeatureStore(archive) as store:
         assert store.ids == list(make_ids(12))
         assert store.outputs == FULL
         for i, image_id in enumerate(store.ids):

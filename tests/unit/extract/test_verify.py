@@ -12,8 +12,10 @@ from extract.__main__ import main
 from extract.errors import StoreError
 from extract.manifest import STATUS, write_images
 from extract.store import verify_store
-from extract.store.merge import add_checksums, checked_datasets
+from extract.store.checksums import add_checksums, checked_datasets
+from extract.store.seal import MAGIC
 from tests.unit.extract.feature_files import (
+    change_file,
     make_header,
     make_ids,
     make_images,
@@ -67,13 +69,19 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(data)
 
 
+def unseal(path: Path) -> None:
+    """Cut the seal off, as HDF5 does when it changes a file."""
+    path.write_bytes(path.read_bytes().removesuffix(MAGIC))
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("at", ["first", "last"])
 def test_a_flipped_bit_of_numbers_is_found(store: Path, name: str, at: str) -> None:
     with h5py.File(store) as file:
         start, size = file[name].id.get_offset(), file[name].nbytes
     flip(store, start if at == "first" else start + size - 1)
-    with pytest.raises(StoreError, match=rf"full\.h5.*\n.*/{name} does not match its checksum"):
+    finding = "full.h5.*\n.*/{name} does not match its checksum" if name[0] == "r" else "the seal"
+    with pytest.raises(StoreError, match=finding.format(name=name)):
         verify_store(store)
 
 
@@ -82,6 +90,9 @@ def test_a_flipped_bit_of_strings_is_found(store: Path, name: str, word: str) ->
     data = store.read_bytes()
     assert data.count(word.encode()) == 1 or name == "ids"
     flip(store, data.index(word.encode()))
+    with pytest.raises(StoreError, match="the seal"):
+        verify_store(store)
+    unseal(store)
     with pytest.raises(StoreError, match=rf"/{name} does not match its checksum"):
         verify_store(store)
 
@@ -90,6 +101,7 @@ def test_a_string_that_is_no_longer_utf8_is_found(store: Path) -> None:
     data = bytearray(store.read_bytes())
     data[data.index("日".encode())] = 0xFF
     store.write_bytes(data)
+    unseal(store)
     with pytest.raises(StoreError, match="/ids does not match its checksum"):
         verify_store(store, make_images(make_ids(N)))
 
@@ -129,14 +141,14 @@ def unlabel(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        (set_value("offsets", 0, 1), "/offsets are not N+1 non-decreasing values from 0"),
-        (set_value("offsets", 1, 9), "/offsets are not N+1 non-decreasing values from 0"),
-        (set_value("offsets", N, 99), "/rows/features has 18 rows, /offsets say 99"),
+        (set_value("offsets", 0, 1), "/offsets: expected non-decreasing values from 0"),
+        (set_value("offsets", 1, 9), "/offsets: expected non-decreasing values from 0"),
+        (set_value("offsets", N, 99), "/rows/features: expected shape (99, any), got (18, 6)"),
         (set_value("offsets", 1, 0), "item 'a/b/c.jpg': status 0 with 0 rows"),
         (set_value("offsets", 2, 3), "item '..': status 1 with 1 rows"),
         (set_value("status", 0, STATUS["missing"]), "item 'a/b/c.jpg': status 1 with 2 rows"),
         (set_value("status", 1, STATUS["ok"]), "item '..': status 0 with 0 rows"),
-        (set_value("status", 1, 77), "/status holds an unknown code"),
+        (set_value("status", 1, 77), "/status: expected codes up to 4"),
         (set_value("ids", 1, "."), "/ids are not unique"),
         (set_value("ids", 1, "..."), "ids_sha256 is not that of /ids"),
         (set_value("items/input_sha256", 1, "other"), "ids_sha256 is not that of /ids"),
@@ -150,22 +162,24 @@ def unlabel(file: h5py.File) -> None:
         (set_value("rows/labels", 2, 3), "/rows/labels holds an index outside /vocab/labels"),
         (set_value("rows/labels", 2, -1), "/rows/labels holds an index outside /vocab/labels"),
         (set_value("items/image_size", 4, (1, 1)), "item '0015': image_size is not"),
-        (remove("offsets"), "/offsets is not there"),
-        (remove("items/reason"), "/items/reason is not there"),
-        (remove("vocab/labels"), "/vocab/labels is not there"),
-        (rename("rows/boxes", "rows/bnxes"), "/rows/bnxes is no column of the format"),
+        (remove("offsets"), "/offsets: expected to be there"),
+        (remove("items/reason"), "/items/reason: expected to be there"),
+        (remove("vocab/labels"), "/vocab/labels: expected to be there for /rows/labels"),
+        (rename("rows/boxes", "rows/bnxes"), "/rows/bnxes: expected the format's datasets alone"),
         (set_value("provenance", (), '{"a": '), "cannot be read whole"),
-        (cut_status, "/ids, /status, /items and n_items differ in length"),
+        (cut_status, "/status: expected shape (12), got (11,)"),
         (unlabel, "/rows/boxes has no dimension labels"),
     ],
 )
 def test_wrong_values_are_found_even_with_right_checksums(
     store: Path, change: Callable[[h5py.File], None], finding: str
 ) -> None:
-    with h5py.File(store, "r+") as file:
+    def change_and_sum(file: h5py.File) -> None:
         change(file)
         if "offsets" in file:
             add_checksums(file)
+
+    change_file(store, change_and_sum)
     with pytest.raises(StoreError) as caught:
         verify_store(store, make_images(make_ids(N)))
     assert finding in str(caught.value)
@@ -185,7 +199,7 @@ def test_the_ids_are_those_of_the_manifest(store: Path) -> None:
 
 def test_a_shard_is_no_merged_file(tmp_path: Path) -> None:
     shard = write_shard(tmp_path / "s.h5", make_header(make_ids(1)), [make_item(0)])
-    with pytest.raises(StoreError, match=r"/ids has no checksum \(is this a shard\?\)"):
+    with pytest.raises(StoreError, match=r"no counts per status \(is this a shard\?\)"):
         verify_store(shard)
 
 

@@ -156,7 +156,7 @@ def test_a_pickled_object_is_never_executed(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "executed",))
 
     torch.save({"features.0.weight": Bomb()}, tmp_path / "x.pth")
-    with pytest.raises(DataError, match="not a checkpoint of plain tensors"):
+    with pytest.raises(DataError, match="not a torch file of plain tensors"):
         load(tmp_path / "x.pth", feature_dim=512)
     assert not (tmp_path / "executed").exists()
 

@@ -1,8 +1,9 @@
 """Examples joined with features: variants, missing ids, batch order."""
 
-from collections import Counter
+import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from extract.errors import ConfigError, DataError, MissingFileError, StoreError
 from extract.manifest import Sample, write_samples
 from tests.unit.train.dummy_system import make_samples, write_store
 from train.data import FeatureSource, entity_types, read_split, without_tags
-from train.sampling import derange, eval_batches, length_of, share, train_batches
+from train.sampling import derange, eval_batches, length_of, train_batches, update_parts
 
 SAMPLES = make_samples("train", 20)
 IDS = [sample.image_id for sample in SAMPLES]
@@ -163,11 +164,48 @@ def test_eval_batches_cover_all_and_start_long() -> None:
     assert len(SAMPLES[batches[0][0]].tokens) == 7
 
 
-@pytest.mark.parametrize(("n_batches", "world"), [(7, 1), (7, 2), (7, 3), (1, 4), (8, 4)])
-def test_processes_get_equally_many_batches(n_batches: int, world: int) -> None:
+@pytest.mark.parametrize("n_batches", [1, 7, 8, 12])
+@pytest.mark.parametrize(
+    ("accumulation", "world"), [(1, 1), (3, 1), (1, 2), (2, 2), (1, 3), (2, 4)]
+)
+def test_processes_share_the_updates_of_one_process_that_accumulates_more(
+    n_batches: int, accumulation: int, world: int
+) -> None:
     batches = [[index] for index in range(n_batches)]
-    shares = [share(batches, rank, world) for rank in range(world)]
-    assert len({len(mine) for mine in shares}) == 1
-    seen = Counter(index for mine in shares for batch in mine for index in batch)
-    assert set(seen) == set(range(n_batches))
-    assert sum(seen.values()) - n_batches < world
+    alone = update_parts(batches, accumulation * world)
+    shares = [update_parts(batches, accumulation, rank=rank, world=world) for rank in range(world)]
+    assert {len(mine) for mine in shares} == {len(alone)}
+    for whole, *parts in zip(alone, *shares, strict=True):
+        assert all(parts), "every process takes part in every update"
+        counted = [part for mine in parts for part in mine if part.is_counted]
+        assert sorted(part.indices for part in counted) == [part.indices for part in whole]
+        # The mean over the processes of what each adds is the mean over all batches.
+        assert sum(1 / part.divisor for part in counted) / world == pytest.approx(1.0)
+    assert [part.divisor for part in alone[0]] == [len(alone[0])] * len(alone[0])
+
+
+def flip_last_feature(path: Path) -> None:
+    with h5py.File(path) as file:
+        features = file["rows/features"]
+        place = features.id.get_offset() + features.nbytes - 1
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_run_refuses_a_store_with_a_flipped_bit(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip_last_feature(grid)
+    with pytest.raises(StoreError, match=r"grid\.h5.*/rows/features does not match.*Delete"):
+        FeatureSource({"grid": grid})
+    # One process of several checks for all.
+    monkeypatch.setenv("RANK", "1")
+    with FeatureSource({"grid": grid}) as source:
+        assert len(source.join(SAMPLES)) == len(SAMPLES)
+
+
+def test_the_check_says_what_it_cost(grid: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with FeatureSource({"grid": grid}):
+        assert re.search(r"grid\.h5: checksums of \d+ MB match \(\d+\.\d s\)", caplog.text)

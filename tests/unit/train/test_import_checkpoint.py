@@ -223,9 +223,9 @@ def test_only_tensors_are_read(tmp_path: Path):
     (tmp_path / "text.pt").write_text("nothing", encoding="utf-8")
     torch.save([torch.zeros(1)], tmp_path / "list.pt")
     for name, message in {
-        "evil.pt": "cannot be read as tensors",
-        "plain.pt": "cannot be read as tensors",
-        "text.pt": "cannot be read as tensors",
+        "evil.pt": "not a torch file of plain tensors",
+        "plain.pt": "not a torch file of plain tensors",
+        "text.pt": "not a torch file of plain tensors",
         "list.pt": "expected a state dict, got list",
     }.items():
         with pytest.raises(DataError, match=message):

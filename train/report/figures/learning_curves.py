@@ -20,6 +20,7 @@ from train.report.figures.style import (
 )
 from train.report.runs import System
 from train.results import MAIN
+from train.run_folder import HISTORY
 
 PANELS = (("loss", "training loss"), ("score", "F1 on valid (%)"))
 MAX_COLUMNS = 4
@@ -53,7 +54,7 @@ def read_curves(systems: Sequence[System]) -> tuple[list[Curve], int]:
             trainings.setdefault(seed.predictions.parent, (system, seed.seed))
     curves = []
     for folder, (system, seed) in trainings.items():
-        path = folder / "metrics.jsonl"
+        path = folder / HISTORY
         if path.is_file():
             history = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             curves.append(Curve(system.dataset, system.name, system.variant, seed, history))

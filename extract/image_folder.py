@@ -1,0 +1,119 @@
+"""Image ids -> files of one folder, and nothing outside of it."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from extract.caption_lists import IMAGE_SUFFIXES
+from extract.errors import DataError, MissingFileError
+from extract.image_files import UnreadableImage
+
+
+class ImageFolder:
+    """The files of an image folder by the ids that they go by.
+
+    Image ids come with or without extension, and an id may itself contain dots. Where two files
+    differ in the suffix alone, the first by name stands for the id without suffix. An id is only
+    looked up here, never joined to a path, so none leads out of the folder. Case counts. Text and
+    file system often write the same accented letter differently (one character, or a letter and
+    a mark): an id that is no file's name stands for the one file whose name has the same
+    composed form (Unicode Standard Annex 15, NFC), if there is exactly one.
+
+    Args:
+        folder: that holds the images; folders below it do not count.
+        follow_links: see `ImageLimits`.
+
+    Raises:
+        MissingFileError: the folder is not there.
+        DataError: its name is not UTF-8.
+    """
+
+    def __init__(self, folder: Path, *, follow_links: bool = False) -> None:
+        if not folder.is_dir():
+            raise MissingFileError(
+                f"{folder}: no such image folder. data/README.md says where images go; "
+                "a corpus without images is declared by `images: null`."
+            )
+        if not _is_text(str(folder)):
+            raise DataError(f"{folder!s:.200}: the name of the image folder is not UTF-8. Rename.")
+        self.folder, self.follow_links = folder, follow_links
+        self._real = os.path.realpath(folder)
+        self._files = index_files(folder)
+        self._composed: dict[str, set[str]] = {}
+        for name, file in self._files.items():
+            # All plain ASCII names are composed already.
+            if not name.isascii():
+                self._composed.setdefault(_composed(name), set()).add(file)
+
+    def find(self, image_id: str) -> Path | None:
+        """Return the file of an image id, None if there is none.
+
+        Raises:
+            UnreadableImage: several could be meant.
+        """
+        file = self._files.get(image_id) or self._same_letters(image_id)
+        return self.folder / file if file else None
+
+    def refuse_outside(self, path: Path) -> None:
+        """Stop at a link that leads out of the folder.
+
+        Raises:
+            UnreadableImage: it does, and `follow_links` is not set.
+        """
+        if self.follow_links or not path.is_symlink():
+            return
+        if os.path.commonpath([self._real, os.path.realpath(path)]) != self._real:
+            raise UnreadableImage(
+                "a link that leads out of the image folder; `follow_links: true` of "
+                "`image_limits` in the config allows such"
+            )
+
+    def _same_letters(self, image_id: str) -> str | None:
+        if image_id.isascii():
+            return None
+        found = self._composed.get(_composed(image_id), set())
+        if len(found) > 1:
+            raise UnreadableImage(
+                f"{len(found)} files have this name but for the way of writing accents: "
+                f"{', '.join(sorted(map(ascii, found)))}. Rename all but one"
+            )
+        return next(iter(found), None)
+
+
+def index_files(folder: Path) -> dict[str, str]:
+    """Return name -> file for every file, under its whole name and without its image suffix.
+
+    Names, not paths, which take four times the memory.
+    """
+    files = sorted(_iter_files(folder))
+    index: dict[str, str] = {}
+    for file in files:
+        stem, dot, suffix = file.rpartition(".")
+        # As a path's suffix: what begins with its only dot, or ends with a dot, has none.
+        if stem and suffix and f"{dot}{suffix}".lower() in IMAGE_SUFFIXES:
+            index.setdefault(stem, file)
+    return index | dict(zip(files, files, strict=True))
+
+
+def _iter_files(folder: Path) -> Iterator[str]:
+    """Yield names of ordinary files and links to such; what is not UTF-8 is nobody's id."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # A path's own is_file() says no to a circle of links, where the entry's raises.
+            is_file = (folder / entry.name).is_file() if entry.is_symlink() else entry.is_file()
+            if is_file and _is_text(entry.name):
+                yield entry.name
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _is_text(name: str) -> bool:
+    """False for bytes that are not UTF-8, which Python shows as lone surrogates."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,122 @@
+"""One manifest row for every image id: the file is found, read, and decoded once."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from extract.image_files import UnreadableImage, image_file_sha256
+from extract.image_folder import ImageFolder
+from extract.image_limits import ImageLimits
+from extract.images import ImageProbe
+from extract.logs import Progress
+from extract.manifest import ImageRow
+from extract.probe_cache import ProbeCache
+from extract.probe_pool import ProbePool
+
+logger = logging.getLogger(__name__)
+
+_AHEAD = 1024
+"""Images in the queue of the workers: a million at once would take the memory."""
+
+
+def probe_folder(
+    image_ids: Sequence[str],
+    folder: Path,
+    workers: int,
+    *,
+    limits: ImageLimits | None = None,
+    cache: Path | None = None,
+) -> list[ImageRow]:
+    """Return one row an image id, in their order, whatever the number of workers.
+
+    Args:
+        image_ids: each once.
+        folder: that holds the images.
+        workers: decoding processes at a time.
+        limits: of one image.
+        cache: file that keeps what is known (extract/probe_cache.py).
+
+    Raises:
+        MissingFileError: the folder is not there.
+    """
+    limits = limits or ImageLimits()
+    files = ImageFolder(folder, follow_links=limits.follow_links)
+    known = ProbeCache(cache, limits)
+    progress = Progress("decode", len(image_ids))
+    rows: list[ImageRow] = []
+    with ProbePool(limits) as pool, ThreadPoolExecutor(max_workers=max(1, workers)) as threads:
+        prober = _Prober(files, known, pool)
+        try:
+            for first in range(0, len(image_ids), _AHEAD):
+                for row in threads.map(prober.row_of, image_ids[first : first + _AHEAD]):
+                    rows.append(row)
+                    progress.update(1)
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            known.save()
+            raise
+    known.save(only={row.sha256 for row in rows})
+    _log_summary(rows, prober)
+    return rows
+
+
+class _Prober:
+    """Looks at one image at a time; safe from any thread."""
+
+    def __init__(self, files: ImageFolder, known: ProbeCache, pool: ProbePool) -> None:
+        self.files, self.known, self.pool = files, known, pool
+        self.reused: list[str] = []
+        """Ids of images that were not decoded."""
+
+    def row_of(self, image_id: str) -> ImageRow:
+        """Return the manifest row of one image."""
+        path = None
+        try:
+            path = self.files.find(image_id)
+            if path is None:
+                reason = "no file of this name in the folder"
+                return ImageRow(image_id, "", "", 0, 0, "missing", reason)
+            self.files.refuse_outside(path)
+            probe = self._known(image_id, path) or self._decode(path)
+        except UnreadableImage as error:
+            place = path.as_posix() if path else ""
+            return ImageRow(image_id, place, "", 0, 0, "unreadable", str(error))
+        return ImageRow(image_id, path.as_posix(), probe.sha256, probe.height, probe.width, "ok")
+
+    def _known(self, image_id: str, path: Path) -> ImageProbe | None:
+        """Return what is known of a file's bytes, which are read for it."""
+        if not len(self.known):
+            return None
+        sha256 = image_file_sha256(path, max_bytes=self.pool.limits.max_bytes)
+        probe = self.known.get(sha256)
+        if probe is not None:
+            self.reused.append(image_id)
+        return probe
+
+    def _decode(self, path: Path) -> ImageProbe:
+        probe = self.pool.probe(path)
+        self.known.add(probe)
+        return probe
+
+
+def _log_summary(rows: Sequence[ImageRow], prober: _Prober) -> None:
+    counts = Counter(row.status for row in rows)
+    looked_at = len(rows) - counts["missing"]
+    logger.info(
+        "images: %d decoded, %d known from an earlier run; %s",
+        looked_at - len(prober.reused),
+        len(prober.reused),
+        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none",
+    )
+    renamed = [
+        row.image_id
+        for row in rows
+        if row.path and not Path(row.path).name.startswith(row.image_id)
+    ]
+    if renamed:
+        logger.info(
+            "%d ids stand for a file that writes their accents differently: %s",
+            len(renamed), ", ".join(map(ascii, renamed[:5])),
+        )  # fmt: skip

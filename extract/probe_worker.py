@@ -1,0 +1,75 @@
+"""A process that decodes one image at a time, so that its death costs one image.
+
+`python -m extract.probe_worker LIMITS` says `{}` when it is ready; then each line of stdin is the
+path of an image as JSON, and each line of stdout `{"sha256", "height", "width"}`, `{"reason"}`, or
+`{"costly": true}` when the memory did not suffice. Its system limits (setrlimit(2)) end it where
+Python cannot: the soft limit of the processor time is raised for every image.
+"""
+
+import json
+import math
+import os
+import resource
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from extract.image_limits import ImageLimits
+from extract.images import ImageTooCostly, UnreadableImage, probe_image
+
+
+def answer(path: Path, limits: ImageLimits) -> dict[str, Any]:
+    """Decode an image and return what is said about it."""
+    try:
+        return asdict(probe_image(path, limits))
+    except (ImageTooCostly, MemoryError):
+        return {"costly": True}
+    except UnreadableImage as error:
+        return {"reason": str(error)}
+
+
+def limit_memory(max_memory_mb: int) -> None:
+    """Allow so much address space beyond what the process has now; Linux alone counts it."""
+    if sys.platform != "linux":
+        return
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    wanted = pages * resource.getpagesize() + max_memory_mb * 2**20
+    _set_soft_limit(resource.RLIMIT_AS, wanted)
+
+
+def allow_seconds(seconds: int) -> None:
+    """Allow so much more processor time, plus what is left of a second."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _set_soft_limit(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime) + seconds)
+
+
+def _set_soft_limit(kind: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    limits = ImageLimits(**json.loads(sys.argv[1]))
+    # An interrupt is the parent's business; it ends this process by closing stdin.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Image.init()  # while there is room: decoders are loaded at their first use
+    limit_memory(limits.max_memory_mb)
+    # Decoders written in C complain there, for every broken image.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stdout.write("{}\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        allow_seconds(limits.max_seconds)
+        sys.stdout.write(json.dumps(answer(Path(json.loads(line)), limits)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Torch files from anywhere, read without running or unpacking what is in them.
+
+A torch file is a pickle, which may call any function while it is read. Torch's weights-only loader
+builds tensors and plain containers and refuses the rest. It still unpacks archives: one that is
+compressed can grow a thousandfold, and torch never writes such.
+"""
+
+import pickle
+import re
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from extract.errors import DataError, MissingFileError
+
+# What torch and pickle raise for files that are broken, or hold other objects.
+BROKEN = (
+    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, RuntimeError, EOFError, ValueError,
+    TypeError, AttributeError, AssertionError, LookupError, OverflowError, MemoryError, OSError,
+)  # fmt: skip
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def load_plain(path: Path, *, mapped: bool = False, remedy: str = "") -> Any:
+    """Return what a torch file holds: tensors, containers, strings and numbers, on the CPU.
+
+    Args:
+        path: of `torch.save`.
+        mapped: leave the tensors of a file in the zip format on disk.
+        remedy: what to do about a file with other objects.
+
+    Raises:
+        DataError: it is damaged, compressed, or holds other objects, none of which is built.
+        MissingFileError: no such file.
+    """
+    import torch
+
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file.")
+    check_archive(path)
+    is_zip = zipfile.is_zipfile(path)  # files from before torch 1.6 are not, and cannot be mapped
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and is_zip)
+    except BROKEN as error:
+        raise DataError(
+            f"{path}: not a torch file of plain tensors ({first_line(error)}). Other pickles can "
+            "run code and are not opened. "
+            + (remedy or "Compare its checksum with the source's, or get it as safetensors.")
+        ) from error
+
+
+def check_archive(path: Path) -> None:
+    """Refuse archives that unpack to more than they are, or elsewhere.
+
+    Raises:
+        DataError: a compressed or overlapping zip, or a tar (before torch 0.2; it may hold links).
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                entries = archive.infolist()
+            packed = [e.filename for e in entries if e.compress_type != zipfile.ZIP_STORED]
+            if packed or sum(e.file_size for e in entries) > path.stat().st_size:
+                raise DataError(
+                    f"{path}: expected a torch file, whose parts are stored as they are; got a "
+                    f"compressed archive ({', '.join(packed[:2]) or 'parts that overlap'})."
+                )
+        elif tarfile.is_tarfile(path):
+            raise DataError(f"{path}: a tar archive, as torch wrote before 0.2. Save it anew.")
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"{path}: a damaged archive ({first_line(error)}).") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the beginning of an error's text, without the colours that torch gives it."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return "".join(filter(str.isprintable, _COLOUR.sub("", text)))[:200]

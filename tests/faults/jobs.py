@@ -1,0 +1,34 @@
+"""One stage of each kind, for the faults that are no kills."""
+
+from pathlib import Path
+
+from tests.faults.checks import expect_success
+from tests.faults.corpus import make_corpus
+from tests.faults.kills import Stage
+from tests.faults.processes import import_commands, run_to_end
+from tests.faults.stages import Crops, Extraction, Fit, merge_stage
+from tests.faults.trainings import make_trainings
+
+N_IMAGES = 24
+
+
+def make_stages(folder: Path) -> list[Stage]:
+    """Prepare corpora; return features, merge, crops and fit."""
+    import_commands("extract", ["extract.runner", "extract.inputs", "PIL.PngImagePlugin"])
+    import_commands("train", ["train.loop", "train.overlap"])
+    corpus = make_corpus(folder / "images", N_IMAGES)
+    (folder / "shards").mkdir()
+    return [
+        Extraction(corpus, "pixels"),
+        merge_stage(corpus, folder / "shards"),
+        Crops(corpus),
+        Fit(make_trainings(folder / "tweets")[0]),
+    ]
+
+
+def undisturbed(stage: Stage, out: Path) -> dict[str, bytes]:
+    """Run a stage without a fault; return its final files."""
+    out.mkdir(parents=True)
+    expect_success(run_to_end(stage.command(out), out.with_suffix(".log")))
+    stage.complete(out)
+    return dict(stage.results(out))

@@ -1,0 +1,208 @@
+"""Foreign files with code in them are refused before anything of it runs."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from extract.checkpoints import from_folder, load_pretrained, read_tensors
+from extract.errors import DataError, MissingFileError
+from extract.interop.crop_archives import load_dictionary
+from tests.unit.extract.evil_pickles import FORMATS, Evil, as_compressed, as_legacy, as_zip
+from train.checkpoint_conversion import read_state
+from train.upstream import ita
+
+LOADERS: dict[str, Callable[[Path], Any]] = {
+    "checkpoint": read_tensors,
+    "crop dictionary": load_dictionary,
+    "state dict": read_state,
+}
+
+
+def image_tensors(path: Path) -> Any:
+    """Read through the importer of `img_vgg_features.pt`."""
+    from extract.interop.artefacts import vgg_pt
+
+    return vgg_pt._load(path)
+
+
+def yolo(path: Path) -> Any:
+    """Read through the grounder; needs ultralytics."""
+    pytest.importorskip("ultralytics")
+    from extract.grounding.yolo_world import load_detector
+
+    return load_detector(path, "cpu")
+
+
+LOADERS |= {"image tensors": image_tensors, "yolo": yolo}
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "pwned"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("loader", LOADERS)
+def test_code_in_a_torch_file_does_not_run(
+    tmp_path: Path, marker: Path, loader: str, form: str
+) -> None:
+    path = tmp_path / "foreign.pth"
+    FORMATS[form](path, {"a": torch.zeros(2), "b": Evil(marker)})
+    with pytest.raises(DataError, match=r"foreign\.pth"):
+        LOADERS[loader](path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_ita_keeps_code_inert(tmp_path: Path, marker: Path, form: str) -> None:
+    """Its checkpoints are pickles of live objects, of which nothing is called."""
+    path = tmp_path / "best-model.pt"
+    FORMATS[form](path, {"state_dict": {}, "tag_dictionary": Evil(marker), "x": Evil(marker)})
+    with pytest.raises(DataError, match=r"best-model\.pt"):
+        ita.read_checkpoint(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("write", [as_zip, as_legacy])
+def test_what_torch_saves_is_read(tmp_path: Path, write: Callable[..., None]) -> None:
+    write(tmp_path / "a.pth", {"w": torch.arange(3)})
+    assert read_tensors(tmp_path / "a.pth")["w"].tolist() == [0, 1, 2]
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pth"
+    as_compressed(path, {"w": torch.zeros(5_000_000)})
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"bomb\.pth: .*compressed archive"):
+        read_tensors(path)
+
+
+CLIP = {
+    "model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"], "hidden_size": 8,
+    "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 8,
+    "patch_size": 4,
+}  # fmt: skip
+
+
+def make_folder(folder: Path, **files: object) -> Path:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_a_bin_with_code_is_refused_by_name(tmp_path: Path, marker: Path) -> None:
+    from transformers import CLIPVisionModel
+
+    folder = make_folder(tmp_path / "clip", config=CLIP)
+    as_zip(folder / "pytorch_model.bin", {"w": Evil(marker)})
+    with pytest.raises(DataError, match=r"clip: .*run code.*safetensors"):
+        load_pretrained(CLIPVisionModel, folder)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.safetensors", "/etc/passwd", "a/b.bin", "..", 7, "x\0y"]
+)
+@pytest.mark.parametrize("index", ["model.safetensors.index", "pytorch_model.bin.index"])
+def test_parts_of_a_checkpoint_are_files_of_its_folder(
+    tmp_path: Path, index: str, name: object
+) -> None:
+    from transformers import CLIPVisionModel
+
+    folder = make_folder(tmp_path / "clip", config=CLIP, **{index: {"weight_map": {"w": name}}})
+    with pytest.raises(DataError, match=r"index\.json: the part .* is not a file name"):
+        load_pretrained(CLIPVisionModel, folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "[]", '{"weight_map": []}'])
+def test_an_index_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
+    folder = make_folder(tmp_path / "clip", config=CLIP)
+    (folder / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(DataError, match=r"model\.safetensors\.index\.json"):
+        from_folder(lambda *_, **__: None, folder)
+
+
+@pytest.mark.parametrize("kind", ["AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor"])
+def test_code_of_a_checkpoint_does_not_run(tmp_path: Path, marker: Path, kind: str) -> None:
+    import transformers
+
+    classes = {"AutoConfig": "code.C", "AutoModel": "code.M"}
+    config = {"model_type": "evil", "auto_map": classes}
+    tokenizer = {"auto_map": {"AutoTokenizer": ["code.T", None]}, "tokenizer_class": "T"}
+    processor = {"auto_map": {"AutoImageProcessor": "code.P"}, "image_processor_type": "P"}
+    folder = make_folder(
+        tmp_path / "evil",
+        config=config,
+        tokenizer_config=tokenizer,
+        preprocessor_config=processor,
+    )
+    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w')\nclass C: pass\nM = T = P = C\n")
+    with pytest.raises(DataError, match=r"evil: .*Python code of its own"):
+        from_folder(getattr(transformers, kind).from_pretrained, folder)
+    assert not marker.exists()
+
+
+def test_checkpoints_are_opened_by_the_two_guarded_functions_alone(repo_root: Path) -> None:
+    """No other module calls the loaders that could run code, but for ITA's inert one."""
+    pattern = re.compile(
+        r"\.from_pretrained\(|torch\.load\(|pickle\.loads?\(|np\.load\(|joblib|trust_remote_code"
+    )
+    found = {
+        path.relative_to(repo_root).as_posix()
+        for package in ("extract", "train")
+        for path in (repo_root / package).rglob("*.py")
+        if pattern.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"extract/checkpoints.py", "extract/torch_files.py", "train/upstream/ita.py"}
+
+
+def test_a_pickled_tagger_is_not_read(
+    tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nltk")
+    import pickle
+
+    import nltk
+
+    from extract.phrases.nltk import Backend, Options
+
+    for name in ("averaged_perceptron_tagger", "averaged_perceptron_tagger_eng"):
+        folder = tmp_path / "taggers" / name
+        folder.mkdir(parents=True)
+        (folder / f"{name}.pickle").write_bytes(pickle.dumps(Evil(marker)))
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    with pytest.raises(MissingFileError, match="averaged_perceptron_tagger_eng"):
+        Backend(Options()).load(None)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ('[nlp]\nlang = "en"\npipeline = ["t"]\n[components]\n[components.t]\nsource = "evil"\n',
+         "takes t from another package"),
+        ("[[[", "is no pipeline's"),
+    ],
+)  # fmt: skip
+def test_a_pipeline_imports_no_other(
+    tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, config: str, words: str
+) -> None:
+    pytest.importorskip("spacy")
+    from extract.phrases.spacy import Backend, Options
+
+    package = tmp_path / "evil"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "pipeline"
+    folder.mkdir()
+    (folder / "config.cfg").write_text(config)
+    with pytest.raises(DataError, match=words):
+        Backend(Options()).load(folder)
+    assert not marker.exists()

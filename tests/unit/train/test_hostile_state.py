@@ -1,0 +1,36 @@
+"""A state folder of somebody else cannot run code when training resumes from it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from extract.errors import DataError
+from tests.unit.extract.evil_pickles import Evil, as_zip
+from train.accelerator import create_accelerator
+from train.averaging import weight_average
+from train.resume import Progress, StateFolder
+
+
+@pytest.mark.parametrize(
+    "name", ["custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl"]
+)
+def test_code_in_a_state_does_not_run(tmp_path: Path, name: str) -> None:
+    accelerator = create_accelerator("cpu", "fp32")
+    model = torch.nn.Linear(2, 2)
+    accelerator.register_for_checkpointing(weight_average(model, 0.5))
+    accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
+    state = StateFolder(tmp_path / "state", "guard")
+    folder = state._epoch_folder(1)
+    accelerator.save_state(str(folder))
+    state.load(accelerator, Progress(epoch=1))
+    marker = tmp_path / "pwned"
+    as_zip(folder / name, {"a": Evil(marker)})
+    # accelerate refuses pickles in its own files, each in its way, or passes over them.
+    try:
+        state.load(accelerator, Progress(epoch=1))
+    except DataError as error:
+        assert name in str(error)
+    except Exception as error:
+        assert "weights" in str(error).lower()
+    assert not marker.exists()

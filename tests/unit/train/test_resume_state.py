@@ -1,0 +1,182 @@
+"""Damaged states, trainings killed at their very end, and two trainings in one folder."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from extract.errors import BusyError
+from extract.lock import only_process
+from tests.unit.train.dummy_system import write_corpus
+from train.config import Recipe, RunSpec
+from train.evaluation import EvaluateJob, evaluate
+from train.loop import FitJob, Trainer, fit
+
+pytestmark = pytest.mark.usefixtures("dummy")
+
+EPOCHS = 4
+FILES = ("model.safetensors", "metrics.jsonl", "run.json")
+
+
+class Stop(BaseException):
+    """Raised in place of a kill."""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> FitJob:
+    write_corpus(tmp_path / "samples", splits=("train", "valid", "test"))
+    recipe = Recipe(epochs=EPOCHS, batch_size=5, lr={"default": 0.05})
+    spec = RunSpec(run="r", system="dummy", recipe=recipe)
+    return FitJob(spec, tmp_path / "samples", tmp_path / "run", seed=1, device="cpu")
+
+
+def stop_before(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, calls: int, job: FitJob
+) -> None:
+    """Train up to the n-th call of a method."""
+    original, left = getattr(owner, name), calls
+
+    def counted(self: object, *arguments: object) -> object:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Stop
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(owner, name, counted)
+        fit(job)
+
+
+def results(job: FitJob) -> dict[str, bytes]:
+    return {name: (job.out / name).read_bytes() for name in FILES}
+
+
+def expected(job: FitJob) -> dict[str, bytes]:
+    whole = replace(job, out=job.out.with_name("whole"))
+    fit(whole)
+    return results(whole)
+
+
+def resumed_from(job: FitJob) -> int:
+    return json.loads((job.out / "fit.run.json").read_text(encoding="utf-8"))["resumed_from"]
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "flipped": flip,
+    "cut off": lambda path: os.truncate(path, 10),
+    "deleted": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["epoch2/optimizer.bin", "epoch2/model.safetensors", "best"])
+def test_a_damaged_state_is_never_continued(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str,
+    damage: str,
+) -> None:  # fmt: skip
+    stop_before(monkeypatch, Trainer, "_run_epoch", 3, job)
+    state = job.out / "state"
+    path = next(state.glob("best_*")) if name == "best" else state / name
+    DAMAGES[damage](path)
+    caplog.set_level(logging.WARNING)
+    fit(job)
+    assert f"{path.name} " in caplog.text and "training starts anew" in caplog.text
+    assert resumed_from(job) == 0
+    assert results(job) == expected(job)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"guard": 1, "files": 2}'])
+def test_a_damaged_pointer_is_no_crash(
+    job: FitJob,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    content: bytes,
+) -> None:
+    stop_before(monkeypatch, Trainer, "_run_epoch", 3, job)
+    (job.out / "state/pointer.json").write_bytes(content)
+    caplog.set_level(logging.WARNING)
+    fit(job)
+    assert "pointer.json is damaged" in caplog.text
+    assert resumed_from(job) == 0
+    assert results(job) == expected(job)
+
+
+def test_a_whole_state_is_continued(job: FitJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_before(monkeypatch, Trainer, "_run_epoch", 3, job)
+    fit(job)
+    assert resumed_from(job) == 2
+    assert results(job) == expected(job)
+
+
+@pytest.mark.parametrize("name", ["_write_run", "_run_info"])
+def test_a_kill_at_the_end_repeats_no_epoch(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stop_before(monkeypatch, Trainer, name, 1, job)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_run_epoch", lambda self, epoch: pytest.fail("an epoch was run"))
+        fit(job)
+    assert results(job) == expected(job)
+
+
+def test_deleted_results_come_back_without_an_epoch_until_they_are_scored(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake deletes the outputs of a job that was killed before it could be recorded."""
+    fit(job)
+    written = results(job)
+    for name in FILES:
+        (job.out / name).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_run_epoch", lambda self, epoch: pytest.fail("an epoch was run"))
+        fit(job)
+    assert results(job) == written
+    test = job.samples_dir / "test.jsonl"
+    with only_process(job.out):
+        evaluate(EvaluateJob(job.out, test, job.out, device="cpu"))
+        assert (job.out / "state").exists(), "of a training that goes on"
+    evaluate(EvaluateJob(job.out, test, job.out, device="cpu"))
+    assert not (job.out / "state").exists()
+    assert results(job) == written
+
+
+def test_missing_assets_are_no_finished_training(job: FitJob) -> None:
+    fit(job)
+    found = sorted(path for path in (job.out / "assets").rglob("*") if path.is_file())
+    noted = json.loads((job.out / "fit.run.json").read_text(encoding="utf-8"))["files"]
+    assert set(noted) == {*FILES, *(path.relative_to(job.out).as_posix() for path in found)}
+
+
+def test_a_finished_training_is_not_repeated(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = fit(job)
+    caplog.set_level(logging.INFO)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_run_epoch", lambda self, epoch: pytest.fail("an epoch was run"))
+        again = fit(job)
+    assert "is trained already" in caplog.text
+    assert {key: again[key] for key in first} == first
+    # Another seed, or files that are not what was written, are trained.
+    flip(job.out / "model.safetensors")
+    fit(job)
+    assert results(job) == expected(job)
+    fit(replace(job, seed=2))
+    assert results(job) != expected(job)
+
+
+def test_two_trainings_in_one_folder(job: FitJob) -> None:
+    with only_process(job.out), pytest.raises(BusyError, match=r"run: another process \(pid \d+"):
+        fit(job)
+    assert not job.out.exists()
