@@ -33,10 +33,10 @@ def assert_ends_with(result: Finished, *parts: str) -> None:
 
 @pytest.fixture
 def no_tesseract(tmp_path: Path) -> dict[str, str]:
-    """An environment whose PATH has a shell and nothing else."""
+    """An environment whose PATH has a shell, what Snakemake's plugins call, and nothing else."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for program in ("bash", "sh"):
+    for program in ("bash", "sh", "which"):
         (folder / program).symlink_to(shutil.which(program))
     return {"PATH": str(folder)}
 

@@ -13,6 +13,8 @@ from tests.workflow.workspace import Workspace
 PROFILES = ("local", "slurm")
 # Stands in for Slurm's commands: keeps how sbatch is called, refuses the job.
 SBATCH = '#!/bin/sh\nprintf "%s\\n" "$*" >> "$SBATCH_CALLS"\necho "sbatch: refused" >&2\nexit 1\n'
+# The plugin waits so long before it looks for the first time.
+AT_ONCE = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 
 FIT = "results/tiny/runs/tiny_text_crf/seed1/run.json"
 TWO_GPUS = {"device": "cuda", "models": {"tiny_text_crf": {"processes": 2}}}
@@ -41,7 +43,8 @@ def test_a_dry_run_with_each_profile(workspace: Workspace, repo_root: Path) -> N
     plans = []
     for name in PROFILES:
         cores = ["--cores", "2"] if name == "local" else []
-        plans.append(workspace.plan("--workflow-profile", str(profile(repo_root, name)), *cores))
+        arguments = ["--workflow-profile", str(profile(repo_root, name)), "--forceall", *cores]
+        plans.append(workspace.plan(*arguments))
     assert plans[0] == plans[1] and plans[0]["fit"]
 
 
@@ -67,7 +70,12 @@ def test_what_is_asked_of_slurm(
     search = f"{tools}{os.pathsep}{os.environ['PATH']}"
     arguments = ["--workflow-profile", str(profile(repo_root, "slurm")), "--forcerun", rule]
     result = workspace.snakemake(
-        target, *arguments, "--retries", "0", env={"PATH": search, "SBATCH_CALLS": str(calls)}
+        target,
+        *arguments,
+        "--retries",
+        "0",
+        *AT_ONCE,
+        env={"PATH": search, "SBATCH_CALLS": str(calls)},
     )
     assert result.returncode != 0 and "refused" in result.output, result.output
     call = calls.read_text(encoding="utf-8").splitlines()[0]
