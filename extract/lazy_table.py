@@ -4,12 +4,37 @@ A Python object for each record of a large corpus takes ten times the memory of 
 processes that were forked copy each object that they merely look at. Bytes stay shared.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 import numpy as np
 
 T = TypeVar("T")
+
+
+def pack(records: Iterable[bytes], parse: Callable[[bytes], T]) -> "LazyTable[T]":
+    """Return records given as bytes, one after another.
+
+    Args:
+        records: the bytes of each.
+        parse: bytes of one record -> the record.
+    """
+    data, bounds = bytearray(), array("q", [0])
+    for record in records:
+        data += record
+        bounds.append(len(data))
+    # A copy of the bytes would double the memory for a while.
+    return LazyTable(data, np.frombuffer(bounds, np.int64), parse)
+
+
+def pack_texts(texts: Iterable[str]) -> "LazyTable[str]":
+    """Return texts as their UTF-8 bytes, each decoded when it is looked at."""
+    return pack((text.encode("utf-8") for text in texts), _decode)
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8")
 
 
 class LazyTable(Sequence[T], Generic[T]):
@@ -21,7 +46,9 @@ class LazyTable(Sequence[T], Generic[T]):
         parse: bytes of one record -> the record.
     """
 
-    def __init__(self, data: bytes, bounds: np.ndarray, parse: Callable[[bytes], T]) -> None:
+    def __init__(
+        self, data: bytes | bytearray, bounds: np.ndarray, parse: Callable[[bytes], T]
+    ) -> None:
         self._data, self._bounds, self._parse = data, bounds, parse
 
     def __len__(self) -> int:

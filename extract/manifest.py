@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 
 from extract.atomic import atomic_path
 from extract.errors import DataError, MissingFileError
-from extract.lazy_table import LazyTable
+from extract.lazy_table import LazyTable, pack, pack_texts
+from extract.text_index import TextIndex
 
 SPLITS = ("train", "valid", "test")
 
@@ -83,11 +85,7 @@ def _sample_line(sample: Sample) -> str:
 
 def pack_samples(samples: Iterable[Sample]) -> LazyTable[Sample]:
     """Return the samples as the bytes of their file, each to be parsed when it is looked at."""
-    data, bounds = bytearray(), [0]
-    for sample in samples:
-        data += _sample_line(sample).encode("utf-8")
-        bounds.append(len(data))
-    return LazyTable(bytes(data), np.array(bounds, np.int64), _parse_sample)
+    return pack((_sample_line(sample).encode("utf-8") for sample in samples), _parse_sample)
 
 
 def _parse_sample(line: bytes) -> Sample:
@@ -181,9 +179,18 @@ def write_images(path: Path, rows: Iterable[ImageRow]) -> int:
     with atomic_path(path) as tmp, tmp.open("w", encoding="utf-8", newline="") as file:
         file.write(_tsv_line(IMAGE_COLUMNS))
         for row in rows:
-            file.write(_tsv_line([str(getattr(row, column)) for column in IMAGE_COLUMNS]))
+            file.write(_row_line(row))
             count += 1
     return count
+
+
+def pack_images(rows: Iterable[ImageRow]) -> LazyTable[ImageRow]:
+    """Return the rows as the bytes of their file, each to be parsed when it is looked at."""
+    return pack((_row_line(row).encode("utf-8") for row in rows), _parse_row)
+
+
+def _row_line(row: ImageRow) -> str:
+    return _tsv_line([str(getattr(row, column)) for column in IMAGE_COLUMNS])
 
 
 def _tsv_line(fields: Iterable[str]) -> str:
@@ -209,20 +216,25 @@ def read_images(path: Path) -> LazyTable[ImageRow]:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with the `dataset` command or rule.")
-    data, bounds, seen = path.read_bytes(), [], set()
-    for number, end, fields in _iter_tsv(data, path):
-        if not bounds:
-            if tuple(fields) != IMAGE_COLUMNS:
-                raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got {tuple(fields)}")
-        else:
-            image_id = _image_row(fields, f"{path}:{number}").image_id
-            if image_id in seen:
-                raise DataError(f"{path}:{number}: image id {image_id!r} occurs twice")
-            seen.add(image_id)
-        bounds.append(end)
+    data, bounds, lines = path.read_bytes(), array("q"), array("q")
+    ids = pack_texts(_iter_ids(data, path, bounds, lines))
     if not bounds:
         raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got ()")
-    return LazyTable(data, np.array(bounds, np.int64), _parse_row)
+    again = TextIndex(ids).first_repeat()
+    if again is not None:
+        raise DataError(f"{path}:{lines[again]}: image id {ids[again]!r} occurs twice")
+    return LazyTable(data, np.frombuffer(bounds, np.int64), _parse_row)
+
+
+def _iter_ids(data: bytes, path: Path, bounds: array, lines: array) -> Iterator[str]:
+    """Yield the id of each checked row; add the byte after it to `bounds`, its line to `lines`."""
+    for number, end, fields in _iter_tsv(data, path):
+        if bounds:
+            lines.append(number)
+            yield _image_row(fields, f"{path}:{number}").image_id
+        elif tuple(fields) != IMAGE_COLUMNS:
+            raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got {tuple(fields)}")
+        bounds.append(end)
 
 
 def _iter_tsv(data: bytes, path: Path) -> Iterator[tuple[int, int, list[str]]]:

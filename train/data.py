@@ -165,9 +165,8 @@ class FeatureSource(AbstractContextManager):
             donors = derange([sample.image_id for sample in samples])
             keys = [samples[index] for index in donors]
         for role, store in self.stores.items():
-            present = set(store.ids)
             for key in keys:
-                if _key(store, key) not in present:
+                if _key(store, key) not in store:
                     raise StoreError(
                         f"store '{role}': no {store.id_kind} {_key(store, key)!r} (sample "
                         f"{key.id}) among its {len(store)}. It was made from other samples: run "

@@ -19,10 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Merge after checking ids against the manifest."""
+    from extract.lazy_table import pack_texts
     from extract.manifest import read_images
     from extract.reuse import forget_unmerged
     from extract.store import merge_shards
 
-    ids = [row.image_id for row in read_images(args.images)]
+    ids = pack_texts(row.image_id for row in read_images(args.images))
     merge_shards(args.shards, args.out, ids=ids)
     forget_unmerged(args.shards)

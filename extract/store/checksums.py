@@ -1,7 +1,8 @@
 """Checksums of what feature files hold: bytes that changed on the disk are found."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import h5py
@@ -10,14 +11,35 @@ import numpy as np
 from extract.store.seal import is_sealed
 
 _BLOCK_BYTES = 32 * 1024 * 1024
+_STRINGS_PER_BLOCK = 4096
 
 
 def iter_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
     """Yield the rows of a dataset in blocks of bounded memory."""
     row_bytes = max(1, int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize)
-    step = max(1, _BLOCK_BYTES // row_bytes)
+    # A string is an object apart: the size of its row says nothing.
+    is_text = dataset.dtype == object
+    step = _STRINGS_PER_BLOCK if is_text else max(1, _BLOCK_BYTES // row_bytes)
     for start in range(0, len(dataset), step):
         yield dataset[start : start + step]
+
+
+def iter_texts(dataset: h5py.Dataset) -> Iterator[str]:
+    """Yield the strings of a dataset; few are in memory at a time."""
+    for block in iter_blocks(dataset):
+        for value in block:
+            yield value.decode("utf-8")
+
+
+def write_texts(dataset: h5py.Dataset, texts: Iterable[str | bytes]) -> None:
+    """Fill a dataset of strings, block by block.
+
+    The blocks are the same whatever the strings come from, and so are the bytes of the file.
+    """
+    rest, start = iter(texts), 0
+    while block := list(islice(rest, _STRINGS_PER_BLOCK)):
+        dataset[start : start + len(block)] = np.array(block, dtype=object)
+        start += len(block)
 
 
 def content_sha256(dataset: h5py.Dataset) -> str:

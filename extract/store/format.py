@@ -1,9 +1,10 @@
 """Names, columns and attributes of the feature file; see the package's docstring."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import numpy as np
 from extract.errors import MissingFileError, StoreError
 from extract.extractors.base import ATTRIBUTES_PER_ROW, Outputs
 from extract.manifest import STATUS
+from extract.store.checksums import write_texts
 from extract.store.seal import check_seal
 from extract.store.structure import check_structure, read_root_attribute
+from extract.text_index import TextIndex
 
 FORMAT, FORMAT_VERSION = "mner-features", "1.1"
 TEXT = h5py.string_dtype("utf-8")
@@ -33,25 +36,30 @@ class Header:
 
     fingerprint: str
     outputs: Outputs
-    ids: tuple[str, ...]
-    input_sha256: tuple[str, ...]
+    ids: Sequence[str]
+    input_sha256: Sequence[str]
     """One checksum an item: the image bytes and the item's own boxes, phrases or captions."""
     image_size: np.ndarray
     """shape: (N, 2), int32, (height, width) in pixels."""
     id_kind: str = "image"
 
     def __post_init__(self) -> None:
-        if len(set(self.ids)) != len(self.ids):
+        if TextIndex(self.ids).first_repeat() is not None:
             raise StoreError("an id occurs twice: the ids of a feature file must be unique")
 
     @property
     def ids_sha256(self) -> str:
         """Checksum of ids and inputs, in order: lines of both, divided by line feeds."""
-        checksum = hashlib.sha256()
-        # Line by line: one text of them all takes several times the memory of a large index.
-        for number, pair in enumerate(zip(self.ids, self.input_sha256, strict=True)):
-            checksum.update(("\n" * (number > 0) + "\t".join(pair)).encode())
-        return checksum.hexdigest()
+        return digest_ids(self.ids, self.input_sha256)
+
+
+def digest_ids(ids: Iterable[str], input_sha256: Iterable[str]) -> str:
+    """Return `ids_sha256`, see `Header`."""
+    checksum = hashlib.sha256()
+    # Line by line: one text of them all takes several times the memory of a large index.
+    for number, pair in enumerate(zip(ids, input_sha256, strict=True)):
+        checksum.update(("\n" * (number > 0) + "\t".join(pair)).encode())
+    return checksum.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -149,17 +157,21 @@ def write_frame(file: h5py.File, header: Header) -> None:
             "complete": False,
         }
     )
-    file.create_dataset("ids", data=list(header.ids), dtype=TEXT, shape=(n,))
+    write_texts(file.create_dataset("ids", shape=(n,), dtype=TEXT), header.ids)
     file.create_dataset("status", shape=(n,), dtype="uint8")
     file.create_dataset("offsets", shape=(n + 1,), dtype="int64")
     items = {
-        "reason": ([""] * n, TEXT, ("item",), ""),
+        "reason": (repeat("", n), TEXT, ("item",), ""),
         "image_size": (header.image_size.reshape(n, 2), "int32", ("item", "height width"), "pixel"),
-        "input_sha256": (list(header.input_sha256), TEXT, ("item",), ""),
+        "input_sha256": (header.input_sha256, TEXT, ("item",), ""),
     }
     for name, (data, dtype, labels, unit) in items.items():
         shape = (n, 2) if name == "image_size" else (n,)
-        dataset = file.create_dataset(f"items/{name}", data=data, dtype=dtype, shape=shape)
+        dataset = file.create_dataset(f"items/{name}", shape=shape, dtype=dtype)
+        if dtype == TEXT:
+            write_texts(dataset, data)
+        else:
+            dataset[...] = data
         describe(dataset, labels, unit, header.outputs)
     for name in VOCABULARIES:
         words = getattr(header.outputs, name)

@@ -1,8 +1,9 @@
 """Shards -> one contiguous file, block by block, in manifest order."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ import h5py
 import numpy as np
 
 from extract.errors import StoreError
+from extract.lazy_table import pack_texts
 from extract.lock import only_process
 from extract.manifest import STATUS
-from extract.store.checksums import add_checksums, changed_datasets, iter_blocks
+from extract.store.checksums import (
+    add_checksums,
+    changed_datasets,
+    iter_blocks,
+    iter_texts,
+    write_texts,
+)
 from extract.store.format import (
     DAMAGED,
     Header,
@@ -23,6 +31,7 @@ from extract.store.format import (
     write_frame,
 )
 from extract.store.sink import NewFile, new_file
+from extract.text_index import TextIndex
 
 
 def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None = None) -> None:
@@ -83,14 +92,15 @@ def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path], out: Path)
                 )
         if read_outputs(file) != outputs:
             raise StoreError(f"{path}: other columns than {shards[0]}")
-    ids = tuple(i for file in files for i in file["ids"].asstr()[:])
-    if len(set(ids)) != len(ids):
+    ids = pack_texts(i for file in files for i in iter_texts(file["ids"]))
+    if TextIndex(ids).first_repeat() is not None:
         raise StoreError(f"{out}: an id occurs in two shards; were they made with one shard count?")
+    checksums = (c for file in files for c in iter_texts(file["items/input_sha256"]))
     return Header(
         fingerprint=first.attrs["fingerprint"],
         outputs=outputs,
         ids=ids,
-        input_sha256=tuple(s for file in files for s in file["items/input_sha256"].asstr()[:]),
+        input_sha256=pack_texts(checksums),
         image_size=np.concatenate([file["items/image_size"][:] for file in files]),
         id_kind=first.attrs["id_kind"],
     )
@@ -109,11 +119,16 @@ def _joint_provenance(files: Sequence[h5py.File], shards: Sequence[Path]) -> dic
 
 
 def _check_ids(found: Sequence[str], expected: Sequence[str] | None, out: Path) -> None:
-    if expected is not None and list(found) != list(expected):
+    if expected is not None and not same_texts(found, expected):
         raise StoreError(
             f"{out}: the shards hold {len(found)} ids, the manifest {len(expected)}: "
             f"{compare_ids(found, expected)}. Give all shards in order, or rerun them."
         )
+
+
+def same_texts(found: Sequence[str], expected: Sequence[str]) -> bool:
+    """Return whether two lists are equal, without a copy of either."""
+    return len(found) == len(expected) and all(map(eq, found, expected))
 
 
 def compare_ids(found: Sequence[str], expected: Sequence[str]) -> str:
@@ -131,23 +146,30 @@ def join_files(paths: Sequence[Path], header: Header, target: NewFile) -> None:
     the file follows from the order of writing, are written at once.
     """
     write_frame(target, header)
-    status, reasons, sizes, texts = [], [], [], []
+    status, sizes = [np.zeros(0, np.uint8)], [np.zeros(1, np.int64)]
     for path in paths:
         with open_checked(path) as file:
-            status += file["status"][:].tolist()
-            reasons += file["items/reason"][:].tolist()
-            sizes += np.diff(file["offsets"][:]).tolist()
-            if header.outputs.text:
-                texts += file["rows/text"][:].tolist()
-    target["status"][:] = status
-    target["items/reason"][:] = np.array(reasons, dtype=object)
-    target["offsets"][1:] = np.cumsum(sizes)
+            status.append(file["status"][:])
+            sizes.append(np.diff(file["offsets"][:]))
+    # shape: (N+1,)
+    offsets = np.cumsum(np.concatenate(sizes))
+    target["status"][:] = np.concatenate(status)
+    write_texts(target["items/reason"], _iter_joined(paths, "items/reason"))
+    target["offsets"][:] = offsets
     names = row_columns(header.outputs)
-    columns = [create_column(target, name, sum(sizes), header.outputs) for name in names]
+    columns = [create_column(target, name, int(offsets[-1]), header.outputs) for name in names]
     if header.outputs.text:
-        target["rows/text"][:] = np.array(texts, dtype=object)
+        write_texts(target["rows/text"], _iter_joined(paths, "rows/text"))
     _copy_rows(paths, [column for column in columns if column.dtype != object], target)
     target.check()
+
+
+def _iter_joined(paths: Sequence[Path], name: str) -> Iterator[bytes]:
+    """Yield the strings of one column of all files."""
+    for path in paths:
+        with open_checked(path) as file:
+            for block in iter_blocks(file[name]):
+                yield from block
 
 
 def _copy_rows(paths: Sequence[Path], columns: Sequence[h5py.Dataset], target: NewFile) -> None:

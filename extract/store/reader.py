@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from extract.errors import StoreError
 from extract.extractors.base import Outputs, nothing_found
+from extract.lazy_table import pack_texts
 from extract.manifest import STATUS
+from extract.store.checksums import iter_texts
 from extract.store.format import (
     ALL_COLUMNS,
     StoredItem,
@@ -20,10 +22,20 @@ from extract.store.format import (
     read_vocabularies,
     reading,
 )
+from extract.text_index import TextIndex
+
+
+_INDEX = frozenset(
+    ("ids", "_index", "_offsets", "_status", "_outputs", "_vocabulary", "_attributes", "_mapped")
+)
+"""Attributes of a store that are read once for a process and its forks."""
 
 
 class FeatureStore:
-    """Read-only view of a finished feature file; opens lazily, once a process.
+    """Read-only view of a finished feature file; opens lazily.
+
+    Processes that are forked from one that has read an item share its index and, for numbers, its
+    pages of the file; each opens the file anew only for what it takes HDF5 to read.
 
     Raises (on first use):
         MissingFileError: no such file.
@@ -35,9 +47,10 @@ class FeatureStore:
         self.path = Path(path)
         self._file: h5py.File | None = None
         self._pid = 0
+        self._identity: tuple[int, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_file": None, "_pid": 0}
+        return {"path": self.path, "_file": None, "_pid": 0, "_identity": ()}
 
     def __enter__(self) -> "FeatureStore":
         return self
@@ -54,24 +67,36 @@ class FeatureStore:
     def _handle(self) -> h5py.File:
         if self._file is None or self._pid != os.getpid():
             file = open_checked(self.path)
-            with reading(self.path):
-                self.ids: list[str] = file["ids"].asstr()[:].tolist()
-                self._index = {image_id: i for i, image_id in enumerate(self.ids)}
-                self._offsets = file["offsets"][:]
-                self._status = file["status"][:]
-                self._vocabulary = read_vocabularies(file)
-                rows = file.get("rows", {})
-                self._columns = {name: _map(self.path, rows[name]) for name in rows}
-            if len(self._index) != len(self.ids):
+            try:
+                identity = _identity(self.path)
+                # Of a fork the parent has read the index, unless the file was replaced since.
+                if identity != self._identity:
+                    self._read_index(file)
+            except BaseException:
                 file.close()
-                raise StoreError(f"{self.path}: an id occurs twice. Make the store anew.")
+                raise
             # Last, so that another thread never sees an open file without its index.
-            self._file, self._pid = file, os.getpid()
+            self._file, self._pid, self._identity = file, os.getpid(), identity
         return self._file
 
+    def _read_index(self, file: h5py.File) -> None:
+        with reading(self.path):
+            self.ids: Sequence[str] = pack_texts(iter_texts(file["ids"]))
+            self._index = TextIndex(self.ids)
+            self._offsets = file["offsets"][:]
+            self._status = file["status"][:]
+            self._outputs = read_outputs(file)
+            self._vocabulary = read_vocabularies(file)
+            self._attributes = {key: file.attrs[key] for key in ("fingerprint", "id_kind")}
+            rows = file.get("rows", {})
+            # What is no array of numbers in one piece is read through HDF5.
+            self._mapped = {name: _map(self.path, rows[name]) for name in rows}
+        if self._index.first_repeat() is not None:
+            raise StoreError(f"{self.path}: an id occurs twice. Make the store anew.")
+
     def __getattr__(self, name: str) -> Any:
-        # These exist once the file is open.
-        if name in ("ids", "_index", "_offsets", "_status", "_vocabulary", "_columns"):
+        # These exist once the file has been opened, here or in the process that this is a fork of.
+        if name in _INDEX:
             self._handle()
             return self.__dict__[name]
         raise AttributeError(name)
@@ -80,22 +105,22 @@ class FeatureStore:
         return len(self.ids)
 
     def __contains__(self, image_id: str) -> bool:
-        return image_id in self._index
+        return self._index.find(image_id) is not None
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the spec that the rows were computed with."""
-        return self._handle().attrs["fingerprint"]
+        return self._attributes["fingerprint"]
 
     @property
     def id_kind(self) -> str:
         """`image` or `sample`."""
-        return self._handle().attrs["id_kind"]
+        return self._attributes["id_kind"]
 
     @property
     def outputs(self) -> Outputs:
         """The columns of the file."""
-        return read_outputs(self._handle())
+        return self._outputs
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -109,32 +134,41 @@ class FeatureStore:
         Raises:
             StoreError: the id is not in the file, or its bytes are damaged.
         """
-        file = self._handle()
-        index = self._index.get(image_id)
+        index = self._place(image_id)
+        start, end = int(self._offsets[index]), int(self._offsets[index + 1])
+        columns = {name: self._read_rows(name, start, end) for name in self._mapped}
+        status = int(self._status[index])
+        reason = "" if status == STATUS["ok"] else self._reason(index)
+        return StoredItem(status=status, reason=reason, vocabulary=self._vocabulary, **columns)
+
+    def _place(self, image_id: str) -> int:
+        index = self._index.find(image_id)
         if index is None:
             raise StoreError(
                 f"{self.path}: no item '{image_id}'. Make the store anew for this set."
             )
-        start, end = int(self._offsets[index]), int(self._offsets[index + 1])
-        columns: dict[str, Any] = {
-            name: np.array(column[start:end])
-            for name, column in self._columns.items()
-            if name != "text"
-        }
-        status = int(self._status[index])
+        return index
+
+    def _read_rows(self, name: str, start: int, end: int) -> np.ndarray | tuple[str, ...]:
+        mapped = self._mapped[name]
+        if mapped is not None:
+            return np.array(mapped[start:end])
+        rows = self._handle()["rows"][name]
         with reading(self.path):
-            if "text" in self._columns:
-                columns["text"] = tuple(self._columns["text"].asstr()[start:end])
-            reason = "" if status == STATUS["ok"] else file["items/reason"].asstr()[index]
-        return StoredItem(status=status, reason=reason, vocabulary=self._vocabulary, **columns)
+            return tuple(rows.asstr()[start:end]) if name == "text" else rows[start:end]
+
+    def _reason(self, index: int) -> str:
+        reasons = self._handle()["items/reason"]
+        with reading(self.path):
+            return reasons.asstr()[index]
 
     def status_of(self, image_id: str) -> int:
         """Return the status of an item without reading its rows."""
-        return int(self._status[self._index[image_id]])
+        return int(self._status[self._place(image_id)])
 
     def image_size(self, image_id: str) -> tuple[int, int]:
         """Return (height, width) of an item's image in pixels, (0, 0) where it has none."""
-        height, width = self._handle()["items/image_size"][self._index[image_id]]
+        height, width = self._handle()["items/image_size"][self._place(image_id)]
         return int(height), int(width)
 
     def empty_item(self, status: int, reason: str) -> StoredItem:
@@ -148,8 +182,7 @@ class FeatureStore:
         """Return id -> checksum of what its rows were computed from."""
         file = self._handle()
         with reading(self.path):
-            checksums = file["items/input_sha256"].asstr()[:]
-        return dict(zip(self.ids, checksums, strict=True))
+            return dict(zip(self.ids, iter_texts(file["items/input_sha256"]), strict=True))
 
     def status_counts(self) -> dict[str, int]:
         """Return status name -> number of items, every status named."""
@@ -162,7 +195,13 @@ class FeatureStore:
             yield image_id, self.item(image_id)
 
 
-def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray | h5py.Dataset:
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what changes when another file takes the place of this one."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray | None:
     """Return numbers that lie in one piece as a memory map: reading a row is then a copy.
 
     HDF5's own way to a row takes tens of microseconds; training does it for every image.
@@ -170,5 +209,5 @@ def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray | h5py.Dataset:
     offset = dataset.id.get_offset()
     # None for what is chunked, empty or elsewhere.
     if offset is None or dataset.dtype.kind not in "iuf" or not dataset.dtype.isnative:
-        return dataset
+        return None
     return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)

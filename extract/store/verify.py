@@ -9,17 +9,19 @@ import h5py
 import numpy as np
 
 from extract.errors import StoreError
+from extract.lazy_table import pack_texts
 from extract.manifest import STATUS, STATUS_NAMES, ImageRow
-from extract.store.checksums import changed_datasets, iter_blocks
+from extract.store.checksums import changed_datasets, iter_blocks, iter_texts
 from extract.store.format import (
     DAMAGED,
-    Header,
+    digest_ids,
     open_checked,
     read_outputs,
     reading,
 )
-from extract.store.merge import compare_ids
+from extract.store.merge import compare_ids, same_texts
 from extract.store.reader import FeatureStore
+from extract.text_index import TextIndex
 
 
 def check_bytes(path: Path) -> None:
@@ -89,11 +91,15 @@ def _find(file: h5py.File, images: Sequence[ImageRow] | None) -> list[str]:
 
 
 def _list_not_ok(file: h5py.File) -> list[dict[str, str]]:
-    ids, reasons = file["ids"].asstr()[:], file["items/reason"].asstr()[:]
-    status = file["status"][:]
+    items = zip(
+        iter_texts(file["ids"]), file["status"][:], iter_texts(file["items/reason"]), strict=True
+    )
     # A corpus without images would list every id: the count says it all.
-    bad = np.flatnonzero((status != STATUS["ok"]) & (status != STATUS["no_images"]))
-    return [{"id": ids[i], "status": STATUS_NAMES[status[i]], "reason": reasons[i]} for i in bad]
+    return [
+        {"id": image_id, "status": STATUS_NAMES[status], "reason": reason}
+        for image_id, status, reason in items
+        if status not in (STATUS["ok"], STATUS["no_images"])
+    ]
 
 
 def _check_names(file: h5py.File) -> list[str]:
@@ -110,22 +116,18 @@ def _check_names(file: h5py.File) -> list[str]:
 
 
 def _check_index(file: h5py.File) -> list[str]:
-    ids, status, offsets = file["ids"].asstr()[:], file["status"][:], file["offsets"][:]
-    n = len(ids)
-    if len(set(ids)) != n:
+    ids, status, offsets = (
+        pack_texts(iter_texts(file["ids"])),
+        file["status"][:],
+        file["offsets"][:],
+    )
+    if TextIndex(ids).first_repeat() is not None:
         return ["/ids are not unique"]
     findings = []
     sizes = np.diff(offsets)
     for i in np.flatnonzero((sizes > 0) != (status == STATUS["ok"]))[:3]:
         findings.append(f"item '{ids[i]}': status {status[i]} with {sizes[i]} rows")
-    header = Header(
-        fingerprint=file.attrs["fingerprint"],
-        outputs=read_outputs(file),
-        ids=tuple(ids),
-        input_sha256=tuple(file["items/input_sha256"].asstr()[:]),
-        image_size=file["items/image_size"][:],
-    )
-    if header.ids_sha256 != file.attrs["ids_sha256"]:
+    if digest_ids(ids, iter_texts(file["items/input_sha256"])) != file.attrs["ids_sha256"]:
         findings.append("ids_sha256 is not that of /ids and /items/input_sha256")
     return findings
 
@@ -165,10 +167,12 @@ def _check_attributes(rows: h5py.Group, n_words: int) -> list[str]:
 
 
 def _check_manifest(file: h5py.File, images: Sequence[ImageRow]) -> list[str]:
-    ids, expected = file["ids"].asstr()[:].tolist(), [image.image_id for image in images]
-    if ids != expected:
+    ids = pack_texts(iter_texts(file["ids"]))
+    expected = pack_texts(image.image_id for image in images)
+    if not same_texts(ids, expected):
         return [f"ids are not the manifest's: {compare_ids(ids, expected)}"]
-    sizes = np.array([(image.height, image.width) for image in images], np.int32).reshape(-1, 2)
+    # shape: (N, 2)
+    sizes = np.fromiter(((image.height, image.width) for image in images), np.dtype("2i4"))
     findings = []
     for i in np.flatnonzero((file["items/image_size"][:] != sizes).any(axis=1))[:3]:
         findings.append(f"item '{ids[i]}': image_size is not the manifest's {tuple(sizes[i])}")
