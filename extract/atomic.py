@@ -10,26 +10,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from extract.host import host_tag
 from extract.system_errors import named_system_errors
 
-_TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<pid>\d+)\.tmp")
+# Of the machine (see `host_tag`) and the process that write it.
+_TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\.tmp")
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a path beside `target`; on success it replaces `target`, on error it is removed.
 
-    What a killed process left of the same target goes at the first write into the folder.
+    What a killed process of this machine left of the same target goes at the first write into the
+    folder. Other machines may write there too: which of their processes live is not known here.
 
     Raises:
-        OSError: with the name of the target, whatever library found that it cannot be written.
+        OSError: with the name of the target, whatever library found that it cannot be written; of
+            a file that could not be read meanwhile, with the name of that.
     """
     target = Path(target)
-    with named_system_errors(target):
+    tmp = target.with_name(f".{target.name}.{host_tag()}.{os.getpid()}.tmp")
+    with named_system_errors(target, temporary=tmp):
         target.parent.mkdir(parents=True, exist_ok=True)
         for stale in _stale_temporaries(target.parent, os.getpid()).pop(target.name, ()):
             stale.unlink(missing_ok=True)
-        tmp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             yield tmp
             with tmp.open("rb") as file:
@@ -41,7 +45,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @cache
 def _stale_temporaries(folder: Path, pid: int) -> dict[str, list[Path]]:
-    """Return target name -> temporary files of dead processes; one listing a folder and process.
+    """Return target name -> files of this machine's dead processes; one listing a folder and pid.
 
     Args:
         folder: is listed.
@@ -51,7 +55,9 @@ def _stale_temporaries(folder: Path, pid: int) -> dict[str, list[Path]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
-            if match and int(match["pid"]) != pid and not _is_alive(int(match["pid"])):
+            if not match or match["host"] != host_tag():
+                continue
+            if int(match["pid"]) != pid and not _is_alive(int(match["pid"])):
                 found[match["target"]].append(Path(entry.path))
     return found
 

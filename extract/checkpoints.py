@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extract.errors import DataError, MissingFileError
-from extract.torch_files import BROKEN, first_line, load_plain
+from extract.torch_files import BROKEN, first_line, load_plain, raise_unless_broken
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +63,7 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
         try:
             return load_file(path)
         except (SafetensorError, *BROKEN) as error:
+            raise_unless_broken(error, path)
             raise DataError(
                 f"{path}: not a checkpoint of plain tensors ({first_line(error)}). "
                 "Compare its checksum with the source's."

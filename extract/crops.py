@@ -47,7 +47,7 @@ KeyForm = Literal["file", "id", "first_dot"]
 """Of a dictionary's keys: `file`: `<id>.jpg` (HVPNeT); `id`: without image extension; `first_dot`:
 the id up to its first dot, where DeepKE and VEC-MNER look for the crops of a detector."""
 
-_OURS = re.compile(r"\.?.+_pred_yolo_crop_\d+\.png(\.\d+\.tmp)?$")
+_OURS = re.compile(r"\.?.+_pred_yolo_crop_\d+\.png((\.[0-9a-f]{8})?\.\d+\.tmp)?$")
 
 # Leaves room in the 255 bytes of a file name for what is put around it, a temporary name's too.
 _LONGEST_STEM = 180

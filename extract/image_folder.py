@@ -39,12 +39,15 @@ class ImageFolder:
             raise DataError(f"{folder!s:.200}: the name of the image folder is not UTF-8. Rename.")
         self.folder, self.follow_links = folder, follow_links
         self._real = os.path.realpath(folder)
-        self._files = index_files(folder)
+        # Names, not paths, which take four times the memory; and each once.
+        self.files = frozenset(_iter_files(folder))
+        self._suffixes = {_split(file)[1] for file in self.files} - {""}
         self._composed: dict[str, set[str]] = {}
-        for name, file in self._files.items():
+        for file in self.files:
             # All plain ASCII names are composed already.
-            if not name.isascii():
-                self._composed.setdefault(_composed(name), set()).add(file)
+            if not file.isascii():
+                for name in (file, _split(file)[0]):
+                    self._composed.setdefault(_composed(name), set()).add(self._exact(name))
 
     def find(self, image_id: str) -> Path | None:
         """Return the file of an image id, None if there is none.
@@ -52,7 +55,7 @@ class ImageFolder:
         Raises:
             UnreadableImage: several could be meant.
         """
-        file = self._files.get(image_id) or self._same_letters(image_id)
+        file = self._exact(image_id) or self._same_letters(image_id)
         return self.folder / file if file else None
 
     def refuse_outside(self, path: Path) -> None:
@@ -69,6 +72,13 @@ class ImageFolder:
                 "`image_limits` in the config allows such"
             )
 
+    def _exact(self, name: str) -> str | None:
+        """Return the file with this name, whole or else without its image suffix."""
+        if name in self.files:
+            return name
+        found = [name + s for s in self._suffixes if name and name + s in self.files]
+        return min(found, default=None)
+
     def _same_letters(self, image_id: str) -> str | None:
         if image_id.isascii():
             return None
@@ -81,19 +91,13 @@ class ImageFolder:
         return next(iter(found), None)
 
 
-def index_files(folder: Path) -> dict[str, str]:
-    """Return name -> file for every file, under its whole name and without its image suffix.
-
-    Names, not paths, which take four times the memory.
-    """
-    files = sorted(_iter_files(folder))
-    index: dict[str, str] = {}
-    for file in files:
-        stem, dot, suffix = file.rpartition(".")
-        # As a path's suffix: what begins with its only dot, or ends with a dot, has none.
-        if stem and suffix and f"{dot}{suffix}".lower() in IMAGE_SUFFIXES:
-            index.setdefault(stem, file)
-    return index | dict(zip(files, files, strict=True))
+def _split(file: str) -> tuple[str, str]:
+    """Return a name as stem and image suffix, which is empty where it has none."""
+    stem, dot, suffix = file.rpartition(".")
+    # As a path's suffix: what begins with its only dot, or ends with a dot, has none.
+    if stem and suffix and f"{dot}{suffix}".lower() in IMAGE_SUFFIXES:
+        return stem, dot + suffix
+    return file, ""
 
 
 def _iter_files(folder: Path) -> Iterator[str]:

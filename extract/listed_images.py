@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from extract.errors import DataError
-from extract.images import UnreadableImage, decode_image, read_image_file
+from extract.errors import DataError, MnerError
+from extract.images import ImageTooCostly, UnreadableImage, decode_image, read_image_file
 from extract.manifest import ImageRow
 
 
@@ -22,15 +22,35 @@ def load_listed(row: ImageRow, *, draft_px: int | None = None) -> Image.Image:
         draft_px: as `decode_image` takes it.
 
     Raises:
-        DataError: it is no longer the file that the manifest lists.
+        DataError: it is no longer the file that the manifest lists, or the decoder is another one.
+        MnerError: memory is short.
+        NamedSystemError: the system failed to read the file.
     """
     path = Path(row.path)
     try:
+        data = _read_listed(row, path)
+        return decode_image(data, draft_px=draft_px)
+    except (ImageTooCostly, MemoryError) as error:
+        raise MnerError(
+            f"{path}: not enough memory for image '{row.image_id}'. Give the job more, or lower "
+            "`batch_size` or the number of threads and run the same command again."
+        ) from error
+    except UnreadableImage as error:
+        raise DataError(
+            f"{path}: image '{row.image_id}' has the bytes that images.tsv lists, but cannot be "
+            f"decoded here: {error}. Delete probes.tsv beside images.tsv, then run the `dataset` "
+            "command or rule again with this Python environment."
+        ) from error
+
+
+def _read_listed(row: ImageRow, path: Path) -> bytes:
+    """Return the bytes of a file, which are those that the manifest lists."""
+    change = "other bytes"
+    try:
         data = read_image_file(path)
         if hashlib.sha256(data).hexdigest() == row.sha256:
-            return decode_image(data, draft_px=draft_px)
-        change = "other bytes"
-    except (OSError, UnreadableImage) as error:
+            return data
+    except UnreadableImage as error:
         change = str(error)
     raise DataError(
         f"{path}: image '{row.image_id}' changed since images.tsv was made ({change}). "

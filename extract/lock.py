@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,10 +12,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout, UnixFileLock
 
 from extract.errors import BusyError
+from extract.host import host_tag
 from extract.system_errors import named_system_errors
 
 logger = logging.getLogger(__name__)
 
+_HOLDER = re.compile(r"(?P<pid>pid \d+) (?P<host>[0-9a-f]{8})")
 # What flock answers on file systems without locks.
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
@@ -28,8 +31,9 @@ def lock_file(result: Path) -> Path:
 def only_process(result: Path) -> Iterator[None]:
     """Hold the lock of a result while it is made.
 
-    The lock is a flock on `.<name>.lock` beside the result, where its holder writes its number; the
-    file goes at the end. A killed holder leaves the file, but not the lock.
+    The lock is a flock on `.<name>.lock` beside the result, where its holder writes its number and
+    its machine's tag (see `host_tag`); the file goes at the end. A killed holder leaves the file,
+    but not the lock.
 
     Args:
         result: file or folder that this process makes.
@@ -72,12 +76,16 @@ def _acquire(lock: FileLock, path: Path, result: Path) -> None:
     elif lock.is_locked:
         # Who it is helps, but nothing rests on it: a full disk stops the work itself, not this.
         with suppress(OSError):
-            path.write_text(f"pid {os.getpid()}\n", encoding="utf-8")
+            path.write_text(f"pid {os.getpid()} {host_tag()}\n", encoding="utf-8")
 
 
 def _holder(path: Path) -> str:
-    """Return what the holder says of itself."""
+    """Return what the holder says of itself: its number, and whether it runs on this machine."""
     try:
-        return path.read_text(encoding="utf-8").split("\n")[0].strip() or "pid unknown"
+        match = _HOLDER.match(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
+        match = None
+    if match is None:
         return "pid unknown"
+    place = "this" if match["host"] == host_tag() else "another"
+    return f"{match['pid']} on {place} machine"

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def pack_samples(samples: Iterable[Sample]) -> LazyTable[Sample]:
 
 
 def _parse_sample(line: bytes) -> Sample:
-    return Sample(**json.loads(line))
+    return Sample(**json.loads(line.decode("utf-8")))
 
 
 def iter_jsonl(path: Path) -> Iterator[tuple[int, dict]]:
@@ -131,13 +131,17 @@ def _refuse_lone_surrogates(record: dict, where: str) -> None:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """Read `samples/{split}.jsonl`.
+    """Read `samples/{split}.jsonl`; see `iter_samples`."""
+    return list(iter_samples(path))
+
+
+def iter_samples(path: Path) -> Iterator[Sample]:
+    """Yield the samples of `samples/{split}.jsonl`.
 
     Raises:
         DataError: a field is missing, unknown or of another type, or tags and tokens differ in
             number.
     """
-    samples = []
     for number, record in iter_jsonl(path):
         try:
             sample = Sample(**record)
@@ -155,8 +159,7 @@ def read_samples(path: Path) -> list[Sample]:
                 tags[:] = map(sys.intern, tags)
         # A word that comes again is the same object: most of a corpus's words do.
         sample.tokens[:] = map(sys.intern, sample.tokens)
-        samples.append(sample)
-    return samples
+        yield sample
 
 
 def _check_types(sample: Sample, where: str) -> None:
@@ -235,6 +238,32 @@ def _iter_ids(data: bytes, path: Path, bounds: array, lines: array) -> Iterator[
         elif tuple(fields) != IMAGE_COLUMNS:
             raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got {tuple(fields)}")
         bounds.append(end)
+
+
+class ImageRows(Mapping[str, ImageRow]):
+    """Rows of images.tsv by image id.
+
+    Args:
+        rows: of different ids.
+    """
+
+    def __init__(self, rows: Sequence[ImageRow]) -> None:
+        self._rows = rows
+        self._ids = pack_texts(row.image_id for row in rows)
+        self._index = TextIndex(self._ids)
+
+    def __getitem__(self, image_id: str) -> ImageRow:
+        """Return the row of an image."""
+        place = self._index.find(image_id)
+        if place is None:
+            raise KeyError(image_id)
+        return self._rows[place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
 
 def _iter_tsv(data: bytes, path: Path) -> Iterator[tuple[int, int, list[str]]]:

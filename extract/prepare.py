@@ -10,7 +10,15 @@ from extract.atomic import write_json
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
 from extract.image_limits import ImageLimits
-from extract.manifest import ImageRow, Sample, pack_samples, write_images, write_samples
+from extract.lazy_table import pack_texts
+from extract.manifest import (
+    ImageRow,
+    Sample,
+    pack_images,
+    pack_samples,
+    write_images,
+    write_samples,
+)
 from extract.probe_images import probe_folder
 from extract.registry import load_module
 from extract.repairs.apply import apply_repairs
@@ -62,8 +70,7 @@ def prepare_dataset(
     images = list_images(
         corpus.values(), image_folder, workers, limits=limits, cache=out / "probes.tsv"
     )
-    by_id = {row.image_id: row for row in images}
-    stats = {split: describe_split(samples, by_id) for split, samples in corpus.items()}
+    stats = describe(corpus, images, usual="no_images" if image_folder is None else "ok")
     if repairs is not None:
         corpus = repair(corpus, read_repairs(repairs), stats)
     compare_counts(stats, module.EXPECTED, reader, strict=check_counts)
@@ -71,6 +78,27 @@ def prepare_dataset(
     bad = [row for row in images if row.status in ("missing", "unreadable")]
     write_images(out / "bad_images.tsv", bad)
     refuse_too_many_bad(bad, len(images), max_bad_images, out / "bad_images.tsv")
+    write_corpus(out, corpus, images, stats)
+
+
+def describe(
+    corpus: Mapping[str, Sequence[Sample]], images: Iterable[ImageRow], *, usual: str
+) -> dict[str, Any]:
+    """Return split -> counts; `usual` is the status of most images, which takes no memory."""
+    unusual = {row.image_id: row.status for row in images if row.status != usual}
+    return {
+        split: describe_split(samples, lambda image_id: unusual.get(image_id, usual))
+        for split, samples in corpus.items()
+    }
+
+
+def write_corpus(
+    out: Path,
+    corpus: Mapping[str, Sequence[Sample]],
+    images: Iterable[ImageRow],
+    stats: Mapping[str, Any],
+) -> None:
+    """Write the samples of each split, the images and the counts."""
     for split, samples in corpus.items():
         write_samples(out / "samples" / f"{split}.jsonl", samples)
     write_images(out / "images.tsv", images)
@@ -127,15 +155,16 @@ def list_images(
     *,
     limits: ImageLimits | None = None,
     cache: Path | None = None,
-) -> list[ImageRow]:
+) -> Sequence[ImageRow]:
     """Return one row an image id, in order of first use; see `probe_folder`.
 
     Raises:
         MissingFileError: the folder is not there.
     """
-    ids = list(dict.fromkeys(sample.image_id for samples in corpus for sample in samples))
+    ids = pack_texts(dict.fromkeys(s.image_id for samples in corpus for s in samples))
     if folder is None:
-        return [ImageRow(i, "", "", 0, 0, "no_images", "the corpus has no images") for i in ids]
+        reason = "the corpus has no images"
+        return pack_images(ImageRow(i, "", "", 0, 0, "no_images", reason) for i in ids)
     return probe_folder(ids, folder, workers, limits=limits, cache=cache)
 
 

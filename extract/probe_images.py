@@ -2,16 +2,16 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from extract.image_files import UnreadableImage, image_file_sha256
 from extract.image_folder import ImageFolder
 from extract.image_limits import ImageLimits
 from extract.images import ImageProbe
 from extract.logs import Progress
-from extract.manifest import ImageRow
+from extract.manifest import ImageRow, pack_images
 from extract.probe_cache import ProbeCache
 from extract.probe_pool import ProbePool
 
@@ -28,7 +28,7 @@ def probe_folder(
     *,
     limits: ImageLimits | None = None,
     cache: Path | None = None,
-) -> list[ImageRow]:
+) -> Sequence[ImageRow]:
     """Return one row an image id, in their order, whatever the number of workers.
 
     Args:
@@ -44,22 +44,28 @@ def probe_folder(
     limits = limits or ImageLimits()
     files = ImageFolder(folder, follow_links=limits.follow_links)
     known = ProbeCache(cache, limits)
-    progress = Progress("decode", len(image_ids))
-    rows: list[ImageRow] = []
+    summary = _Summary()
     with ProbePool(limits) as pool, ThreadPoolExecutor(max_workers=max(1, workers)) as threads:
         prober = _Prober(files, known, pool)
         try:
-            for first in range(0, len(image_ids), _AHEAD):
-                for row in threads.map(prober.row_of, image_ids[first : first + _AHEAD]):
-                    rows.append(row)
-                    progress.update(1)
+            rows = pack_images(map(summary.add, _iter_rows(image_ids, prober, threads)))
         except BaseException:
             threads.shutdown(cancel_futures=True)
             known.save()
             raise
-    known.save(only={row.sha256 for row in rows})
-    _log_summary(rows, prober)
+    known.save(used_only=True)
+    summary.log(len(prober.reused))
     return rows
+
+
+def _iter_rows(
+    image_ids: Sequence[str], prober: "_Prober", threads: ThreadPoolExecutor
+) -> Iterator[ImageRow]:
+    progress = Progress("decode", len(image_ids))
+    for first in range(0, len(image_ids), _AHEAD):
+        for row in threads.map(prober.row_of, image_ids[first : first + _AHEAD]):
+            yield row
+            progress.update(1)
 
 
 class _Prober:
@@ -68,7 +74,7 @@ class _Prober:
     def __init__(self, files: ImageFolder, known: ProbeCache, pool: ProbePool) -> None:
         self.files, self.known, self.pool = files, known, pool
         self.reused: list[str] = []
-        """Ids of images that were not decoded."""
+        """Ids of images that were not decoded; a list, to which any thread may append."""
 
     def row_of(self, image_id: str) -> ImageRow:
         """Return the manifest row of one image."""
@@ -101,22 +107,33 @@ class _Prober:
         return probe
 
 
-def _log_summary(rows: Sequence[ImageRow], prober: _Prober) -> None:
-    counts = Counter(row.status for row in rows)
-    looked_at = len(rows) - counts["missing"]
-    logger.info(
-        "images: %d decoded, %d known from an earlier run; %s",
-        looked_at - len(prober.reused),
-        len(prober.reused),
-        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none",
-    )
-    renamed = [
-        row.image_id
-        for row in rows
-        if row.path and not Path(row.path).name.startswith(row.image_id)
-    ]
-    if renamed:
+class _Summary:
+    """What the rows say together."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.renamed: list[str] = []
+        """Ids that their file writes differently."""
+
+    def add(self, row: ImageRow) -> ImageRow:
+        """Count a row, and return it."""
+        self.counts[row.status] += 1
+        if row.path and not PurePath(row.path).name.startswith(row.image_id):
+            self.renamed.append(row.image_id)
+        return row
+
+    def log(self, n_reused: int) -> None:
+        """Write the lines about all rows."""
+        looked_at = self.counts.total() - self.counts["missing"]
+        counts = sorted(self.counts.items())
         logger.info(
-            "%d ids stand for a file that writes their accents differently: %s",
-            len(renamed), ", ".join(map(ascii, renamed[:5])),
-        )  # fmt: skip
+            "images: %d decoded, %d known from an earlier run; %s",
+            looked_at - n_reused,
+            n_reused,
+            ", ".join(f"{count} {status}" for status, count in counts) or "none",
+        )
+        if self.renamed:
+            logger.info(
+                "%d ids stand for a file that writes their accents differently: %s",
+                len(self.renamed), ", ".join(map(ascii, self.renamed[:5])),
+            )  # fmt: skip

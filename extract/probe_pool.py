@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from extract.errors import MnerError
 from extract.image_files import UnreadableImage
 from extract.image_limits import ImageLimits
 from extract.images import ImageProbe
+from extract.system_errors import NamedSystemError
 
 _ROOT = str(Path(__file__).resolve().parents[1])
 
@@ -100,6 +102,7 @@ class ProbePool:
 
         Raises:
             UnreadableImage: no image, broken, or over one of the limits.
+            NamedSystemError: the system failed to read the file.
         """
         try:
             worker = self._idle.get_nowait()
@@ -110,6 +113,8 @@ class ProbePool:
         if _may_be_others_fault(reply) and not was_fresh:
             # What earlier images left in the process must not decide about this one.
             reply = self._ask(_Worker(self.limits), path)
+        if "system" in reply:
+            raise NamedSystemError(reply["system"], os.strerror(reply["system"]), str(path))
         reason = self._reason(reply)
         if reason is not None:
             raise UnreadableImage(reason)
@@ -139,10 +144,25 @@ class ProbePool:
             return reply.get("reason")
         code = reply["died"]
         if code == -signal.SIGXCPU:
+            allowed = _seconds_of_a_process()
+            if allowed is not None and allowed <= self.limits.max_seconds:
+                return f"took all of the {allowed} s that the system allows (`ulimit -t`) to decode"
             return f"took over {self.limits.max_seconds} s to decode"
         return f"crashed the decoder ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
 
 
 def _may_be_others_fault(reply: dict[str, Any]) -> bool:
-    """True for a death or want of memory; the processor time is counted anew for each image."""
-    return "costly" in reply or reply.get("died", -signal.SIGXCPU) != -signal.SIGXCPU
+    """True for a death or want of memory.
+
+    The processor time is counted anew for each image, unless the system limits that of the whole
+    process (`ulimit -t`, usual on login nodes).
+    """
+    if reply.get("died") == -signal.SIGXCPU:
+        return _seconds_of_a_process() is not None
+    return "costly" in reply or "died" in reply
+
+
+def _seconds_of_a_process() -> int | None:
+    """Return what the system allows a process in all, None where it sets no limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    return None if hard == resource.RLIM_INFINITY else hard

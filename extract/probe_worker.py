@@ -1,8 +1,9 @@
 """A process that decodes one image at a time, so that its death costs one image.
 
 `python -m extract.probe_worker LIMITS` says `{}` when it is ready; then each line of stdin is the
-path of an image as JSON, and each line of stdout `{"sha256", "height", "width"}`, `{"reason"}`, or
-`{"costly": true}` when the memory did not suffice. Its system limits (setrlimit(2)) end it where
+path of an image as JSON, and each line of stdout `{"sha256", "height", "width"}`, `{"reason"}`,
+`{"costly": true}` when the memory did not suffice, or `{"system": errno}` when the system failed to
+read the file, which says nothing about the image. Its system limits (setrlimit(2)) end it where
 Python cannot: the soft limit of the processor time is raised for every image.
 """
 
@@ -20,6 +21,7 @@ from PIL import Image
 
 from extract.image_limits import ImageLimits
 from extract.images import ImageTooCostly, UnreadableImage, probe_image
+from extract.system_errors import NamedSystemError
 
 
 def answer(path: Path, limits: ImageLimits) -> dict[str, Any]:
@@ -30,6 +32,8 @@ def answer(path: Path, limits: ImageLimits) -> dict[str, Any]:
         return {"costly": True}
     except UnreadableImage as error:
         return {"reason": str(error)}
+    except NamedSystemError as error:
+        return {"system": error.errno}
 
 
 def limit_memory(max_memory_mb: int) -> None:
@@ -42,14 +46,18 @@ def limit_memory(max_memory_mb: int) -> None:
 
 
 def allow_seconds(seconds: int) -> None:
-    """Allow so much more processor time, plus what is left of a second."""
+    """Allow so much more processor time, plus what is left of a second.
+
+    Less where the system limits the process as a whole (`ulimit -t`): then up to a second before it
+    would be killed without a word.
+    """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _set_soft_limit(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime) + seconds)
 
 
 def _set_soft_limit(kind: int, wanted: int) -> None:
     _, hard = resource.getrlimit(kind)
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    soft = wanted if hard == resource.RLIM_INFINITY else max(1, min(wanted, hard - 1))
     resource.setrlimit(kind, (soft, hard))
 
 

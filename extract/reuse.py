@@ -8,8 +8,14 @@ kept beside their shards until a merge has taken them all over: in `<set>.kept/`
 shards (as further names of the same files, for Snakemake deletes a shard that it makes again) and
 the parts that a shard under construction could not be continued from, and in `<shard>.partial/`
 those of another shard count.
+
+Runs that are never merged, one option tried after the other, must not fill the disk: of a shard
+are kept the newest finished file and older ones, the newest first, up to twice its size. Going back
+to one of the last two options thus costs nothing, to one from long ago all of it.
 """
 
+import errno
+import glob
 import itertools
 import logging
 import os
@@ -19,13 +25,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from extract.errors import StoreError
+from extract.errors import BusyError, MissingFileError, StoreError
 from extract.extractors.base import ItemFeatures
-from extract.lock import lock_file
+from extract.lock import only_process
 from extract.manifest import STATUS, ImageRow
 from extract.store import FeatureStore, Header
 from extract.store.checksums import changed_datasets
-from extract.store.format import ALL_COLUMNS, DAMAGED, as_stored, open_checked
+from extract.store.format import ALL_COLUMNS, as_stored, open_checked, reading
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +39,15 @@ _SHARD = re.compile(r"(?P<set>.+)\.\d+-of-(?P<count>\d+)\.h5(?P<partial>\.partia
 
 # Each open store takes a few file descriptors; neighbours in the manifest lie in one file.
 _OPEN_STORES = 8
+
+# Of what is kept of a shard beside its newest file, in sizes of that.
+_OLDER_COPIES = 2
+
+# A file that is damaged, that another process removed, or that the system refuses to read.
+_UNUSABLE = (StoreError, MissingFileError, OSError)
+
+# These are no matter of the file: every other one would be given up as well.
+_OF_THE_PROCESS = {errno.EMFILE, errno.ENFILE}
 
 
 class EarlierRows:
@@ -50,6 +65,7 @@ class EarlierRows:
         sums = header.input_sha256
         self._tried_again = {s for row, s in zip(rows, sums, strict=True) if row.status == "ok"}
         self._places: dict[str, tuple[Path, str]] = {}
+        self._given_up: set[Path] = set()
         self._store = lru_cache(maxsize=_OPEN_STORES)(FeatureStore)
         wanted = set(sums)
         for path in files:
@@ -64,15 +80,25 @@ class EarlierRows:
         return len(self._places)
 
     def get(self, input_sha256: str) -> ItemFeatures | None:
-        """Return the rows that were computed from these inputs, None where there are none."""
+        """Return the rows that were computed from these inputs, None where there are none.
+
+        Raises:
+            OSError: this process may open no more files.
+        """
         place = self._places.get(input_sha256)
-        if place is None:
+        if place is None or place[0] in self._given_up:
             return None
         path, image_id = place
         try:
-            item = self._store(path).item(image_id)
-        except (StoreError, *DAMAGED) as error:
+            with reading(path):
+                item = self._store(path).item(image_id)
+        except _UNUSABLE as error:
+            _raise_if_of_the_process(error)
             logger.warning("%s: item '%s' is computed anew: %s", path, image_id, error)
+            if not isinstance(error, StoreError):
+                # Each try may take a file server its time.
+                logger.warning("%s: nothing more is reused from it", path)
+                self._given_up.add(path)
             return None
         columns = {name: getattr(item, name) for name in ALL_COLUMNS}
         return ItemFeatures(**columns, status=item.status, reason=item.reason)
@@ -81,7 +107,7 @@ class EarlierRows:
         """Return checksum of inputs -> file and id, for those of `wanted` that a file holds."""
         header = self._header
         try:
-            with FeatureStore(path) as store:
+            with reading(path), FeatureStore(path) as store:
                 own = header.fingerprint, as_stored(header.outputs)
                 if (store.fingerprint, store.outputs) != own:
                     logger.info("%s is of another spec: nothing is reused", path)
@@ -92,9 +118,10 @@ class EarlierRows:
                     if checksum in wanted and not self._is_tried_again(checksum, store, image_id)
                 }
             # Else damage would be copied, and get a checksum of its own.
-            with open_checked(path) as file:
+            with reading(path), open_checked(path) as file:
                 changed = changed_datasets(file) if found else []
-        except (StoreError, *DAMAGED) as error:
+        except _UNUSABLE as error:
+            _raise_if_of_the_process(error)
             logger.warning("nothing is reused: %s", error)
             return {}
         if changed:
@@ -104,6 +131,11 @@ class EarlierRows:
     def _is_tried_again(self, checksum: str, store: FeatureStore, image_id: str) -> bool:
         failed = store.status_of(image_id) == STATUS["unreadable"]
         return failed and checksum in self._tried_again
+
+
+def _raise_if_of_the_process(error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno in _OF_THE_PROCESS:
+        raise error
 
 
 def kept_folder(shard: Path) -> Path | None:
@@ -131,26 +163,74 @@ def keep_part(part: Path, shard: Path) -> None:
 
 
 def keep_finished(shard: Path) -> None:
-    """Give a finished shard one more name among the kept files."""
+    """Give a finished shard one more name among the kept files, and remove the oldest of these.
+
+    Args:
+        shard: its lock is held.
+    """
     try:
+        older = _kept_files(shard)
         target = _free_name(shard, "finished")
         if target is not None:
             os.link(shard, target)
+            _remove_superseded(older, shard)
     except OSError as error:
         # Without hard links, as on some network file systems, a copy would double the space.
         logger.debug("%s is not kept for reuse: %s", shard, error)
 
 
 def forget_unmerged(shards: Iterable[Path]) -> None:
-    """Remove what was kept of a feature set: its merged file holds all of it."""
+    """Remove what was kept of a feature set: its merged file holds all of it.
+
+    What another process is building, for another shard count, stays.
+    """
     shards = list(shards)
-    folders = {kept_folder(shard) for shard in shards} - {None}
-    folders |= {folder for shard in shards for folder in _partials_of_other_counts(shard)}
-    for folder in sorted(folder for folder in folders if folder.is_dir()):
+    for folder in sorted({kept_folder(shard) for shard in shards} - {None}):
+        _forget(folder)
+    for partial in sorted({p for shard in shards for p in _partials_of_other_counts(shard)}):
+        try:
+            with only_process(partial.with_suffix("")):
+                _forget(partial)
+        except BusyError:
+            logger.info("%s stays: another process is building it", partial)
+        except OSError as error:
+            # The merged file is written: this is no reason to fail.
+            logger.info("%s stays: %s", partial, error)
+
+
+def _forget(folder: Path) -> None:
+    if folder.is_dir():
         logger.info("%s is merged or out of use: removed", folder)
         shutil.rmtree(folder, ignore_errors=True)
-        # Of a killed process that made the shard.
-        lock_file(folder.with_suffix("")).unlink(missing_ok=True)
+
+
+def _kept_files(shard: Path) -> list[Path]:
+    """Return what is kept of a shard, the newest first."""
+    folder = kept_folder(shard)
+    found = [] if folder is None else folder.glob(f"{glob.escape(shard.stem)}.*.h5")
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+
+
+def _remove_superseded(older: Iterable[Path], shard: Path) -> None:
+    """Remove, of files listed from the newest on, those with the shard's items and the rest."""
+    room, own = _OLDER_COPIES * shard.stat().st_size, _identity(shard)
+    for path in older:
+        try:
+            is_same = _identity(path) == own
+        except StoreError:
+            is_same = True  # a damaged file is of no use
+        size = path.stat().st_size
+        if is_same or size > room:
+            logger.info("%s is no longer kept: %s was made since", path, shard)
+            path.unlink()
+        else:
+            room -= size
+
+
+def _identity(path: Path) -> tuple[str, str]:
+    """Return what tells whether two files hold rows of the same spec, items and inputs."""
+    with reading(path), open_checked(path) as file:
+        return file.attrs["fingerprint"], file.attrs["ids_sha256"]
 
 
 def _partials_of_other_counts(shard: Path) -> list[Path]:

@@ -1,15 +1,21 @@
 """Counts of a corpus, per split: what a paper's data table lists, and what it hides."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from extract.manifest import STATUS, ImageRow, Sample
+from extract.manifest import STATUS, Sample
 from extract.tags import entity_spans, is_orphan
 
 
-def describe_split(samples: Sequence[Sample], images: dict[str, ImageRow]) -> dict[str, Any]:
+def describe_split(
+    samples: Sequence[Sample], status_of: Callable[[str], str] | None = None
+) -> dict[str, Any]:
     """Return the counts of one split.
+
+    Args:
+        samples: of the split.
+        status_of: image id -> status; None leaves the images out.
 
     Returns:
         `tweets`, `tokens`, `longest` (tokens), `images` by status; with labels also `entities`
@@ -21,7 +27,8 @@ def describe_split(samples: Sequence[Sample], images: dict[str, ImageRow]) -> di
     types, labels, evidence = Counter(), Counter(), Counter()
     # Once through: samples may be parsed as they are looked at.
     for sample in samples:
-        seen.add(sample.image_id)
+        if status_of:
+            seen.add(sample.image_id)
         n_tokens += len(sample.tokens)
         longest = max(longest, len(sample.tokens))
         if sample.tags is None:
@@ -34,13 +41,10 @@ def describe_split(samples: Sequence[Sample], images: dict[str, ImageRow]) -> di
         labels["orphan_i"] += count_orphans(sample.tags)
         if sample.evidence is not None:
             evidence[sample.evidence] += len(found)
-    status = Counter(images[image_id].status for image_id in seen)
-    counts: dict[str, Any] = {
-        "tweets": len(samples),
-        "tokens": n_tokens,
-        "longest": longest,
-        "images": {name: status[name] for name in STATUS if status[name]},
-    }
+    counts: dict[str, Any] = {"tweets": len(samples), "tokens": n_tokens, "longest": longest}
+    if status_of:
+        status = Counter(map(status_of, seen))
+        counts["images"] = {name: status[name] for name in STATUS if status[name]}
     if n_labelled:
         counts |= {
             "entities": sum(types.values()),

@@ -27,7 +27,15 @@ _ADVICE = {
     errno.EPERM: "give this user the right to it and run the same command again",
     errno.EFBIG: "no file may be this large here (see `ulimit -f`): allow it, or use more shards",
     errno.EIO: "the disk failed to read or write it: look at the system log, then run again",
+    errno.ESTALE: "the file server replaced or lost it: run the same command again",
+    errno.ETIMEDOUT: "the file server did not answer: run the same command again",
+    errno.EMFILE: "raise `ulimit -n` or use fewer threads, and run the same command again",
+    errno.ENFILE: "the machine has too many files open: run the same command again later",
 }
+# What only writing meets: a library that copies may name the file that it reads.
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# What reading meets where the bytes are wrong: places outside the file. ENOSPC is a guess, above.
+_OF_WRONG_BYTES = {errno.EINVAL, errno.EFBIG, errno.EOVERFLOW, errno.ENOSPC}
 
 
 class NamedSystemError(OSError):
@@ -51,12 +59,34 @@ def system_errno(error: BaseException) -> int:
     return errno.ENOSPC if _CUT_OFF.search(text) else 0
 
 
-@contextmanager
-def named_system_errors(path: Path) -> Iterator[None]:
-    """Turn what the system refused while `path` was written into an OSError that names it.
+def raise_if_refused(error: BaseException, path: Path) -> None:
+    """Raise what kept a file from being read though its bytes may be right: no right, a bad disk.
+
+    Args:
+        error: what a library raised when it read the file.
+        path: of the file.
 
     Raises:
-        NamedSystemError: with errno, its text and `path`. What is already one keeps its file.
+        NamedSystemError: the operating system refused to read. What is one already keeps its file.
+    """
+    number = system_errno(error)
+    if isinstance(error, NamedSystemError):
+        raise error
+    if number and number not in _OF_WRONG_BYTES:
+        raise NamedSystemError(number, os.strerror(number), str(path)) from error
+
+
+@contextmanager
+def named_system_errors(path: Path, *, temporary: Path | None = None) -> Iterator[None]:
+    """Turn what the system refused while `path` was written into an OSError with a file's name.
+
+    Args:
+        path: what is written.
+        temporary: where it is written, before it gets its name.
+
+    Raises:
+        NamedSystemError: with errno, its text and `path`; or with another file, which the error
+            names and whose reading may have failed. What is already one keeps its file.
     """
     try:
         yield
@@ -66,7 +96,17 @@ def named_system_errors(path: Path) -> Iterator[None]:
         number = system_errno(error)
         if number not in _ADVICE:
             raise
-        raise NamedSystemError(number, os.strerror(number), str(path)) from error
+        file = path if number in _OF_WRITING else _other_file(error, path, temporary) or path
+        raise NamedSystemError(number, os.strerror(number), str(file)) from error
+
+
+def _other_file(error: Exception, *own: Path | None) -> str | None:
+    """Return the file that an error names, None for one in `own` and where it names none."""
+    name = getattr(error, "filename", None)
+    if not isinstance(name, (str, os.PathLike)):
+        return None
+    is_own = any(path is not None and Path(name).is_relative_to(path) for path in own)
+    return None if is_own else os.fspath(name)
 
 
 def explain(error: OSError) -> str:

@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from extract.errors import DataError, MissingFileError
+from extract.system_errors import raise_if_refused
 
-# What torch and pickle raise for files that are broken, or hold other objects.
+# What torch and pickle raise for files that are broken, or hold other objects; some of it also
+# where nothing is wrong with the file, see `raise_unless_broken`.
 BROKEN = (
     pickle.UnpicklingError, zipfile.BadZipFile, struct.error, RuntimeError, EOFError, ValueError,
     TypeError, AttributeError, AssertionError, LookupError, OverflowError, MemoryError, OSError,
 )  # fmt: skip
+# How torch says that it got no memory.
+_NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|not enough memory")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -34,6 +38,7 @@ def load_plain(path: Path, *, mapped: bool = False, remedy: str = "") -> Any:
     Raises:
         DataError: it is damaged, compressed, or holds other objects, none of which is built.
         MissingFileError: no such file.
+        OSError: the operating system refused to read it.
     """
     import torch
 
@@ -44,6 +49,7 @@ def load_plain(path: Path, *, mapped: bool = False, remedy: str = "") -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and is_zip)
     except BROKEN as error:
+        raise_unless_broken(error, path)
         raise DataError(
             f"{path}: not a torch file of plain tensors ({first_line(error)}). Other pickles can "
             "run code and are not opened. "
@@ -51,10 +57,30 @@ def load_plain(path: Path, *, mapped: bool = False, remedy: str = "") -> Any:
         ) from error
 
 
+def raise_unless_broken(error: BaseException, path: Path) -> None:
+    """Raise what is no word about the content of a file that could not be read.
+
+    Args:
+        error: one of `BROKEN`.
+        path: of the file.
+
+    Raises:
+        OSError: the operating system refused to read it.
+        DataError: it takes more memory than there is.
+    """
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        raise DataError(
+            f"{path}: reading it takes more memory than there is ({first_line(error)}). Free some "
+            "or allow the job more; if the file itself is small, it is damaged."
+        ) from error
+    raise_if_refused(error, path)
+
+
 def check_archive(path: Path) -> None:
     """Refuse archives that unpack to more than they are, or elsewhere.
 
     Raises:
+        OSError: the operating system refused to read it.
         DataError: a compressed or overlapping zip, or a tar (before torch 0.2; it may hold links).
     """
     try:
@@ -70,6 +96,7 @@ def check_archive(path: Path) -> None:
         elif tarfile.is_tarfile(path):
             raise DataError(f"{path}: a tar archive, as torch wrote before 0.2. Save it anew.")
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise_if_refused(error, path)
         raise DataError(f"{path}: a damaged archive ({first_line(error)}).") from error
 
 

@@ -1,7 +1,6 @@
 """Device, precision, seeds and determinism of a process: set here and nowhere else."""
 
 import logging
-import os
 import random
 import resource
 import sys
@@ -14,6 +13,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from extract.errors import ConfigError
+from train.launch import launched_processes
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -52,16 +52,6 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
     if not accelerator.is_main_process:
         logging.getLogger().setLevel(logging.WARNING)  # the first process speaks for all
     return accelerator
-
-
-def launched_processes() -> int:
-    """Return how many processes torch's launchers started for this training."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first_process() -> bool:
-    """Whether this process is the one that writes; known before the processes are connected."""
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def seed_all(*key: int) -> None:

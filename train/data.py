@@ -9,12 +9,13 @@ role (status 1, zero rows).
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from torch.utils.data import Dataset
 
 from extract.errors import DataError, MissingFileError, MnerError, StoreError
-from extract.manifest import STATUS, Sample, pack_samples, read_samples
+from extract.manifest import STATUS, Sample, iter_samples, pack_samples
 from extract.spec import digest
 from extract.store import FeatureStore, StoredItem
 from train.models.base import Example
@@ -43,19 +44,25 @@ def read_tagged(path: Path) -> list[Sample]:
     Raises:
         DataError: no sample, a sample without tokens, or one without tags.
     """
-    samples = read_samples(path)
-    if not samples:
-        raise DataError(f"{path}: no sample. Training and evaluation need at least one.")
-    for sample in samples:
+    return list(iter_tagged(path))
+
+
+def iter_tagged(path: Path) -> Iterator[Sample]:
+    """Yield the samples of a file, see `read_tagged`."""
+    is_empty = True
+    for sample in iter_samples(path):
         if sample.tags is None:
             raise DataError(f"{path}: sample {sample.id} has no tags; use tagged samples.")
         if not sample.tokens:
             raise DataError(f"{path}: sample {sample.id} has no tokens.")
-    return samples
+        is_empty = False
+        yield sample
+    if is_empty:
+        raise DataError(f"{path}: no sample. Training and evaluation need at least one.")
 
 
-def read_training(folder: Path, gold: str) -> tuple[list[Sample], list[Sample]]:
-    """Read train and valid, with one of their golds as their tags.
+def read_training(folder: Path, gold: str) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """Read train and valid, packed, with one of their golds as their tags.
 
     Args:
         folder: of train.jsonl and valid.jsonl.
@@ -64,10 +71,11 @@ def read_training(folder: Path, gold: str) -> tuple[list[Sample], list[Sample]]:
     Raises:
         DataError: as `read_split`; or the repaired gold is asked for where nothing is repaired.
     """
-    train, valid = (read_split(folder, split) for split in ("train", "valid"))
+    paths = (Path(folder) / f"{split}.jsonl" for split in ("train", "valid"))
+    train, valid = (pack_samples(iter_tagged(path)) for path in paths)
     if gold == "original":
         return train, valid
-    if all(sample.repaired_tags is None for sample in (*train, *valid)):
+    if all(sample.repaired_tags is None for sample in chain(train, valid)):
         raise DataError(
             f"{folder}: no sample of train or valid has repaired tags, but the recipe says `gold: "
             "repaired`. Set `repairs` of the dataset to a file that corrects them."
@@ -160,10 +168,10 @@ class FeatureSource(AbstractContextManager):
         Raises:
             StoreError: an image (or sample) id is not in a store.
         """
-        keys = list(samples)
+        keys = samples
         if self.variant == "shuffled" and self.stores:
             donors = derange([sample.image_id for sample in samples])
-            keys = [samples[index] for index in donors]
+            keys = pack_samples(samples[index] for index in donors)
         for role, store in self.stores.items():
             for key in keys:
                 if _key(store, key) not in store:

@@ -1,5 +1,6 @@
 """Batches on their way to a model, and predicted tags on their way back."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,11 +38,20 @@ def iter_batches(
         batch_sampler=batches,
         collate_fn=collate,
         num_workers=workers,
+        worker_init_fn=_keep_shared,
         # A generator of its own: the loader's seed draw must not move the model's dropout.
         generator=torch.Generator(),
     )
     for batch in loader:
         yield batch if device.type == "cpu" else send_to_device(batch, device)
+
+
+def _keep_shared(_: int) -> None:
+    """Leave what a worker process shares with its parent to the parent.
+
+    The garbage collector writes to each object that it looks at, which makes a copy of its page.
+    """
+    gc.freeze()
 
 
 def predict_tags(

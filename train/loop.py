@@ -6,7 +6,6 @@ same bytes as one that was not (on the CPU, with the same number of threads).
 
 import json
 import logging
-import os
 import shutil
 import time
 from contextlib import nullcontext
@@ -25,6 +24,7 @@ from extract.logs import Progress as ProgressLine
 from extract.options import options_from
 from extract.registry import load_module
 from extract.spec import digest
+from extract.system_errors import named_system_errors
 from train import checkpoint
 from train.accelerator import create_accelerator, seed_all, used_resources
 from train.averaging import weight_average
@@ -35,6 +35,7 @@ from train.history import LossSums, selection_score, write_history
 from train.inference import iter_batches, predict_tags
 from train.initial_run import ROLE, check_initial_run, initial_sha256
 from train.kept_epochs import KeptEpochs
+from train.launch import is_first_process
 from train.metrics import micro_counts
 from train.models.base import TaggingModel, count_parameters
 from train.optim import build_optimizer, current_rates, rate_factor, set_rates
@@ -88,8 +89,8 @@ def fit(job: FitJob) -> dict[str, Any]:
         HeldOutError: a system tried to open the test split.
     """
     # Of several processes the first writes, and holds the lock.
-    is_first = int(os.environ.get("RANK", "0")) == 0
-    with training_guard(job.samples_dir), only_process(job.out) if is_first else nullcontext():
+    lock = only_process(job.out) if is_first_process() else nullcontext()
+    with training_guard(job.samples_dir), lock:
         return _fit(job)
 
 
@@ -353,7 +354,8 @@ class Trainer:
         assets = out / checkpoint.ASSETS
         shutil.rmtree(assets, ignore_errors=True)
         assets.mkdir(parents=True)
-        self.bare_model.save_assets(assets)
+        with named_system_errors(assets):
+            self.bare_model.save_assets(assets)
         checkpoint.write_run_info(out, self._run_info(best))
         write_history(out / HISTORY, self.progress.history)
         with atomic_path(out / checkpoint.WEIGHTS) as tmp:

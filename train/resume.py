@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from extract.atomic import write_json
 from extract.errors import BusyError, StoreError
 from extract.lock import only_process
+from extract.spec import digest
 from extract.system_errors import named_system_errors
 from extract.torch_files import load_plain
 from train.checkpoint import file_sha256, save_weights
@@ -61,12 +62,15 @@ class StateFolder:
         """Return the progress of an earlier process, or none."""
         pointer = self.folder / POINTER
         if not pointer.is_file():
-            return Progress()
+            is_begun = any(self.folder.glob("epoch*"))
+            return self._dropped(f"{POINTER} is not there") if is_begun else Progress()
         try:
             found = json.loads(pointer.read_text(encoding="utf-8"))
+            if found.pop("sha256") != digest(found):
+                return self._dropped(f"{POINTER} does not match its checksum (bytes changed)")
             guard, files = found["guard"], dict(found["files"])
             progress = Progress(**found["progress"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             return self._dropped(f"{POINTER} is damaged ({error!r:.80})")
         if guard != self.guard:
             return self._dropped("is of another spec, data, seed or code")
@@ -139,7 +143,7 @@ class StateFolder:
         sums = {path.relative_to(self.folder).as_posix(): file_sha256(path) for path in files}
         sums[best.name] = file_sha256(best)
         content = {"guard": self.guard, "progress": asdict(progress), "files": sums}
-        write_json(self.folder / POINTER, content)
+        write_json(self.folder / POINTER, {**content, "sha256": digest(content)})
         self._delete_all_but({POINTER, best.name, *(state.name for state in states)})
 
     def _epoch_folder(self, epoch: int) -> Path:
@@ -157,6 +161,7 @@ class StateFolder:
 
 def link_or_copy(source: Path, target: Path) -> None:
     """Give a file one more name, or a copy where the file system has no hard links."""
+    target.unlink(missing_ok=True)  # of a killed process with this number
     try:
         os.link(source, target)
     except OSError:
@@ -194,11 +199,24 @@ def forget_finished(run: Path) -> None:
         return
     try:
         with only_process(run):
-            # The pointer first: it never names what is not there.
-            (state / POINTER).unlink(missing_ok=True)
-            shutil.rmtree(state)
+            if _is_of_finished(run, state):
+                for path in state.glob("best_*"):
+                    path.unlink()
+                shutil.rmtree(state)
     except (BusyError, OSError) as error:
         logger.info("%s stays: %s", state, error)
+
+
+def _is_of_finished(run: Path, state: Path) -> bool:
+    """Whether a state is of the training whose results the run folder holds, and has no epoch."""
+    try:
+        guards = [
+            json.loads(path.read_text(encoding="utf-8"))["guard"]
+            for path in (run / FINISHED, state / POINTER)
+        ]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+    return guards[0] == guards[1] and not any(state.glob("epoch*"))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -4,12 +4,12 @@ A run reads rows in random order for hours: a damaged one would train or score w
 """
 
 import logging
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from extract.store import check_bytes
+from train.launch import is_first_process
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def check_stores(paths: Iterable[Path]) -> None:
         MissingFileError: a store is not there.
         StoreError: a store changed since it was written, or was never merged.
     """
-    if int(os.environ.get("RANK", "0")):  # torch's launchers number the processes of a run
+    if not is_first_process():
         return
     for path in sorted({Path(path) for path in paths}):
         started = time.monotonic()

@@ -351,12 +351,15 @@ def source_version(module: Path) -> int:
 
 @cache
 def folder_state(path: str) -> str:
-    """Return a checksum of the names, sizes and times of all files below a folder."""
+    """Return a checksum of the paths below a folder, sizes and times of all files in it."""
     files = []
     for folder, _, names in os.walk(path):
-        stats = [(name, _link_or_target(os.path.join(folder, name))) for name in names]
-        # A name may hold bytes that are not UTF-8.
-        files += [[ascii(name), stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+        below = os.path.relpath(folder, path)
+        for name in names:
+            stat = _link_or_target(os.path.join(folder, name))
+            # A name may hold bytes that are not UTF-8.
+            place = ascii(os.path.normpath(os.path.join(below, name)))
+            files.append([place, stat.st_size, stat.st_mtime_ns])
     return digest(sorted(files))
 
 

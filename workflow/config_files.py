@@ -5,6 +5,7 @@ file from somebody else before giving it to Snakemake, which runs the Python in 
 (`__use_yte__`) while it reads it; the rules refuse such files, but only afterwards.
 """
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,13 +17,14 @@ from extract.errors import ConfigError, MissingFileError
 
 MAX_BYTES = 1_000_000
 _TEMPLATE = "__use_yte__"
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def check_config_files(paths: Iterable[Path | str]) -> None:
-    """Check that each file is plain YAML: no template, no Python object, no key twice.
+    """Check that each file is plain JSON or YAML: no template, no Python object, no key twice.
 
     Raises:
-        ConfigError: it is not; the message names file and line.
+        ConfigError: it is not; the message names file and, of YAML, line.
         MissingFileError: no such file.
     """
     for path in map(Path, paths):
@@ -31,11 +33,37 @@ def check_config_files(paths: Iterable[Path | str]) -> None:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path}: over {MAX_BYTES} bytes; a config holds settings alone.")
         try:
+            text = path.read_text(encoding="utf-8")
+            # JSON may be indented with tabs, YAML not; Snakemake, too, tries JSON first.
+            if _is_json(path, text):
+                continue
             # Composed, not constructed: nothing is built, and an alias is the node it stands for.
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())[:300]}") from error
         _check_node(path, root)
+
+
+def _is_json(path: Path, text: str) -> bool:
+    """Return whether a file is JSON, whose keys are then each once in their mapping."""
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        names = set()
+        for name, _ in pairs:
+            if name == _TEMPLATE:
+                raise ConfigError(f"{path}: the key {_TEMPLATE} is for YAML. Write the values out.")
+            if name in names:
+                raise ConfigError(
+                    f"{path}: the key {name!r:.80} is twice in one mapping; only the last would "
+                    "count. Remove one."
+                )
+            names.add(name)
+
+    try:
+        json.loads(text, object_pairs_hook=check)
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 def _check_node(path: Path, root: Any) -> None:
@@ -61,6 +89,8 @@ def _check_keys(path: Path, node: yaml.MappingNode) -> None:
     first: dict[str, int] = {}
     for key, _ in node.value:
         name, line = str(key.value), key.start_mark.line + 1
+        if key.tag == _MERGE:  # `<<`, any number of times
+            continue
         if name == _TEMPLATE:
             raise ConfigError(
                 f"{path}:{line}: a YAML template ({_TEMPLATE}), which runs Python while it is read."

@@ -56,12 +56,19 @@ def _check_names(mapping: Mapping[Any, Any], where: str) -> None:
             raise ConfigError(f"{where}: the key {key!r:.80} is no plain text. Put it in quotes.")
 
 
+# An escaped character, a class of characters, or the end of the text.
+_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+
+
 def _match_whole(
-    _validator: Any, pattern: str, value: Any, _schema: Mapping[str, Any]
+    _validator: Any, pattern: str, value: Any, schema: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
     """Like JSON Schema's `pattern`, where `$` is the end, not also the newline before it."""
-    if isinstance(value, str) and not re.search(pattern.replace("$", r"\Z"), value):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
+    whole = _PART.sub(lambda part: r"\Z" if part[0] == "$" else part[0], pattern)
+    if isinstance(value, str) and not re.search(whole, value):
+        examples = " or ".join(map(repr, schema.get("examples", ())))
+        said = f"is not written like {examples}" if examples else f"does not match {pattern!r}"
+        yield ValidationError(f"{value!r} {said}")
 
 
 Validator = extend(Draft202012Validator, {"pattern": _match_whole})

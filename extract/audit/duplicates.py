@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from extract.audit.handles import handle_positions
-from extract.audit.overlap import near_key
+from extract.audit.overlap import near_digests, near_key
 from extract.manifest import Sample
 from extract.tags import entity_spans
 
@@ -56,11 +58,27 @@ def _types_by_surface(sample: Sample) -> dict[str, Labels]:
 
 def find_groups(splits: Mapping[str, Sequence[Sample]]) -> list[Group]:
     """Return the groups in order of their first tweet."""
-    members: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
+    digests = [near_digests(samples) for samples in splits.values()]
+    if not digests:
+        return []
+    _, group_of, sizes = np.unique(np.concatenate(digests), return_inverse=True, return_counts=True)
+    places: dict[int, list[int]] = defaultdict(list)
+    for place in np.flatnonzero(sizes[group_of] > 1).tolist():
+        places[int(group_of[place])].append(place)
+    return [_group([_at(splits, place) for place in found]) for found in places.values()]
+
+
+def _group(members: Sequence[tuple[str, Sample]]) -> Group:
+    return Group(near_key(members[0][1].tokens), tuple(members))
+
+
+def _at(splits: Mapping[str, Sequence[Sample]], place: int) -> tuple[str, Sample]:
+    """Return (split, sample) of a place in all splits, one after another."""
     for split, samples in splits.items():
-        for sample in samples:
-            members[near_key(sample.tokens)].append((split, sample))
-    return [Group(key, tuple(found)) for key, found in members.items() if len(found) > 1]
+        if place < len(samples):
+            return split, samples[place]
+        place -= len(samples)
+    raise IndexError(place)
 
 
 def describe_groups(groups: Sequence[Group]) -> dict[str, Any]:

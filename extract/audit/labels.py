@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from extract.manifest import ImageRow, Sample
+from extract.manifest import Sample
 from extract.statistics import describe_split
 from extract.tags import is_orphan
 
@@ -20,15 +20,14 @@ def count_split(samples: Sequence[Sample]) -> dict[str, Any]:
         orphan I- tags split in `after_o` and `type_switch` (B-LOC I-ORG); of those after O
         `after_dot` are the "St . Louis" pattern, whose B- was on a split-off dot's word.
     """
-    images = {s.image_id: ImageRow(s.image_id, "", "", 0, 0, "no_images") for s in samples}
-    counts = describe_split(samples, images)
-    del counts["images"]
+    counts = describe_split(samples)
     if "entities" not in counts:
         return counts
-    labelled = [sample for sample in samples if sample.tags is not None]
-    b_tags = Counter(t[2:] for s in labelled for t in s.tags if t.startswith("B-"))
+    b_tags, found = Counter(), Counter()
+    for sample in samples:
+        b_tags.update(tag[2:] for tag in sample.tags or () if tag.startswith("B-"))
+        found.update(kind for kind, _ in invalid_transitions(sample))
     counts["b_tags_by_type"] = dict(sorted(b_tags.items()))
-    found = Counter(kind for sample in labelled for kind, _ in invalid_transitions(sample))
     counts["invalid"] = {
         "after_o": found["after_o"] + found["after_dot"],
         "after_dot": found["after_dot"],

@@ -12,8 +12,13 @@ Mention = tuple[str, str]
 def mention_of(sample: Sample, span: Span, *, fold_case: bool = False) -> Mention:
     """Return the mention of one entity of a sample."""
     entity_type, start, end = span
-    surface = " ".join(sample.tokens[start:end])
-    return (surface.lower() if fold_case else surface), entity_type
+    mention = " ".join(sample.tokens[start:end]), entity_type
+    return _fold_case(mention) if fold_case else mention
+
+
+def _fold_case(mention: Mention) -> Mention:
+    surface, entity_type = mention
+    return surface.lower(), entity_type
 
 
 def mentions_of(sample: Sample, *, fold_case: bool = False) -> list[Mention]:
@@ -29,10 +34,13 @@ def count_seen(samples: Sequence[Sample], train: Sequence[Sample]) -> dict[str, 
         `entities`; `seen`, where case does not matter (as the seen and unseen recall of the
         evaluation has it); `seen_same_case`, where it does.
     """
-    counts = {"entities": sum(len(mentions_of(sample)) for sample in samples)}
-    for name, fold_case in (("seen", True), ("seen_same_case", False)):
-        known = {m for sample in train for m in mentions_of(sample, fold_case=fold_case)}
-        counts[name] = sum(
-            m in known for sample in samples for m in mentions_of(sample, fold_case=fold_case)
-        )
+    # Once through each: samples may be parsed as they are looked at.
+    known = {mention for sample in train for mention in mentions_of(sample)}
+    folded = {_fold_case(mention) for mention in known}
+    counts = {"entities": 0, "seen": 0, "seen_same_case": 0}
+    for sample in samples:
+        for mention in mentions_of(sample):
+            counts["entities"] += 1
+            counts["seen"] += _fold_case(mention) in folded
+            counts["seen_same_case"] += mention in known
     return counts

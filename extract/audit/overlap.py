@@ -9,11 +9,14 @@ near-duplicate.
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from extract.audit.keys import text_digests, token_digests
 from extract.errors import DataError
 from extract.manifest import Sample
 
@@ -70,33 +73,46 @@ class Overlap:
         return sum(twin.is_exact for twin in self.twins)
 
 
-def find_overlap(split: str, other: str, splits: Mapping[str, Sequence[Sample]]) -> Overlap:
-    """Return the tweets of `split` whose near-duplicates stand in `other`."""
-    by_key: dict[str, list[Sample]] = defaultdict(list)
-    for sample in splits[other]:
-        by_key[near_key(sample.tokens)].append(sample)
-    found = ((sample, by_key.get(near_key(sample.tokens))) for sample in splits[split])
-    twins = tuple(Twin(sample, tuple(others)) for sample, others in found if others)
-    return Overlap(split, other, len(splits[split]), twins)
+def near_digests(samples: Iterable[Sample]) -> np.ndarray:
+    """Return the digest of each tweet's key: shape (N,), equal for near-duplicates."""
+    return text_digests(near_key(sample.tokens) for sample in samples)
 
 
 def find_overlaps(splits: Mapping[str, Sequence[Sample]]) -> list[Overlap]:
     """Return the overlap of each pair of `COMPARED` that is there."""
-    return [
-        find_overlap(split, other, splits)
-        for split, other in COMPARED
-        if split in splits and other in splits
-    ]
+    pairs = [pair for pair in COMPARED if splits.keys() >= set(pair)]
+    digests = {name: near_digests(splits[name]) for name in {n for pair in pairs for n in pair}}
+    return [_find_overlap(split, other, splits, digests) for split, other in pairs]
+
+
+def _find_overlap(
+    split: str,
+    other: str,
+    splits: Mapping[str, Sequence[Sample]],
+    digests: Mapping[str, np.ndarray],
+) -> Overlap:
+    """Return the tweets of `split` whose near-duplicates stand in `other`."""
+    mine, theirs = digests[split], digests[other]
+    places: dict[bytes, list[int]] = defaultdict(list)
+    for place in np.flatnonzero(np.isin(theirs, mine)).tolist():
+        places[theirs[place]].append(place)
+    twins = tuple(
+        Twin(splits[split][place], tuple(splits[other][i] for i in places[mine[place]]))
+        for place in np.flatnonzero(np.isin(mine, theirs)).tolist()
+    )
+    return Overlap(split, other, len(mine), twins)
 
 
 def equal_splits(splits: Mapping[str, Sequence[Sample]]) -> list[tuple[str, str]]:
     """Return the pairs of `COMPARED` that hold the same tweets, in whatever order."""
-    texts = {name: _texts(samples) for name, samples in splits.items()}
-    return [(a, b) for a, b in COMPARED if texts.get(a) and texts[a] == texts.get(b)]
+    pairs = [(a, b) for a, b in COMPARED if splits.get(a) and splits.get(b)]
+    return [(a, b) for a, b in pairs if _are_equal(splits[a], splits[b])]
 
 
-def _texts(samples: Iterable[Sample]) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(sample.tokens) for sample in samples)
+def _are_equal(first: Sequence[Sample], second: Sequence[Sample]) -> bool:
+    if len(first) != len(second):
+        return False
+    return np.array_equal(np.sort(token_digests(first)), np.sort(token_digests(second)))
 
 
 def describe_overlaps(splits: Mapping[str, Sequence[Sample]]) -> list[dict[str, Any]]:

@@ -7,20 +7,31 @@ with the reader's own message.
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
 from extract.datasets.base import TextSettings
 from extract.datasets.conll_imgid import find_split_file
 from extract.errors import DataError, MissingFileError
-from extract.manifest import SPLITS, ImageRow, Sample, read_images, read_samples
+from extract.manifest import (
+    SPLITS,
+    ImageRow,
+    ImageRows,
+    Sample,
+    iter_samples,
+    pack_samples,
+    read_images,
+)
 from extract.registry import load_module
 from extract.tags import split_tag
 
 _HEADER = "IMGID:"
-_LAST_COLUMN = re.compile(r"[\t ]([^\t \r]+)[\t \r]*$")
+_LAST_COLUMN = re.compile(r"[\t ]([^\t \r\n]+)[\t \r]*$")
+# Line feeds alone end a line; bytes that are not UTF-8 are kept: the reader names their line.
+_AS_IT_IS = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Corpus:
     """`split files` or `prepared dataset`."""
     reader: str
     """Name in `extract/datasets/`; empty for a prepared dataset."""
-    splits: Mapping[str, list[Sample]]
+    splits: Mapping[str, Sequence[Sample]]
     images: Mapping[str, ImageRow] | None = None
     """Image id -> line of images.tsv, where there is one."""
     set_aside: list[SetAside] = field(default_factory=list)
@@ -78,16 +89,16 @@ def _read_prepared(folder: Path, settings: TextSettings) -> Corpus:
     order += [split for split in files if split not in SPLITS]
     set_aside: list[SetAside] = []
     splits = {
-        split: list(_legal_samples(split, read_samples(files[split]), settings, set_aside))
+        split: pack_samples(_legal_samples(split, iter_samples(files[split]), settings, set_aside))
         for split in order
     }
     table = folder / "images.tsv"
-    images = {row.image_id: row for row in read_images(table)} if table.is_file() else None
+    images = ImageRows(read_images(table)) if table.is_file() else None
     return Corpus(folder, "prepared dataset", "", splits, images, set_aside)
 
 
 def _legal_samples(
-    split: str, samples: list[Sample], settings: TextSettings, set_aside: list[SetAside]
+    split: str, samples: Iterable[Sample], settings: TextSettings, set_aside: list[SetAside]
 ) -> Iterator[Sample]:
     """Yield samples with a token each and with legal labels; add the others to `set_aside`."""
     for sample in samples:
@@ -111,7 +122,7 @@ def is_legal(tag: str, settings: TextSettings) -> bool:
 
 def _read_split_files(folder: Path, reader: str, settings: TextSettings) -> Corpus:
     module = load_module("extract.datasets", reader)
-    splits: dict[str, list[Sample]] = {}
+    splits: dict[str, Sequence[Sample]] = {}
     set_aside: list[SetAside] = []
     absent = []
     for split in module.SPLIT_FILES:
@@ -137,41 +148,50 @@ def _read_split(
     split: str,
     settings: TextSettings,
     set_aside: list[SetAside],
-) -> list[Sample]:
+) -> Sequence[Sample]:
     """Return the samples of one file, of a copy of it where something must be set aside."""
     found: list[SetAside] = []
-    # Bytes that are not UTF-8 are kept as they are; the reader names their line.
-    text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    text = _legal_text(text, path.name, split, settings, found)
-    if not found:
-        return list(module.iter_samples(path.parent, split, settings))
+    legal = _legal_lines(path, split, settings, found)
+    if not legal:
+        return pack_samples(module.iter_samples(path.parent, split, settings))
     set_aside += found
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / path.name).write_bytes(text.encode("utf-8", errors="surrogateescape"))
+        with (Path(name) / path.name).open("w", **_AS_IT_IS) as copy:
+            copy.writelines(legal.get(i, line) for i, line in enumerate(_iter_lines(path)))
         settings = replace(settings, files={split: path.name})
         try:
-            return list(module.iter_samples(Path(name), split, settings))
+            return pack_samples(module.iter_samples(Path(name), split, settings))
         except DataError as error:
             raise DataError(str(error).replace(name, str(path.parent))) from error
 
 
-def _legal_text(
-    text: str, name: str, split: str, settings: TextSettings, found: list[SetAside]
-) -> str:
-    """Return the text, line by line, without odd labels and empty tweets; list them in `found`."""
-    lines = text.split("\n")
-    header = None  # index of an `IMGID:` line that has no token yet
-    for index, line in enumerate([*lines, _HEADER]):
+def _iter_lines(path: Path) -> Iterator[str]:
+    """Yield the lines with their ends, without a byte-order mark."""
+    with path.open("r", **_AS_IT_IS) as file:
+        for number, line in enumerate(file):
+            yield line.removeprefix("\ufeff") if number == 0 else line
+
+
+def _legal_lines(
+    path: Path, split: str, settings: TextSettings, found: list[SetAside]
+) -> dict[int, str]:
+    """Return index -> text of lines without their odd label or empty tweet; list these in `found`.
+
+    A file as large as memory allows has few of them.
+    """
+    legal: dict[int, str] = {}
+    header = None  # index and image id of an `IMGID:` line that has no token yet
+    for index, line in enumerate(chain(_iter_lines(path), [_HEADER])):
         if line.startswith(_HEADER):
             if header is not None:
-                image_id = lines[header][len(_HEADER) :].strip()
-                found.append(SetAside("empty_tweet", split, f"{name}:{header + 1}", image_id))
-                lines[header] = ""
-            header = index
-        elif line.strip("\t \r"):
+                where = f"{path.name}:{header[0] + 1}"
+                found.append(SetAside("empty_tweet", split, where, header[1]))
+                legal[header[0]] = "\n"
+            header = index, line[len(_HEADER) :].strip()
+        elif line.strip("\t \r\n"):
             header = None
             label = _LAST_COLUMN.search(line) if settings.labels else None
             if label and not is_legal(label[1], settings):
-                found.append(SetAside("odd_label", split, f"{name}:{index + 1}", label[1]))
-                lines[index] = line[: label.start(1)] + "O"
-    return "\n".join(lines)
+                found.append(SetAside("odd_label", split, f"{path.name}:{index + 1}", label[1]))
+                legal[index] = line[: label.start(1)] + "O\n"
+    return legal

@@ -29,8 +29,9 @@ One file holds one feature set of one dataset: N items (images or samples), M ro
 - Since 1.1 every file MUST end with a seal: `{"rows": [[offset, bytes], ...], "sha256": ...}`, the
   length of this JSON (8 bytes, little endian) and `MNERSEAL`. `sha256` is the checksum of all bytes
   before the seal but for the extents in `rows`, which are the numbers under `/rows`. A reader MUST
-  check it before HDF5 parses the file (extract/store/seal.py); HDF5 ignores it. Files of 1.0 have
-  none.
+  check it before HDF5 parses the file (extract/store/seal.py) and MUST refuse a file of 1.1 or
+  later without one: HDF5 ignores it to read and cuts it off to write. Files of 1.0 have none, and
+  their shards have no checksums.
 - A shard is built in the folder `<shard>.partial` from one
   such file a batch, named by its first item, without `/provenance`.
 """

@@ -17,11 +17,12 @@ from extract.manifest import STATUS
 from extract.store.checksums import write_texts
 from extract.store.seal import check_seal
 from extract.store.structure import check_structure, read_root_attribute
+from extract.system_errors import raise_if_refused
 from extract.text_index import TextIndex
 
 FORMAT, FORMAT_VERSION = "mner-features", "1.1"
 TEXT = h5py.string_dtype("utf-8")
-# What h5py raises for a file whose bytes are wrong.
+# What h5py raises for a file whose bytes are wrong; an OSError also where they cannot be read.
 DAMAGED = (OSError, KeyError, RuntimeError, TypeError, ValueError)
 ALL_COLUMNS = (
     "features", "text", "boxes", "scores", "labels", "attributes", "attribute_scores",
@@ -194,32 +195,41 @@ def open_file(path: Path, mode: str) -> h5py.File:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what HDF5 raises for damaged bytes into an error that names the file.
+    """Turn what HDF5 raises into an error that names the file.
 
     Raises:
-        StoreError: instead.
+        StoreError: the bytes are damaged.
+        NamedSystemError: the operating system refused to read them; they may be right.
     """
     try:
         yield
     except DAMAGED as error:
+        raise_if_refused(error, path)
         raise StoreError(f"{path}: not readable as HDF5 ({error}). Delete it and rerun.") from error
 
 
-def open_checked(path: Path) -> h5py.File:
+def open_checked(path: Path, *, needs_seal: bool = True) -> h5py.File:
     """Open a feature file read-only after checking that it is one, whole, and made of nothing else.
+
+    Args:
+        path: of the file.
+        needs_seal: refuse a file that lost its seal; a seal that does not match always is.
 
     Raises:
         MissingFileError: no such file.
         StoreError: not this format, another major version, not complete, damaged, or anything that
             `check_structure` refuses.
+        OSError: the operating system refused to read it.
     """
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
     with reading(path):
-        check_seal(path)
+        is_sealed = check_seal(path)
         file = open_file(path, "r")
         try:
             _check_identity(file, path)
+            if needs_seal and not is_sealed:
+                _check_unsealed(file, path)
             check_structure(file, path)
         except BaseException:
             file.close()
@@ -233,6 +243,16 @@ def _check_identity(file: h5py.File, path: Path) -> None:
         raise StoreError(f"{path}: expected {FORMAT} {FORMAT_VERSION}, got {name} {version}")
     if not read_root_attribute(file, "complete"):
         raise StoreError(f"{path}: not complete (a run was cut off). Rerun the rule that makes it.")
+
+
+def _check_unsealed(file: h5py.File, path: Path) -> None:
+    """Only the first version of the format had no seal."""
+    if read_root_attribute(file, "format_version") != "1.0":
+        raise StoreError(
+            f"{path}: the seal at its end is missing: the file was opened for writing by another "
+            f"program, or cut off. If nothing was changed, `python -m extract seal {path}` checks "
+            "its content and seals it again; else delete it and rerun the rule that makes it."
+        )
 
 
 def read_outputs(file: h5py.File) -> Outputs:

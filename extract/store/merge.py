@@ -1,8 +1,9 @@
 """Shards -> one contiguous file, block by block, in manifest order."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import chain
 from operator import eq
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from extract.store.checksums import (
     write_texts,
 )
 from extract.store.format import (
-    DAMAGED,
     Header,
     create_column,
     open_checked,
+    open_file,
     read_outputs,
+    reading,
     row_columns,
     write_frame,
 )
@@ -69,10 +71,8 @@ def _merge(shards: Sequence[Path], out: Path, ids: Sequence[str] | None) -> None
 
 
 def _check_bytes(file: h5py.File, path: Path) -> None:
-    try:
+    with reading(path):
         findings = changed_datasets(file)
-    except DAMAGED as error:
-        findings = [f"cannot be read whole as HDF5 ({error})"]
     if findings:
         raise StoreError(
             f"{path}: {'; '.join(findings[:3])}. Delete it and run the same command again: its "
@@ -147,35 +147,34 @@ def join_files(paths: Sequence[Path], header: Header, target: NewFile) -> None:
     """
     write_frame(target, header)
     status, sizes = [np.zeros(0, np.uint8)], [np.zeros(1, np.int64)]
+    reasons, texts = [], []
     for path in paths:
         with open_checked(path) as file:
             status.append(file["status"][:])
             sizes.append(np.diff(file["offsets"][:]))
+            reasons.append(pack_texts(iter_texts(file["items/reason"])))
+            if header.outputs.text:
+                texts.append(pack_texts(iter_texts(file["rows/text"])))
     # shape: (N+1,)
     offsets = np.cumsum(np.concatenate(sizes))
     target["status"][:] = np.concatenate(status)
-    write_texts(target["items/reason"], _iter_joined(paths, "items/reason"))
+    write_texts(target["items/reason"], chain.from_iterable(reasons))
     target["offsets"][:] = offsets
     names = row_columns(header.outputs)
     columns = [create_column(target, name, int(offsets[-1]), header.outputs) for name in names]
     if header.outputs.text:
-        write_texts(target["rows/text"], _iter_joined(paths, "rows/text"))
+        write_texts(target["rows/text"], chain.from_iterable(texts))
     _copy_rows(paths, [column for column in columns if column.dtype != object], target)
     target.check()
 
 
-def _iter_joined(paths: Sequence[Path], name: str) -> Iterator[bytes]:
-    """Yield the strings of one column of all files."""
-    for path in paths:
-        with open_checked(path) as file:
-            for block in iter_blocks(file[name]):
-                yield from block
-
-
 def _copy_rows(paths: Sequence[Path], columns: Sequence[h5py.Dataset], target: NewFile) -> None:
+    """Copy the numbers of files that `open_checked` has just seen."""
+    if not columns:
+        return
     row = 0
     for path in paths:
-        with open_checked(path) as file:
+        with reading(path), open_file(path, "r") as file:
             for column in columns:
                 position = row
                 for block in iter_blocks(file[column.name]):

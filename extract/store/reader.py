@@ -24,7 +24,6 @@ from extract.store.format import (
 )
 from extract.text_index import TextIndex
 
-
 _INDEX = frozenset(
     ("ids", "_index", "_offsets", "_status", "_outputs", "_vocabulary", "_attributes", "_mapped")
 )
@@ -59,19 +58,26 @@ class FeatureStore:
         self.close()
 
     def close(self) -> None:
-        """Close the file; the next access opens it again."""
+        """Close the file and forget its index; the next access opens what is there then."""
         if self._file is not None and self._pid == os.getpid():
             self._file.close()
-        self._file = None
+        self._file, self._identity = None, ()
+        for name in _INDEX:
+            self.__dict__.pop(name, None)
 
     def _handle(self) -> h5py.File:
         if self._file is None or self._pid != os.getpid():
             file = open_checked(self.path)
             try:
                 identity = _identity(self.path)
-                # Of a fork the parent has read the index, unless the file was replaced since.
-                if identity != self._identity:
+                # Of a fork the parent has read the index.
+                if not self._identity:
                     self._read_index(file)
+                elif identity != self._identity:
+                    raise StoreError(
+                        f"{self.path}: was replaced while it was in use, so that its rows are no "
+                        "longer those of the index. Run the same command again."
+                    )
             except BaseException:
                 file.close()
                 raise

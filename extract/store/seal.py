@@ -6,7 +6,8 @@ numbers whatever they hold, and have checksums of their own:
 
     HDF5 file | JSON {"rows": [[offset, bytes], ...], "sha256": ...} | its length (8 bytes) | MAGIC
 
-HDF5 itself ignores what follows the end of its file, and cuts it off when it changes the file.
+HDF5 itself ignores what follows the end of its file, and cuts it off when it opens the file for
+writing, whether or not it changes anything.
 """
 
 import hashlib
@@ -38,14 +39,11 @@ def write_seal(file: BinaryIO, row_extents: Sequence[Sequence[int]]) -> None:
     file.write(body + len(body).to_bytes(8, "little") + MAGIC)
 
 
-def is_sealed(path: Path) -> bool:
-    """Return whether the file has a seal, which may not match."""
-    with Path(path).open("rb") as file:
-        return _read_footer(file)[1] is not None
+def check_seal(path: Path) -> bool:
+    """Check the bytes that the file's seal covers.
 
-
-def check_seal(path: Path) -> None:
-    """Check the bytes that the file's seal covers; a file of format 1.0 has none.
+    Returns:
+        Whether there is a seal: a file of format 1.0 has none, and any other has lost it.
 
     Raises:
         StoreError: the bytes are not those that were sealed.
@@ -53,7 +51,7 @@ def check_seal(path: Path) -> None:
     with Path(path).open("rb") as file:
         end, footer = _read_footer(file)
         if footer is None:
-            return
+            return False
         length = int.from_bytes(footer[:8], "little")
         end -= _FOOTER_BYTES + length
         if length <= _MAX_SEAL_BYTES and end >= 0:
@@ -61,7 +59,7 @@ def check_seal(path: Path) -> None:
             body = file.read(length)
             extents = _extents(body, end)
             if extents is not None and body == _body(extents, _digest(file, extents, end)):
-                return
+                return True
     raise StoreError(
         f"{path}: its bytes are not those that were written (the seal at its end does not match). "
         "The file is damaged: delete it and rerun the rule that makes it."

@@ -21,6 +21,7 @@ from extract.store.format import (
 )
 from extract.store.merge import compare_ids, same_texts
 from extract.store.reader import FeatureStore
+from extract.system_errors import raise_if_refused
 from extract.text_index import TextIndex
 
 
@@ -87,6 +88,7 @@ def _find(file: h5py.File, images: Sequence[ImageRow] | None) -> list[str]:
             findings += _check_manifest(file, images)
         return findings
     except DAMAGED as error:
+        raise_if_refused(error, Path(file.filename))
         return [f"cannot be read whole as HDF5 ({error})"]
 
 

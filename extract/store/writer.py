@@ -15,15 +15,15 @@ import numpy as np
 from extract.errors import StoreError
 from extract.extractors.base import ItemFeatures
 from extract.manifest import STATUS, STATUS_NAMES
-from extract.store.checksums import add_checksums, changed_datasets
+from extract.store.checksums import MADE_EARLIER, add_checksums, changed_datasets
 from extract.store.format import (
     ALL_COLUMNS,
-    DAMAGED,
     Header,
     as_stored,
     create_column,
     open_checked,
     read_outputs,
+    reading,
     row_columns,
     write_frame,
 )
@@ -41,6 +41,9 @@ class FeatureWriter:
         partial: folder of the shard under construction; continued when it belongs to the header.
         header: identity of the shard.
         set_aside: takes away a part that cannot be continued from; by default it is deleted.
+
+    Raises:
+        OSError: the operating system refused to read a part; all of them stay.
 
     Each `append` writes a small feature file of its own into the folder, whole or not at all, and
     `finish` joins them. One file that grows would be simpler, but HDF5 does not survive it: of a
@@ -79,9 +82,13 @@ class FeatureWriter:
                 self._parts.append(path)
 
     def _why_not(self, path: Path) -> str:
-        """Count the items of a part as done, or say why they are not the next ones."""
+        """Count the items of a part as done, or say why they are not the next ones.
+
+        Raises:
+            OSError: the operating system refused to read it, which says nothing of the part.
+        """
         try:
-            with open_checked(path) as file:
+            with reading(path), open_checked(path) as file:
                 stop = self.n_done + int(file.attrs["n_items"])
                 expected = self._part_header(self.n_done, stop)
                 for key in ("fingerprint", "ids_sha256"):
@@ -90,8 +97,9 @@ class FeatureWriter:
                 if read_outputs(file) != as_stored(self.header.outputs):
                     return "has other columns"
                 if findings := changed_datasets(file):
-                    return f"is damaged ({findings[0]})"
-        except (StoreError, *DAMAGED) as error:
+                    is_old = findings == [MADE_EARLIER]
+                    return f"was {MADE_EARLIER}" if is_old else f"is damaged ({findings[0]})"
+        except StoreError as error:
             return f"is damaged ({error})"
         self.n_done = stop
         return ""

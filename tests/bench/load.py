@@ -4,7 +4,7 @@
 
 A generated corpus goes through the real commands (dataset, features in 8 shards, merge, verify),
 through Snakemake (first plan, run, plan and rerun with nothing to do), and is trained on. The two
-questions are: is the time a straight line, and does the memory stay flat?
+questions are: is the time a straight line, and how much memory does an image cost?
 """
 
 import argparse
@@ -129,15 +129,14 @@ def run_training(folder: Path, workers: int) -> Measured:
     return measure(command, quiet, sample=True)
 
 
-def growth(samples: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """Return private MB of all processes in the second and the last fifth of the time, and more.
+def early_and_late(values: Sequence[float]) -> str:
+    """Return the median of the third and of the fourth fifth of the epoch, in MB.
 
-    The first fifth reads the corpus; the third value is the greatest of all samples.
+    What comes before reads the corpus and warms the allocator up; the last fifth validates.
     """
-    totals = [own + children for _, own, children in samples]
-    fifth = max(1, len(totals) // 5)
-    early, late = totals[2 * fifth : 3 * fifth], totals[-2 * fifth : -fifth]
-    return statistics.median(early or totals), statistics.median(late or totals), max(totals)
+    fifth = max(1, len(values) // 5)
+    early, late = values[2 * fifth : 3 * fifth], values[3 * fifth : 4 * fifth]
+    return f"{statistics.median(early or values):.0f} -> {statistics.median(late or values):.0f}"
 
 
 def print_stages(measured: dict[int, Stages]) -> None:
@@ -160,12 +159,16 @@ def print_stages(measured: dict[int, Stages]) -> None:
 
 def print_training(n_images: int, workers: int, fit: Measured) -> None:
     """Print time and memory of one training."""
-    early, late, most = growth(fit.samples)
+    own = [own for _, own, _ in fit.samples]
+    children = [children for _, _, children in fit.samples if children]
     sys.stdout.write(
-        f"  training, {workers} workers: {fit.seconds:.0f} s, {fit.cpu_s:.0f} s of processor for "
-        f"{n_images:,} images; private memory of all processes {early:.0f} MB early, {late:.0f} MB "
-        f"late, {most:.0f} MB at most; largest process {fit.peak_mb:.0f} MB\n"
+        f"  training, {workers} workers: {fit.seconds:.0f} s, {fit.cpu_s:.0f} s of processor "
+        f"({1000 * fit.cpu_s / n_images:.2f} for 1,000 images); private memory early -> late: "
+        f"{early_and_late(own)} MB, at most {max(own):.0f}"
     )
+    if workers and children:
+        sys.stdout.write(f"; workers together {early_and_late(children)} MB")
+    sys.stdout.write("\n")
     sys.stdout.flush()
 
 

@@ -1,8 +1,9 @@
 """Make the faults of tests/faults/cases/ happen and print what they cost.
 
 Each case is a module with `NAME` and `run(folder, rng, rounds) -> Row | list[Row]`. Whole rounds
-are repeated with new seeds until the minutes are over; exit status 1 when anything was not
-recovered.
+are repeated with new seeds until the minutes are over. Exit status 1 when anything was not
+recovered, and when a fault could not be made here, unless --allow-skips. The folder of a case that
+failed is kept and named.
 """
 
 import argparse
@@ -10,10 +11,13 @@ import importlib
 import logging
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.row import Row
+from tests.faults.small_disk import mounts_below
 from train.markdown import markdown_table
 
 CASES = Path(__file__).parent / "cases"
@@ -39,7 +44,13 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME", help="one case")
     parser.add_argument("--seed", type=int, help="of the random moments (default: the clock's)")
     parser.add_argument("--folder", type=Path, help="work in this folder and keep it")
-    return parser.parse_args()
+    parser.add_argument(
+        "--allow-skips", action="store_true", help="faults that cannot be made here are no failure"
+    )
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f"--rounds: expected at least 1, got {args.rounds}")
+    return args
 
 
 def load_cases(only: str | None) -> list[ModuleType]:
@@ -54,22 +65,87 @@ def load_cases(only: str | None) -> list[ModuleType]:
 
 def run_case(module: ModuleType, folder: Path, seed: str, rounds: int) -> list[Row]:
     """Run one case; one that breaks off is a row that did not recover."""
-    case_folder = folder / module.NAME
-    case_folder.mkdir(parents=True)
+    folder.mkdir(parents=True)
     started = time.monotonic()
     try:
-        rows = module.run(case_folder, random.Random(f"{seed} {module.NAME}"), rounds)
+        rows = module.run(folder, random.Random(f"{seed} {module.NAME}"), rounds)
     except Exception as error:
         traceback.print_exc()
-        rows = Row(module.NAME, 1, 0, 0, f"{type(error).__name__}: {error}"[:200])
+        rows = Row(module.NAME, 1, None, 0, f"{type(error).__name__}: {error}"[:200])
     sys.stderr.write(f"{module.NAME}: {time.monotonic() - started:.0f} s\n")
     return rows if isinstance(rows, list) else [rows]
 
 
-def show(rows: list[Row]) -> None:
+@dataclass
+class Results:
+    """The table so far, and the folders of what failed."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    kept: list[Path] = field(default_factory=list)
+    keeps_all: bool = False
+    """Whether the user gave a folder: nothing of it is deleted."""
+
+    def add(self, rows: Sequence[Row], folder: Path) -> None:
+        """Add the rows of one case of one round; remove its folder where all is well."""
+        for row in rows:
+            known = self.rows.get(row.fault)
+            self.rows[row.fault] = known.plus(row) if known else row
+        if not all(row.is_ok for row in rows):
+            self.kept.append(folder)
+        elif not self.keeps_all:
+            remove(folder)
+
+    @property
+    def skipped(self) -> list[str]:
+        """The faults that could not be made."""
+        return [row.fault for row in self.rows.values() if row.is_skipped]
+
+    def status(self, *, allow_skips: bool) -> int:
+        """Return the exit status."""
+        has_failed = not all(row.is_ok for row in self.rows.values())
+        return int(has_failed or (bool(self.skipped) and not allow_skips))
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder, unless something is still mounted in it."""
+    mounted = mounts_below(folder)
+    if mounted:
+        sys.stderr.write(f"still mounted, not deleted: {', '.join(map(str, mounted))}\n")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_rounds(args: argparse.Namespace, folder: Path, results: Results) -> str:
+    """Run rounds until the minutes are over; return in words what was done."""
+    cases = load_cases(args.only)
+    seed = args.seed if args.seed is not None else time.time_ns() % 10**6
+    started, n_rounds = time.monotonic(), 0
+    while not n_rounds or time.monotonic() - started < 60 * args.minutes:
+        for module in cases:
+            case_folder = folder / f"round{n_rounds}" / module.NAME
+            try:
+                rows = run_case(module, case_folder, f"{seed} {n_rounds}", args.rounds)
+            except BaseException:  # Ctrl-C: of what failed before, the folders stay
+                if not results.keeps_all:
+                    remove(case_folder)
+                raise
+            results.add(rows, case_folder)
+        n_rounds += 1
+    minutes = (time.monotonic() - started) / 60
+    return f"{n_rounds} round(s), seed {seed}, {minutes:.1f} minutes"
+
+
+def show(rows: Sequence[Row]) -> None:
     """Print the table: drawn on a terminal, Markdown elsewhere."""
     lines = [
-        (row.fault, str(row.runs), str(row.lost), str(row.recovered), row.note) for row in rows
+        (
+            row.fault,
+            str(row.runs),
+            "-" if row.lost is None else str(row.lost),
+            str(row.recovered),
+            row.text,
+        )
+        for row in rows
     ]
     if not sys.stdout.isatty():
         print(markdown_table(HEAD, lines), end="", flush=True)
@@ -81,27 +157,25 @@ def show(rows: list[Row]) -> None:
 
 
 def main() -> int:
-    """Run rounds until the minutes are over; return the exit status."""
+    """Run all rounds; return the exit status."""
     args = read_arguments()
-    cases = load_cases(args.only)
-    seed = args.seed if args.seed is not None else time.time_ns() % 10**6
-    folder = args.folder or Path(tempfile.mkdtemp(prefix="mner_faults_"))
+    # A polite kill, too, must unmount, end the children and remove the folder.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     logging.disable(logging.INFO)
-    started, n_rounds, table = time.monotonic(), 0, dict[str, Row]()
-    while not n_rounds or time.monotonic() - started < 60 * args.minutes:
-        for module in cases:
-            round_folder = folder / f"round{n_rounds}"
-            for row in run_case(module, round_folder, f"{seed} {n_rounds}", args.rounds):
-                known = table.get(row.fault)
-                table[row.fault] = known.plus(row) if known else row
-            if not args.folder:
-                shutil.rmtree(round_folder / module.NAME, ignore_errors=True)
-        n_rounds += 1
-    show(list(table.values()))
-    print(f"{n_rounds} round(s), seed {seed}, {(time.monotonic() - started) / 60:.1f} minutes")
-    if not args.folder:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0 if all(row.is_ok for row in table.values()) else 1
+    folder = (args.folder or Path(tempfile.mkdtemp(prefix="mner_faults_"))).absolute()
+    results = Results(keeps_all=bool(args.folder))
+    try:
+        done = run_rounds(args, folder, results)
+    finally:
+        if not (results.keeps_all or results.kept):
+            remove(folder)
+    show(list(results.rows.values()))
+    print(done)
+    for path in results.kept:
+        print(f"failed, kept: {path}")
+    if results.skipped:
+        print(f"{len(results.skipped)} faults not run: {', '.join(results.skipped)}")
+    return results.status(allow_skips=args.allow_skips)
 
 
 if __name__ == "__main__":

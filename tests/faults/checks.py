@@ -1,10 +1,14 @@
 """What must hold after a fault, said in words where it does not."""
 
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.faults.processes import Ended
+from tests.faults.processes import Ended, members
+
+DEATH_S = 10
+"""A killed process needs a moment, above all while it writes."""
 
 _STRAY = re.compile(r"(\..+\.\d+\.tmp|\.tmp\w{6}|\..+\.lock|.+\.partial|.+\.kept|joined|epoch\d+)")
 
@@ -30,6 +34,21 @@ def expect_error(ended: Ended, *texts: str) -> None:
     expect("Traceback" not in ended.log, f"a traceback: {ended.log[-400:]!r}")
     for text in texts:
         expect(text.lower() in ended.error.lower(), f"{text!r} is not in {ended.error!r}")
+
+
+def expect_lost(lost: int | None, limit: int | None, unit: str) -> None:
+    """What was computed again must be a count within the limit; None: nothing is counted."""
+    if lost is not None:
+        expect(lost >= 0, f"{lost} {unit} lost: the count is wrong")
+        expect(limit is None or lost <= limit, f"{lost} {unit} lost, more than {limit}")
+
+
+def expect_no_processes(group: int) -> None:
+    """No process of a group that was killed may be left."""
+    deadline = time.monotonic() + DEATH_S
+    while left := members(group):
+        expect(time.monotonic() < deadline, f"processes of the killed group are left: {left}")
+        time.sleep(0.01)
 
 
 def contents(folder: Path, *patterns: str) -> dict[str, bytes]:

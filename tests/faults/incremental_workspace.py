@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.incremental_corpus import Corpus
+from tests.faults.incremental_corpus import SPLITS, Corpus
 from tests.workflow.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +65,7 @@ CONFIG = {
     "phrases": {"nouns": {"extractor": "type_words"}},
 }
 FEATURE_SETS = tuple(CONFIG["feature_sets"])
+DICTIONARIES = tuple(f"results/made/crops/boxes/{split}_dict.pth" for split in SPLITS)
 
 # Runs commands one after another in one process: the imports are paid for once.
 _COMMANDS = """
@@ -100,7 +101,7 @@ class IncrementalWorkspace:
         """
         self.corpus.write()
         shutil.rmtree(self.folder / "logs", ignore_errors=True)
-        names = targets or ("features", "crops")
+        names = targets or ("features", "crops", *DICTIONARIES)
         finished = self.workspace.snakemake(*names, "--cores", "2", "--rerun-incomplete")
         if finished.returncode:
             raise RuntimeError(f"{self.folder}: {finished.last_line}\n{finished.output}")
@@ -120,16 +121,11 @@ class IncrementalWorkspace:
             found["crops"] = summary["cut"], summary["kept"]
         return found
 
-    def seconds(self) -> dict[str, float]:
-        """Return how long the extraction of each feature set took, its shards together."""
+    def seconds(self) -> float:
+        """Return how long the shards and the crops of the last run took together."""
         logs = self.folder / "logs/made"
-        found: dict[str, float] = {}
-        for log in sorted(logs.glob("extract_features.*.log")):
-            name = log.name.split(".")[1]
-            found[name] = found.get(name, 0.0) + _summary(log)["seconds"]
-        for log in logs.glob("cut_crops.*.log"):
-            found["crops"] = _summary(log)["seconds"]
-        return found
+        found = [*logs.glob("extract_features.*.log"), *logs.glob("cut_crops.*.log")]
+        return sum(_summary(log)["seconds"] for log in found)
 
     def differences(self, fresh: Path) -> list[str]:
         """Compute everything anew elsewhere, in one shard, and name the files that differ."""
@@ -151,7 +147,6 @@ class IncrementalWorkspace:
             pairs.append((results / f"made/features/{name}.h5", fresh / f"{name}.h5"))
         crops = results / "made/crops/boxes"
         names = {path.name for folder in (crops, fresh / "crops") for path in folder.iterdir()}
-        names = {name for name in names if not name.endswith(("_dict.pth", "_dict.json"))}
         pairs += [(crops / name, fresh / "crops" / name) for name in sorted(names)]
         return [str(ours.name) for ours, other in pairs if not _are_equal(ours, other)]
 
@@ -184,7 +179,12 @@ def _fresh_commands(results: Path, fresh: Path) -> list[list[str]]:
         out = str(fresh / f"{name}.h5")
         commands.append(["merge", "--shards", shard, "--images", images, "--out", out])
     crops = ["crops", "--store", str(fresh / "boxes.h5"), "--images", images]
-    return [*commands, [*crops, "--out", str(fresh / "crops")]]
+    commands.append([*crops, "--out", str(fresh / "crops")])
+    for split in SPLITS:
+        samples = ["--samples", str(dataset / f"samples/{split}.jsonl")]
+        listed = ["crop-dict", "--crops", str(fresh / "crops/crops.jsonl"), *samples]
+        commands.append([*listed, "--out", str(fresh / f"crops/{split}_dict.pth")])
+    return commands
 
 
 def _summary(log: Path) -> dict:

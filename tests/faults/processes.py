@@ -84,11 +84,12 @@ def child(command: Command, log: Path, change: Change | None = None) -> Iterator
     if pid == 0:
         os.close(ready)
         _be_child(command, log, change, begin)
-    os.close(begin)
-    os.read(ready, 1)
-    os.close(ready)
     started = Child(pid, log)
     try:
+        os.close(begin)
+        os.read(ready, 1)
+        os.close(ready)
+        started.begin()
         yield started
     finally:
         if started.ended is None:
@@ -100,6 +101,7 @@ def _be_child(command: Command, log: Path, change: Change | None, begin: int) ->
     code = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for standard in (1, 2):
             os.dup2(handle, standard)
@@ -127,6 +129,10 @@ class Child:
         self.ended: Ended | None = None
         self._started = time.monotonic()
 
+    def begin(self) -> None:
+        """Count the seconds from here."""
+        self._started = time.monotonic()
+
     def is_running(self) -> bool:
         """Whether it has not ended."""
         if self.ended is None:
@@ -147,19 +153,39 @@ class Child:
     def kill(self) -> Ended:
         """Send SIGKILL to its process group."""
         if self.is_running():
-            os.killpg(self.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has no group of its own yet
+                os.kill(self.pid, signal.SIGKILL)
             self._end(os.waitpid(self.pid, 0)[1])
         return self.ended
 
     def kill_after(self, seconds: float) -> Ended:
-        """Let it run so long, then kill it."""
-        time.sleep(max(0.0, self._started + seconds - time.monotonic()))
+        """Let it run so long, then kill it; one that ends before is noted when it ends."""
+        while self.is_running() and (left := self._started + seconds - time.monotonic()) > 0:
+            time.sleep(min(left, 0.001))
         return self.kill()
 
     def _end(self, status: int) -> None:
         seconds = time.monotonic() - self._started
-        text = self.log.read_text(encoding="utf-8", errors="replace")
+        text = ""
+        if self.log.is_file():  # not before the child opened it
+            text = self.log.read_text(encoding="utf-8", errors="replace")
         self.ended = Ended(os.waitstatus_to_exitcode(status), text, seconds)
+
+
+def members(group: int) -> list[str]:
+    """Return number and name of the processes of a group, those apart that are dead already."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        state, _, group_id = rest.split()[:3]
+        if int(group_id) == group and state not in "ZX":
+            found.append(f"{name})")
+    return found
 
 
 def run_to_end(command: Command, log: Path, change: Change | None = None) -> Ended:

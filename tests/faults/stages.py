@@ -95,10 +95,11 @@ class Crops(Stage):
 class Fit(Stage):
     """`train fit` of one system."""
 
-    limit, unit = 1, "epochs"
+    unit = "epochs"
 
     def __init__(self, training: Training) -> None:
         self.name, self.training = f"fit ({training.name})", training
+        self.limit = training.checkpoint_every
         self._begun = SharedCount()
 
     def command(self, out: Path) -> Command:

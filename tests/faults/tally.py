@@ -14,11 +14,13 @@ class Tally:
     Args:
         fault: first column of the table.
         unit: note of the table where all went well.
+        wanted: runs without which the row is a failure.
     """
 
-    def __init__(self, fault: str, unit: str = "") -> None:
-        self.fault, self.note = fault, unit
-        self.runs = self.recovered = self.lost = 0
+    def __init__(self, fault: str, unit: str = "", wanted: int = 0) -> None:
+        self.fault, self.note, self.wanted = fault, unit, wanted
+        self.runs = self.recovered = self.missed = 0
+        self.lost: int | None = None
 
     @contextmanager
     def run(self, what: str = "") -> Iterator[None]:
@@ -32,11 +34,24 @@ class Tally:
         else:
             self.recovered += 1
 
-    def lose(self, count: int) -> None:
-        """Note what had to be computed again."""
-        self.lost = max(self.lost, count)
+    def miss(self) -> None:
+        """Count an attempt that ended before the fault came."""
+        self.missed += 1
+
+    def lose(self, count: int | None) -> None:
+        """Note what had to be computed again; None where nothing is counted."""
+        if count is not None:
+            self.lost = max(self.lost or 0, count)
 
     @property
     def row(self) -> Row:
         """The line of the table."""
-        return Row(self.fault, self.runs, self.lost, self.recovered, self.note)
+        return Row(
+            self.fault,
+            self.runs,
+            self.lost,
+            self.recovered,
+            self.note,
+            wanted=self.wanted,
+            missed=self.missed,
+        )

@@ -11,7 +11,7 @@ from tests.unit.train.dummy_system import write_corpus, write_store
 from tests.workflow.workspace import write_tiny_bert
 
 EPOCHS = 6
-FILES = ("model.safetensors", "run.json", "metrics.jsonl", "assets/**/*")
+FILES = ("model.safetensors", "run.json", "metrics.jsonl", "assets/**/*", "epochs/*")
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,30 @@ class Training:
     folder: Path
     """With samples, spec, store and encoder."""
     flags: tuple[object, ...] = ()
+    checkpoint_every: int = 1
+    """Epochs between full states."""
 
     def command(self, out: Path, *flags: object) -> Command:
         """Return the `fit` that writes into a run folder."""
         return train(
             "fit", "--spec", self.folder / f"{self.name}.json",
             "--samples-dir", self.folder / "samples", "--overlap", self.folder / "overlap.json",
-            "--seed", 3, "--device", "cpu", "--out", out, *self.flags, *flags,
+            "--seed", 3, "--device", "cpu", "--out", out,
+            "--checkpoint-every", self.checkpoint_every, *self.flags, *flags,
         )  # fmt: skip
 
     @staticmethod
     def results(out: Path) -> dict[str, bytes]:
-        """Return what the training decides: weights, run.json, metrics.jsonl, assets."""
+        """Return what the training decides: weights, kept epochs, run.json, history, assets."""
         return contents(out, *FILES)
 
 
 def make_trainings(folder: Path) -> list[Training]:
-    """Write corpus, store, encoder and specs; return trainings by words, images, text_crf."""
+    """Write corpus, store, encoder and specs; return the trainings.
+
+    They are by words, by images, text_crf, and by words with accumulation: once with the weights of
+    every epoch kept, once also with a state after every second epoch alone.
+    """
     samples = folder / "samples"
     corpus = write_corpus(samples, splits=("train", "valid", "test"), is_distinct=True)
     ids = sorted({sample.image_id for split in corpus.values() for sample in split})
@@ -65,11 +72,16 @@ def make_trainings(folder: Path) -> list[Training]:
         recipe={**recipe, "epochs": 4, "lr": {"encoder": 1e-4, "head": 1e-2, "crf": 1e-2}},
         weights={"encoder": {"name": "bert", "path": str(folder / "bert")}},
     )
+    for name in ("kept", "sparse"):
+        settings = {**recipe, "accumulation": 2}
+        _write_spec(folder / f"{name}.json", system="dummy", recipe=settings)
     store = ("--store", f"grid={folder / 'grid.h5'}")
     return [
         Training("words", folder),
         Training("images", folder, store),
         Training("text_crf", folder),
+        Training("kept", folder, ("--keep-epochs", "all")),
+        Training("sparse", folder, ("--keep-epochs", "all"), checkpoint_every=2),
     ]
 
 

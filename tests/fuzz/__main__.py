@@ -14,13 +14,22 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzz.worker import MEMORY_MB, TRIAL_S, Trial, Worker, case_modules
+from tests.fuzz.worker import (
+    MEMORY_MB,
+    TRIAL_CPU_S,
+    TRIAL_WALL_S,
+    Trial,
+    Worker,
+    case_modules,
+)
 
 SLICE_S = 2.0
 """A case has the processor for so long before the next one has."""
@@ -51,11 +60,12 @@ class Fuzzer:
         module: name of the case, a file in tests/fuzz/cases/.
         seed: of the whole run; trial n of a case is the same in every run of one seed.
         findings: folder that keeps them.
+        base: folder in which the trials have theirs.
     """
 
-    def __init__(self, module: str, seed: int, findings: Path) -> None:
+    def __init__(self, module: str, seed: int, findings: Path, base: Path) -> None:
         self.module, self.seed, self.findings = module, seed, findings
-        self.worker = Worker(module)
+        self.worker = Worker(module, base)
         self.tally = Tally(module)
 
     def take_turn(self, until: float) -> None:
@@ -88,23 +98,26 @@ def _special_files(folder: str, names: list[str]) -> list[str]:
 
 
 def fuzz(modules: Sequence[str], minutes: float, seed: int, findings: Path) -> list[Tally]:
-    """Run the cases in turn for so many minutes."""
-    fuzzers = [Fuzzer(module, seed, findings) for module in modules]
+    """Run the cases in turn for so many minutes, each at least once."""
     end = time.monotonic() + 60 * minutes
-    try:
-        while time.monotonic() < end:
+    with tempfile.TemporaryDirectory(prefix="mner_fuzz_", ignore_cleanup_errors=True) as base:
+        fuzzers = [Fuzzer(module, seed, findings, Path(base)) for module in modules]
+        try:
+            is_over = False
+            while not is_over:
+                for fuzzer in fuzzers:
+                    fuzzer.take_turn(min(time.monotonic() + SLICE_S, end))
+                is_over = time.monotonic() >= end
+        finally:
             for fuzzer in fuzzers:
-                fuzzer.take_turn(min(time.monotonic() + SLICE_S, end))
-    finally:
-        for fuzzer in fuzzers:
-            fuzzer.worker.close()
+                fuzzer.worker.close()
     return [fuzzer.tally for fuzzer in fuzzers]
 
 
 def repeat(finding: Path) -> int:
     """Make the trial of a finding again; return 1 when it is still one."""
     record = json.loads(finding.read_text(encoding="utf-8"))
-    worker = Worker(record["case"])
+    worker = Worker(record["case"], Path(tempfile.mkdtemp(prefix="mner_fuzz_")))
     try:
         trial = worker.try_once(record["seed"])
     finally:
@@ -131,6 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--findings", type=Path, default=Path("fuzz_findings"))
     parser.add_argument("--repeat", type=Path, metavar="FINDING", help="a .json of --findings")
     args = parser.parse_args(argv)
+    # A polite kill, too, must end the processes and remove the folder.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if args.repeat:
         return repeat(args.repeat)
     known = case_modules()
@@ -138,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(known)}")
     seed = random.SystemRandom().randrange(2**32) if args.seed is None else args.seed
-    print(f"seed {seed}; a trial has {TRIAL_S} s and {MEMORY_MB} MB of address space", flush=True)
+    limits = f"{TRIAL_CPU_S} s of the processor, {TRIAL_WALL_S} s, {MEMORY_MB} MB of address space"
+    print(f"seed {seed}; a trial has {limits}", flush=True)
     tallies = fuzz(args.only or known, args.minutes, seed, args.findings)
     show(tallies)
     found = sum(tally.findings for tally in tallies)

@@ -7,6 +7,7 @@
 import contextlib
 import importlib
 import json
+import math
 import os
 import random
 import resource
@@ -21,9 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TRIAL_S = 60
-"""Wall time of a trial; hostile input within its limits takes far less."""
-START_S = 120
+from tests.fuzz.memory import peak_of_all_mb
+
+TRIAL_CPU_S = 60
+"""Processor time of a trial; hostile input within its limits takes far less."""
+TRIAL_WALL_S = 300
+"""Wall time of a trial: it waits for something, or the machine is busy beyond measure."""
+START_S = 300
 """Wall time in which a process must be ready: a case may import torch."""
 MEMORY_MB = 8192
 """Address space of the process of a case, libraries included."""
@@ -47,16 +52,21 @@ def case_modules() -> list[str]:
 
 
 class Worker:
-    """The process of one case, seen from the program that gives it work."""
+    """The process of one case, seen from the program that gives it work.
 
-    def __init__(self, module: str) -> None:
-        self.module = module
+    Args:
+        module: name of the case.
+        base: folder of the trials' folders and of what the process writes elsewhere.
+    """
+
+    def __init__(self, module: str, base: Path) -> None:
+        self.module, self.base = module, base
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
 
     def try_once(self, seed: str) -> Trial:
         """Make one trial in a new folder, which the caller removes."""
-        folder = Path(tempfile.mkdtemp(prefix=f"fuzz_{self.module}_"))
+        folder = Path(tempfile.mkdtemp(prefix=f"{self.module}_", dir=self.base))
         self._start()
         started = time.monotonic()
         answer = self._ask({"seed": seed, "folder": str(folder)})
@@ -79,6 +89,7 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.worker", self.module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            env={**os.environ, "TMPDIR": str(self.base)},
         )  # fmt: skip
         if not self._read_line(time.monotonic() + START_S):
             self.close()
@@ -89,13 +100,12 @@ class Worker:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
-        line = self._read_line(time.monotonic() + TRIAL_S)
+        line = self._read_line(time.monotonic() + TRIAL_WALL_S)
         if line:
             return json.loads(line)
         code = self._process.poll() if line is None else self._process.wait()
         self.close()
-        death = f"over {TRIAL_S} s" if code is None else f"ended its process ({_exit(code)})"
-        return {"finding": death, "peak_mb": 0}
+        return {"finding": _death(code), "peak_mb": 0}
 
     def _read_line(self, deadline: float) -> bytes | None:
         """Return the answer, nothing at the end of the process, None at the deadline."""
@@ -113,14 +123,22 @@ class Worker:
         return line
 
 
-def _exit(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"code {code}"
+def _death(code: int | None) -> str:
+    """Return in words how a trial ended without an answer; None: it was still at it."""
+    if code is None:
+        return f"over {TRIAL_WALL_S} s"
+    if code == -signal.SIGXCPU:
+        return f"over {TRIAL_CPU_S} s of the processor"
+    return f"ended its process ({signal.Signals(-code).name if code < 0 else f'code {code}'})"
 
 
-def _peak_mb() -> int:
-    """Return the largest memory so far, of this process or of one that it waited for."""
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(who).ru_maxrss for who in whose) // 1024
+def _allow_cpu_seconds(seconds: int) -> None:
+    """Let the system end this process when it uses so much more processor time."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    wanted = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _finding_of(module: Any, folder: Path, seed: str) -> str | None:
@@ -149,8 +167,9 @@ def main(name: str) -> None:
     answers.flush()
     for line in sys.stdin:
         question = json.loads(line)
+        _allow_cpu_seconds(TRIAL_CPU_S)
         finding = _finding_of(module, Path(question["folder"]), question["seed"])
-        answers.write(json.dumps({"finding": finding, "peak_mb": _peak_mb()}) + "\n")
+        answers.write(json.dumps({"finding": finding, "peak_mb": peak_of_all_mb()}) + "\n")
         answers.flush()
 
 

@@ -2,19 +2,22 @@
 
 Shows that the cluster profile makes what one machine makes, to the last byte; that a shard whose
 job is cancelled is tried again and continues; that GPU rules ask for GPUs; and that two processes
-train as one does. Exits 1 where one of these does not hold.
+train as one does. Exits 1 where one of these does not hold; the folder with the logs then stays.
 """
 
 import argparse
 import json
 import logging
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.slurm.jobs import Job, list_jobs, table
@@ -59,41 +62,74 @@ def main() -> int:
     )
     given = parser.parse_args().folder
     folder = (given or Path(tempfile.mkdtemp(prefix="slurm_demo_"))).absolute()
+    failures: list[str] = []
     try:
         failures = demonstrate(folder)
     except SlurmUnavailable as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except Exception as error:
+        traceback.print_exc()
+        failures = [f"{type(error).__name__}: {error}"]
     finally:
-        if not given:
+        if not (given or failures):
             shutil.rmtree(folder, ignore_errors=True)
     for failure in failures:
         sys.stderr.write(f"FAILED: {failure}\n")
+    if failures:
+        sys.stderr.write(f"kept, with the logs: {folder}\n")
     return 1 if failures else 0
 
 
 def demonstrate(folder: Path) -> list[str]:
-    """Run everything in a folder, print what it shows; return what does not hold."""
+    """Run everything in a folder, print what it shows; return what does not hold.
+
+    After a Snakemake that failed nothing that rests on it is looked at.
+    """
     for name in ("here", "slurm"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    failures: list[str] = []
     with OneNodeSlurm() as slurm:
-        logger.info("on this machine alone: every feature set")
-        started = time.monotonic()
-        run_here(folder / "here", folder / "here.log", "features")
-        logger.info("%.0f s; now through Slurm, and two trainings", time.monotonic() - started)
-        failures = run_through_slurm(slurm, folder)
-        jobs = list_jobs(slurm)
-        waiting, problems = ask_for_gpus(slurm, folder)
-        failures += problems
-        sys.stdout.write(f"\nJobs of the sample\n{table(jobs)}")
-        sys.stdout.write(f"\nJobs of `device: cuda`, never started\n{table(waiting)}\n")
-        failures += [*retried(jobs, folder / "slurm"), *asked_gpus(waiting)]
-    failures += [*same_stores(folder), *same_training(folder / "slurm")]
+        try:
+            _demonstrate(slurm, folder, failures)
+        except subprocess.CalledProcessError as error:
+            failures.append(f"{_in_short(error.cmd)}: exit {error.returncode}")
+        except subprocess.TimeoutExpired as error:
+            failures.append(f"{_in_short(error.cmd)}: not ended after {error.timeout:.0f} s")
     return failures
 
 
-def run_through_slurm(slurm: OneNodeSlurm, folder: Path) -> list[str]:
-    """Make features and scores as Slurm jobs, cancelling one shard on the way."""
+def _demonstrate(slurm: OneNodeSlurm, folder: Path, failures: list[str]) -> None:
+    """Run everything; append what does not hold as soon as it is known."""
+    logger.info("on this machine alone: every feature set")
+    started = time.monotonic()
+    run_here(folder / "here", folder / "here.log", "features")
+    logger.info("%.0f s; now through Slurm, and two trainings", time.monotonic() - started)
+    is_complete, problems = run_through_slurm(slurm, folder)
+    failures += problems
+    jobs = list_jobs(slurm)
+    sys.stdout.write(f"\nJobs of the sample\n{table(jobs)}")
+    if not is_complete:
+        return
+    failures += retried(jobs, folder / "slurm")
+    failures += [*same_stores(folder), *same_training(folder / "slurm")]
+    waiting, problems = ask_for_gpus(slurm, folder)
+    sys.stdout.write(f"\nJobs of `device: cuda`, never started\n{table(waiting)}\n")
+    failures += [*problems, *asked_gpus(waiting)]
+
+
+def _in_short(command: str | Sequence[str]) -> str:
+    """Return the first words of a command."""
+    words = [command] if isinstance(command, str) else list(map(str, command))
+    return shlex.join(words)[:200]
+
+
+def run_through_slurm(slurm: OneNodeSlurm, folder: Path) -> tuple[bool, list[str]]:
+    """Make features and scores as Slurm jobs, cancelling one shard on the way.
+
+    Returns:
+        Whether Snakemake made everything, and what did not hold.
+    """
     started = time.monotonic()
     log = folder / "slurm.log"
     snakemake = start_on_slurm(slurm, folder / "slurm", log, "features", *SCORES)
@@ -106,9 +142,9 @@ def run_through_slurm(slurm: OneNodeSlurm, folder: Path) -> list[str]:
         stop(snakemake)
     logger.info("%.0f s", time.monotonic() - started)
     failures = [] if cancelled else ["the shard to cancel ended before it could be cancelled"]
-    return (
-        failures if code == 0 else [*failures, f"Snakemake through Slurm: exit {code}, see {log}"]
-    )
+    if code != 0:
+        failures.append(f"Snakemake through Slurm: exit {code}, see {log}")
+    return code == 0, failures
 
 
 def cancel_midway(slurm: OneNodeSlurm, partial: Path, snakemake: subprocess.Popen) -> bool:
@@ -172,8 +208,8 @@ def retried(jobs: list[Job], folder: Path) -> list[str]:
     """Check that the cancelled shard was tried again and continued."""
     states = [job.state for job in jobs if is_cancelled_shard(job)]
     name, part = CANCELLED_SHARD
-    log = (folder / f"logs/sample/extract_features.{name}.{part}.log").read_text(encoding="utf-8")
-    done = re.search(r"(\d+) items, (\d+) already done", log)
+    log = folder / f"logs/sample/extract_features.{name}.{part}.log"
+    done = re.search(r"(\d+) items, (\d+) already done", log.read_text(encoding="utf-8"))
     items, kept = (int(done[1]), int(done[2])) if done else (0, 0)
     logger.info("%s %s: jobs %s; %d of %d images were kept", name, part, states, kept, items)
     failures = [] if states == ["CANCELLED", "COMPLETED"] else [f"cancelled shard: jobs {states}"]

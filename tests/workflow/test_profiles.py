@@ -53,7 +53,7 @@ def test_a_dry_run_with_each_profile(workspace: Workspace, repo_root: Path) -> N
     ("target", "rule", "settings", "asked"),
     [
         # No --cores here: a rule that uses all cores of one machine asks for `cluster_cores`.
-        ("dataset", "prepare_dataset", {"cluster_cores": 3}, "-t 60 --mem 8000 --cpus-per-task=3"),
+        ("dataset", "prepare_dataset", {"cluster_cores": 3}, "-t 60 --mem 8540 --cpus-per-task=3"),
         (FIT, "fit", {"device": "cpu"}, "-t 720 --mem 8000 --cpus-per-task=1"),
         (FIT, "fit", TWO_GPUS, "-t 720 --mem 16000 --cpus-per-task=2 --gpus=2"),
     ],

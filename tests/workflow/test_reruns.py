@@ -137,10 +137,12 @@ def test_runtime_knobs_rerun_nothing(workspace):
     workspace.overlay(
         {
             "feature_sets": {"tiny_vgg": {"runtime": {"batch_size": 3, "mem": "1GB"}}},
-            "models": {"tiny_acn": {"runtime": {"mem": "1GB"}}},
+            "models": {"tiny_acn": {"runtime": {"mem": "1.5 GB", "time": 90, "threads": 8}}},
+            "cluster_cores": 3,
         }
     )
-    assert workspace.snakemake("--dry-run").has_nothing_to_do
+    for cores in ("1", "2", "16"):
+        assert workspace.snakemake("--dry-run", "--cores", cores).has_nothing_to_do
 
 
 def test_changed_recipe_reruns_that_run_alone(workspace):

@@ -59,6 +59,17 @@ def test_readme_lists_the_target(repo_root, target):
     assert f"`{target}`" in (repo_root / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"), [(2, 1, 2), (16, 1, 8), (2, 4, 1), (12, 2, 6)]
+)
+def test_a_training_computes_with_no_more_threads_than_cores(fresh, cores, processes, threads):
+    model = {"processes": processes, "runtime": {"threads": 8}}
+    fresh.overlay({"models": {"tiny_text_crf": model}})
+    target = "results/tiny/runs/tiny_text_crf/seed1/model.safetensors"
+    result = fresh.snakemake("--dry-run", "--printshellcmds", "--cores", str(cores), target)
+    assert re.findall(r"train fit .*--threads (\d+) ", result.output) == [str(threads)]
+
+
 def test_features_alone_need_no_model(fresh):
     fresh.overlay({"run": {"models": []}})
     jobs = fresh.plan()

@@ -102,8 +102,9 @@ def run(args: argparse.Namespace) -> None:
         MnerError: splits overlap, --overlap is of another corpus, or as `train.loop.fit`.
     """
     from extract.weights import resolve_weights
-    from train.accelerator import is_first_process, set_threads
+    from train.accelerator import set_threads
     from train.config import parse_roles, read_run_spec
+    from train.launch import is_first_process
     from train.loop import FitJob, fit
     from train.overlap import check_result, check_splits
 

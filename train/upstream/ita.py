@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from extract.errors import DataError, MissingFileError, near_match
-from extract.torch_files import BROKEN, check_archive, first_line
+from extract.torch_files import BROKEN, check_archive, first_line, raise_unless_broken
 from train.config import Recipe
 from train.metrics import Counts
 from train.models.ita import EXTRA_STATES, Options
@@ -126,6 +126,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 path, map_location="cpu", pickle_module=_INERT_PICKLE, weights_only=False
             )
     except BROKEN as error:
+        raise_unless_broken(error, path)
         raise DataError(f"{path}: not a checkpoint of torch ({first_line(error)})") from error
     wanted = ("state_dict", "tag_dictionary")
     if not isinstance(content, dict) or any(name not in content for name in wanted):

@@ -3,7 +3,6 @@
 import atexit
 import json
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -27,6 +26,7 @@ from workflow.ablations import ablation_runs
 from workflow.catalogue import Catalogue, check_config, existing, folder_state, source_version
 from workflow.config_files import check_config_files
 from workflow.prediction import read_prediction
+from workflow.resources import decoding_memory, times
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 LAST_WORDS = {}
@@ -152,8 +152,7 @@ def all_cores(wildcards):
 
 def memory(kind, name, attempt):
     """Memory of a job; as much again after each failure, which may have been for want of it."""
-    amount, unit = re.fullmatch(r"(\d+)(\w+)", runtime(kind, name, "mem")).groups()
-    return f"{attempt * int(amount)}{unit}"
+    return times(runtime(kind, name, "mem"), attempt)
 
 
 def training_memory(wildcards, attempt):

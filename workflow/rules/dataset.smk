@@ -71,6 +71,10 @@ rule prepare_dataset:
     conda:
         "../../envs/text.yaml"
     threads: all_cores
+    resources:
+        mem=lambda wildcards, threads, attempt: decoding_memory(
+            config["image_limits"], threads, attempt
+        ),
     params:
         reader=lambda wildcards: dataset_entry(wildcards)["reader"],
         root=lambda wildcards: dataset_entry(wildcards)["root"],

@@ -59,7 +59,8 @@ rule fit:
         gpu=lambda wildcards: processes(wildcards) * gpu_resources(wildcards),
         device=config["device"],
         command=training_command,
-        threads_each=lambda wildcards: runtime("models", wildcards.run, "threads"),
+        # Of those that --cores allows.
+        threads_each=lambda wildcards, threads: max(1, threads // processes(wildcards)),
         mem=lambda wildcards, attempt: training_memory(wildcards, attempt * processes(wildcards)),
         runtime=lambda wildcards: runtime("models", wildcards.run, "time"),
         keep_epochs=lambda wildcards: (

@@ -29,6 +29,8 @@ class Chain:
     rng: random.Random
     shards: int = 2
     rows: list[Row] = field(default_factory=list)
+    whole_s: float = 0.0
+    """Seconds that the shards and crops of the first run took."""
 
     @property
     def corpus(self) -> Corpus:
@@ -48,13 +50,16 @@ class Chain:
             expected: feature set or `crops` -> (computed, copied), of all that may be run.
         """
         self.work.run()
-        found = self.work.counts()
+        found, seconds = self.work.counts(), self.work.seconds()
+        self.whole_s = self.whole_s or seconds
         surplus = sum(max(0, found[name][0] - expected.get(name, (0, 0))[0]) for name in found)
         problems = [] if found == expected else [f"expected {_in_words(expected)}"]
-        fresh = self.work.folder.with_name("fresh")
+        fresh = self.work.folder.with_name(f"fresh{len(self.rows)}")
         problems += [f"differs: {name}" for name in self.work.differences(fresh)[:3]]
-        shutil.rmtree(fresh)
-        note = f"computed+copied: {_in_words(found)}" + "".join(f"; {text}" for text in problems)
+        if not problems:
+            shutil.rmtree(fresh)
+        texts = [f"computed+copied: {_in_words(found)}", f"{seconds:.1f} of {self.whole_s:.1f} s"]
+        note = "; ".join([*texts, *problems])
         self.rows.append(Row(f"{NAME}: {fault}", 1, surplus, 0 if problems else 1, note))
 
     def everywhere(self, computed: int, *, crops: int | None = None) -> dict[str, tuple[int, int]]:
@@ -78,7 +83,7 @@ def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
 def nothing_changes(chain: Chain) -> None:
     """Nothing is planned."""
     is_idle = "Nothing to be done" in chain.work.run()
-    chain.rows.append(Row(f"{NAME}: nothing changed", 1, 0, int(is_idle), "no job"))
+    chain.rows.append(Row(f"{NAME}: nothing changed", 1, None, int(is_idle), "no job"))
 
 
 def images_are_added(chain: Chain) -> None:

@@ -13,8 +13,8 @@ from tests.faults.row import Row
 from tests.faults.tally import Tally
 
 NAME = "two_at_once"
-PAUSE_S = 4
 WAIT_S = 60
+"""Longest wait for the lock, and of its holder for leave to go on."""
 
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
@@ -37,41 +37,54 @@ def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
 
 def _both(stage: Stage, out: Path) -> None:
     """The second one is refused while the first one works, and changes nothing for it."""
-    with child(stage.command(out), out.with_suffix(".first.log"), _pause()) as first:
-        _wait_for_lock(out)
+    leave = out.with_suffix(".leave")
+    with child(stage.command(out), out.with_suffix(".first.log"), _hold(leave)) as first:
+        _wait_for_lock(out, first.pid)
         second = run_to_end(stage.command(out), out.with_suffix(".second.log"))
         expect(first.is_running(), "the first one ended too early to tell")
+        leave.touch()
         expect_error(second, "another process", f"pid {first.pid}")
         expect_success(first.wait())
 
 
 def _beside_a_killed_one(stage: Stage, out: Path) -> None:
     """The lock goes with its holder."""
-    with child(stage.command(out), out.with_suffix(".first.log"), _pause()) as first:
-        _wait_for_lock(out)
-        first.kill()
+    leave = out.with_suffix(".leave")
+    with child(stage.command(out), out.with_suffix(".first.log"), _hold(leave)) as first:
+        _wait_for_lock(out, first.pid)
+        expect(first.kill().is_killed, "the first one ended before it was killed")
     expect_success(run_to_end(stage.command(out), out.with_suffix(".second.log")))
 
 
-def _wait_for_lock(out: Path) -> None:
+def _wait_for_lock(out: Path, pid: int) -> None:
+    """Wait until a process has written its number into a lock file."""
     deadline = time.monotonic() + WAIT_S
-    while not any(path.stat().st_size for path in out.glob(".*.lock")):
+    while not any(f"pid {pid}" in _text(path) for path in out.glob(".*.lock")):
         expect(time.monotonic() < deadline, "no lock was taken")
         time.sleep(0.005)
 
 
-def _pause() -> Callable[[], None]:
-    """Return a change that lets whoever holds a lock wait before it works."""
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _hold(leave: Path) -> Callable[[], None]:
+    """Return a change that lets whoever holds a lock wait for a file before it works."""
 
     def change() -> None:
         from extract import lock
 
         acquire = lock._acquire
 
-        def slow(*arguments: object) -> None:
+        def held(*arguments: object) -> None:
             acquire(*arguments)
-            time.sleep(PAUSE_S)
+            deadline = time.monotonic() + WAIT_S
+            while not leave.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
 
-        lock._acquire = slow
+        lock._acquire = held
 
     return change

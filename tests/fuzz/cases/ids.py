@@ -7,7 +7,7 @@ from pathlib import Path
 
 from extract.crops import crop_stems
 from extract.image_files import UnreadableImage
-from extract.image_folder import ImageFolder, index_files
+from extract.image_folder import ImageFolder
 from extract.logs import printable
 from extract.manifest import ImageRow, read_images, write_images
 
@@ -92,7 +92,7 @@ def _check_tables(folder: Path, ids: list[str], rows: list[ImageRow]) -> str | N
 
 def _check_index(images: Path, files: ImageFolder) -> str | None:
     """Every ordinary file is found under its whole name."""
-    for name, file in index_files(images).items():
-        if files.find(name) != images / file:
-            return f"{name!r} is {file!r}, found {files.find(name)!r}"
+    for name in files.files:
+        if files.find(name) != images / name:
+            return f"{name!r} is a file, found {files.find(name)!r}"
     return None

@@ -6,13 +6,13 @@ same size, where later stages decode it.
 
 import atexit
 import random
-import resource
 import time
 from pathlib import Path
 
 from extract.image_limits import ImageLimits
 from extract.images import UnreadableImage, decode_image
 from extract.probe_pool import ProbePool
+from tests.fuzz.memory import peak_of_children_mb
 from tests.fuzz.mutations import mutate, splice
 from tests.fuzz.pictures import BOMBS, whole_files
 
@@ -66,5 +66,5 @@ def _over_limits(started: float) -> str | None:
     seconds = time.monotonic() - started
     if seconds > MAX_WALL_S:
         return f"took {seconds:.0f} s"
-    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    peak_mb = peak_of_children_mb()
     return f"took {peak_mb} MB" if peak_mb > MAX_RSS_MB else None

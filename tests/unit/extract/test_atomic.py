@@ -1,5 +1,6 @@
 """A file is the old one or the new one, never a part of either."""
 
+import errno
 import json
 import os
 import signal
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from extract import atomic
 from extract.atomic import atomic_path, write_json, write_text
+from extract.host import host_tag
 
 
 def names(folder: Path) -> list[str]:
@@ -119,13 +122,32 @@ def dead_pid() -> int:
 
 
 def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path: Path) -> None:
-    stale = [tmp_path / f".x.json.{pid}.tmp" for pid in (dead_pid(), 2**40)]
-    others = [tmp_path / f".y.json.{dead_pid()}.tmp", tmp_path / f".x.json.{os.getppid()}.tmp"]
-    for path in (*stale, *others):
-        path.write_text("half")
+    here, elsewhere, dead = host_tag(), "0" * 8, dead_pid()
+    stale = [f".x.json.{here}.{pid}.tmp" for pid in (dead, 2**40)]
+    # Of another file, of a process that lives, and of another machine's.
+    others = [
+        f".y.json.{here}.{dead}.tmp",
+        f".x.json.{here}.{os.getppid()}.tmp",
+        f".x.json.{elsewhere}.{dead}.tmp",
+    ]
+    for name in (*stale, *others):
+        (tmp_path / name).write_text("half")
     write_json(tmp_path / "x.json", 1)
-    # Of another file, or of a process that lives.
-    assert names(tmp_path) == sorted([*(path.name for path in others), "x.json"])
+    assert names(tmp_path) == sorted([*others, "x.json"])
+
+
+def test_two_machines_write_two_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes of two containers often have one number."""
+    with atomic_path(tmp_path / "x.txt") as first:
+        first.write_text("first")
+        monkeypatch.setattr(atomic, "host_tag", lambda: "0" * 8)
+        with atomic_path(tmp_path / "x.txt") as second:
+            second.write_text("second")
+        assert first.read_text() == "first"
+    assert (tmp_path / "x.txt").read_text() == "first"
+    assert names(tmp_path) == ["x.txt"]
 
 
 def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,3 +166,13 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
     assert caught.value.filename == str(target)
     assert names(tmp_path) == []
+
+
+def test_a_source_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    target, source = tmp_path / "x.txt", tmp_path / "source"
+    with pytest.raises(OSError, match="Permission") as caught, atomic_path(target):
+        raise PermissionError(errno.EACCES, "Permission denied", str(source))
+    assert caught.value.filename == str(source)
+    with pytest.raises(OSError, match="Permission") as caught, atomic_path(target) as tmp:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp))
+    assert caught.value.filename == str(target)

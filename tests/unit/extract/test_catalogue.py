@@ -339,6 +339,21 @@ def test_the_state_of_a_folder_changes_with_any_file_in_it(tmp_path):
     assert folder_state.__wrapped__(str(tmp_path)) != before
 
 
+def test_the_state_of_a_folder_changes_when_a_file_moves_to_another_folder_in_it(tmp_path):
+    import os
+
+    from workflow.catalogue import folder_state
+
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    name = os.fsdecode(b"caf\xe9.h5")
+    (tmp_path / "a" / name).write_bytes(b"one")
+    before = folder_state.__wrapped__(str(tmp_path))
+    assert folder_state.__wrapped__(f"{tmp_path}/a/..") == before
+    (tmp_path / "a" / name).rename(tmp_path / "b" / name)
+    assert folder_state.__wrapped__(str(tmp_path)) != before
+
+
 def test_the_state_of_a_folder_has_strange_files_too(tmp_path):
     import os
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from snakemake.resources import Resource
 from snakemake.utils import validate
 
 from extract.datasets.base import TextSettings
@@ -17,6 +18,7 @@ from extract.errors import ConfigError
 from extract.image_limits import ImageLimits
 from extract.runner import Runtime
 from workflow.catalogue import Catalogue, check_config
+from workflow.resources import decoding_memory, times
 
 CATALOGUES = (
     "datasets", "weights", "phrases", "feature_sets", "imports", "exports", "models", "ablations",
@@ -213,6 +215,47 @@ def test_wrong_value_gives_its_place(default, schema, place, key, value, said):
         check_config(default, schema)
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["models.text_crf", "feature_sets.vgg16_sample"])
+@pytest.mark.parametrize(
+    ("key", "legal", "wrong", "said"),
+    [
+        ("mem", ["8GB", "8G", "8 GB", "1.5GB", "512mb", "1.5 TiB"], ["8", "8 Gx", "GB", ""],
+         "is not written like '8GB' or '1.5 GiB' or '500M'. Memory of a job"),
+        ("time", ["12h", "30min", "30m", "2 days", "1.5h", 90], ["90s", "h", "1:30:00", ""],
+         "is not written like '12h' or '30min' or 90. Longest time of a"),
+    ],
+)  # fmt: skip
+def test_memory_and_time_are_written_as_snakemake_reads_them(
+    default, schema, place, key, legal, wrong, said
+):
+    runtime = at(default, place).setdefault("runtime", {})
+    for value in legal:
+        runtime[key] = value
+        check_config(default, schema)
+        read = Resource.parse_human_friendly({"mem": "mem", "time": "runtime"}[key], value)
+        assert isinstance(read, int) and read > 1
+    for value in wrong:
+        runtime[key] = value
+        with pytest.raises(
+            ConfigError, match=re.escape(f"{place}.runtime.{key}: {value!r} {said}")
+        ):
+            check_config(default, schema)
+
+
+@pytest.mark.parametrize(
+    ("amount", "factor", "product"),
+    [("8GB", 1, "8GB"), ("8 GB", 3, "24GB"), ("1.5GiB", 2, "3.0GiB"), ("0.1T", 3, "0.3T")],
+)
+def test_memory_times_the_attempt(amount, factor, product):
+    assert times(amount, factor) == product
+
+
+def test_memory_to_read_a_corpus_is_that_of_its_decoders():
+    limits = {"max_memory_mb": 512}
+    assert decoding_memory(limits, 4, 1) == "4048MiB"
+    assert decoding_memory(limits, 4, 2) == "6048MiB"
 
 
 def test_missing_key_gives_its_place(default, schema):

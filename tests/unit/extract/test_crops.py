@@ -86,7 +86,7 @@ def test_long_ids_are_cut_to_what_a_file_system_takes(tmp_path):
     names = [crop_name(stem, 10**6) for stem in crop_stems(ids).values()]
     assert len(set(names)) == 3
     for name in names:
-        (tmp_path / f".{name}.4194304.tmp").touch()
+        (tmp_path / f".{name}.0a1b2c3d.4194304.tmp").touch()
 
 
 def stored(boxes, scores=None, text=None):
@@ -224,7 +224,8 @@ def test_a_second_run_gives_the_same_bytes_and_removes_what_is_old(corpus, tmp_p
     first = corpus.files()
     foreign = tmp_path / "crops" / "notes.txt"
     foreign.write_text("mine")
-    (tmp_path / "crops" / ".a_pred_yolo_crop_7.png.123.tmp").write_bytes(b"half")
+    for temporary in ("123.tmp", "0a1b2c3d.123.tmp"):
+        (tmp_path / "crops" / f".a_pred_yolo_crop_7.png.{temporary}").write_bytes(b"half")
     assert corpus.cut(corpus.store({"a": [(0, 0, 9, 9)]}, name="second.h5")) == 0
     second = corpus.files()
     kept = [".mner_crops", "a_pred_yolo_crop_0.png", "crops.jsonl", "notes.txt"]

@@ -13,7 +13,7 @@ import yaml
 from extract.errors import ConfigError, MissingFileError
 from workflow.catalogue import check_config
 from workflow.config_files import check_config_files
-from workflow.config_values import check_values
+from workflow.config_values import Validator, check_values
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"{new}: &{new} [{','.join(['*' + old] * 10)}]\n"
@@ -50,6 +50,33 @@ def test_a_file_that_is_no_plain_settings_is_refused(tmp_path: Path, text: str, 
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=words):
         check_config_files([tmp_path / "c.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": 1,\n\t"b": {"c": 1, "c": 2}}', r"c\.json: the key 'c' is twice in one mapping"),
+        ('{\n\t"__use_yte__": true}', r"c\.json: the key __use_yte__ is for YAML"),
+        ("[" * 100_000, r"c\.json: not YAML"),
+    ],
+)
+def test_json_that_is_no_plain_settings_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        check_config_files([tmp_path / "c.json"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{\n\t"run": {\n\t\t"seeds": [1]\n\t},\n\t"a": {"run": 1}\n}\n',
+        "a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: *a\n  <<: *b\n  z: 3\n",
+        "a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: [*a, *b]\n  x: 3\n",
+    ],
+)
+def test_what_snakemake_reads_as_plain_settings_is_taken(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c").write_text(text)
+    check_config_files([tmp_path / "c"])
 
 
 def test_the_shipped_configs_are_plain(repo_root: Path, tmp_path: Path) -> None:
@@ -113,6 +140,23 @@ def test_a_pattern_ends_where_the_value_ends(
     default["sample"] = {"tweets": "400 100 400\n"}
     with pytest.raises(ConfigError, match=r"config\.sample\.tweets"):
         check_config(default, schema)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "legal", "refused"),
+    [
+        (r"^a$", "a", "a\n"),
+        (r"^a\$$", "a$", "a"),
+        (r"^\\$", "\\", "\\\n"),
+        (r"^[$a]+$", "a$", "a\n"),
+        (r"^[]$]b$", "$b", "b"),
+        (r"^[^]$]b$", "ab", "$b"),
+    ],
+)
+def test_only_a_dollar_that_is_the_end_is_the_end(pattern: str, legal: str, refused: str) -> None:
+    validator = Validator({"pattern": pattern})
+    assert validator.is_valid(legal)
+    assert not validator.is_valid(refused)
 
 
 def test_roles_and_paths_reach_the_shell_as_they_are(repo_root: Path) -> None:

@@ -1,7 +1,9 @@
 """Foreign files with code in them are refused before anything of it runs."""
 
+import errno
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from extract.checkpoints import from_folder, load_pretrained, read_tensors
 from extract.errors import DataError, MissingFileError
 from extract.interop.crop_archives import load_dictionary
+from extract.system_errors import NamedSystemError
 from tests.unit.extract.evil_pickles import FORMATS, Evil, as_compressed, as_legacy, as_zip
 from train.checkpoint_conversion import read_state
 from train.upstream import ita
@@ -72,6 +75,48 @@ def test_ita_keeps_code_inert(tmp_path: Path, marker: Path, form: str) -> None:
 def test_what_torch_saves_is_read(tmp_path: Path, write: Callable[..., None]) -> None:
     write(tmp_path / "a.pth", {"w": torch.arange(3)})
     assert read_tensors(tmp_path / "a.pth")["w"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("reader", [read_tensors, ita.read_checkpoint])
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), NamedSystemError, "a.pth"),
+        (RuntimeError("open failed, strerror: Input/output error"), NamedSystemError, "a.pth"),
+        (MemoryError(), DataError, "takes more memory than there is"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), DataError, "more memory"),
+        (OSError("no tensors"), DataError, "torch"),
+    ],
+)
+def test_what_was_not_read_is_not_called_a_pickle(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reader: Callable[[Path], Any],
+    error: Exception,
+    raised: type[Exception],
+    message: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    as_zip(tmp_path / "a.pth", {"w": torch.arange(3)})
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(raised, match=message) as caught:
+        reader(tmp_path / "a.pth")
+    assert ("run code" in str(caught.value)) == (message == "torch" and reader is read_tensors)
+
+
+def test_an_archive_that_was_not_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    as_zip(tmp_path / "a.pth", {"w": torch.arange(3)})
+    monkeypatch.setattr(zipfile, "is_zipfile", fail)
+    with pytest.raises(NamedSystemError) as caught:
+        read_tensors(tmp_path / "a.pth")
+    assert caught.value.filename == str(tmp_path / "a.pth")
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:

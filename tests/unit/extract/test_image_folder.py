@@ -1,19 +1,25 @@
 """Which file an id stands for; nothing outside of the image folder is read."""
 
+import errno
 import os
 import socket
 import unicodedata
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
+from extract import image_files
 from extract.errors import DataError
 from extract.image_files import UnreadableImage, image_file_sha256, read_image_file
 from extract.image_folder import ImageFolder
 from extract.image_limits import ImageLimits
 from extract.manifest import ImageRow
 from extract.probe_images import probe_folder
+from extract.system_errors import explain
 
 NFC, NFD = (unicodedata.normalize(form, "caf\u00e9 \u304c") for form in ("NFC", "NFD"))
 
@@ -80,6 +86,35 @@ def test_what_is_no_ordinary_file_neither_blocks_nor_counts(folder: Path) -> Non
             os.chdir(here)
     for name in ("folder", "pipe", "circle", "nowhere", "zero", "socket"):
         assert row_of(folder, name, follow_links=True).status == "missing", name
+
+
+@pytest.mark.parametrize("read", [read_image_file, image_file_sha256])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+@pytest.mark.parametrize("failing", ["os.open", "os.fstat", "file.read"])
+def test_what_the_system_fails_to_read_says_nothing_of_the_image(
+    read: Callable[[Path], object],
+    number: int,
+    failing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        if failing == "file.read":
+            file = SimpleNamespace(fileno=lambda: os.open(path, os.O_RDONLY), read=fail)
+            patch.setattr(image_files, "open", lambda *_, **__: nullcontext(file), raising=False)
+        else:
+            patch.setattr(failing, fail)
+        with pytest.raises(OSError) as caught:
+            read(path)
+    message = explain(caught.value)
+    assert message.lower().startswith(f"{path}: {os.strerror(number)};".lower())
+    assert message.endswith(("run again.", "run the same command again."))
 
 
 @pytest.mark.parametrize("read", [read_image_file, image_file_sha256])

@@ -10,6 +10,7 @@ import pytest
 
 from extract import lock
 from extract.errors import BusyError
+from extract.host import host_tag
 from extract.lock import lock_file, only_process
 
 
@@ -29,7 +30,7 @@ def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
     result = tmp_path / "x.h5"
     child = hold_until_killed(result)
     try:
-        with pytest.raises(BusyError, match=rf"x\.h5: another process \(pid {child}\)"):
+        with pytest.raises(BusyError, match=rf"x\.h5: another process \(pid {child} on this"):
             only_process(result).__enter__()
         with only_process(tmp_path / "y.h5"):
             pass
@@ -39,8 +40,28 @@ def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
     # The file is still there, the lock is not.
     assert lock_file(result).is_file()
     with only_process(result):
-        assert lock_file(result).read_text() == f"pid {os.getpid()}\n"
+        assert lock_file(result).read_text() == f"pid {os.getpid()} {host_tag()}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "holder"),
+    [
+        ("pid 7 00000000\n", "pid 7 on another machine"),
+        ("pid 7\n", "pid unknown"),
+        ("", "pid unknown"),
+    ],
+)
+def test_a_holder_elsewhere_is_not_looked_for_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, holder: str
+) -> None:
+    def is_held(self: object) -> None:
+        raise lock.Timeout("x")
+
+    monkeypatch.setattr(lock.FileLock, "acquire", is_held)
+    lock_file(tmp_path / "x").write_text(text)
+    with pytest.raises(BusyError, match=rf"another process \({holder}\)"):
+        only_process(tmp_path / "x").__enter__()
 
 
 def test_an_error_gives_the_lock_back(tmp_path: Path) -> None:

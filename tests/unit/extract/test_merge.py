@@ -12,7 +12,7 @@ from extract.errors import MissingFileError, StoreError
 from extract.extractors.base import Outputs
 from extract.runner import select_shard
 from extract.store import FeatureStore, checksums, merge_shards
-from extract.store.checksums import content_sha256
+from extract.store.checksums import checked_datasets, content_sha256
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
@@ -196,3 +196,15 @@ def test_a_damaged_shard_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StoreError, match=r"2-of-2\.h5"):
         merge_shards(shards, tmp_path / "x.h5", ids=make_ids(N))
     assert not (tmp_path / "x.h5").exists()
+
+
+def test_a_shard_of_the_first_version_is_computed_anew(tmp_path: Path) -> None:
+    """Its shards had neither checksums nor a seal; a merged file had checksums."""
+    shards = write_shards(tmp_path, 2)
+    with h5py.File(shards[1], "r+") as file:
+        file.attrs["format_version"] = "1.0"
+        for dataset in checked_datasets(file):
+            del dataset.attrs["sha256"]
+    message = r"2-of-2\.h5: made by an earlier version of this program.* computed anew"
+    with pytest.raises(StoreError, match=message):
+        merge_shards(shards, tmp_path / "x.h5", ids=make_ids(N))

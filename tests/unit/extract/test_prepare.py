@@ -12,7 +12,7 @@ from extract.__main__ import main
 from extract.datasets import conll_imgid
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
-from extract.image_folder import index_files
+from extract.image_folder import ImageFolder
 from extract.images import file_sha256
 from extract.manifest import ImageRow, Sample, read_images, read_samples
 from extract.prepare import (
@@ -91,8 +91,9 @@ def test_ids_come_with_or_without_extension(tmp_path: Path) -> None:
 def test_of_two_files_with_one_stem_the_first_by_name_is_taken(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "a.webp"):
         save(tmp_path / name)
-    assert index_files(tmp_path)["a"] == "a.jpg"
-    assert index_files(tmp_path)["a.png"] == "a.png"
+    folder = ImageFolder(tmp_path)
+    assert folder.find("a") == tmp_path / "a.jpg"
+    assert folder.find("a.png") == tmp_path / "a.png"
 
 
 def test_a_folder_or_an_unknown_suffix_is_no_image(tmp_path: Path) -> None:

@@ -1,23 +1,29 @@
 """The door: what an image may cost, what a dying decoder costs, and what is known already."""
 
+import errno
 import io
 import json
 import logging
 import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, features
 
-from extract.errors import DataError
+from extract import listed_images, probe_images
+from extract.errors import DataError, MnerError
 from extract.image_limits import ImageLimits
-from extract.images import file_sha256
+from extract.images import ImageTooCostly, UnreadableImage, file_sha256
 from extract.listed_images import load_listed
 from extract.manifest import ImageRow
 from extract.probe_cache import ProbeCache
 from extract.probe_images import probe_folder
 from extract.probe_pool import ProbePool
+from extract.system_errors import NamedSystemError
 
 # Loaded by every Python that starts: stands for a decoder with a fault.
 FAULTY_DECODER = """
@@ -36,6 +42,19 @@ def open_(file, **options):
     return opened(file, **options)
 
 Image.open = open_
+"""
+
+# Stands for a disk or a file server with a fault, at the images called `b`.
+FAULTY_DISK = """
+import os
+fstat = os.fstat
+
+def fstat_(descriptor):
+    if os.readlink(f"/proc/self/fd/{descriptor}").endswith("/b.png"):
+        raise OSError(ERRNO, os.strerror(ERRNO))
+    return fstat(descriptor)
+
+os.fstat = fstat_
 """
 
 
@@ -94,6 +113,55 @@ def test_seconds_are_counted_for_each_image_alone(folder: Path) -> None:
         (folder / f"{number}.jpg").write_bytes(scans(200) + bytes([number]))
     rows = rows_of(folder, max_seconds=1)
     assert {row.status for row in rows.values()} == {"ok"}
+
+
+@pytest.mark.parametrize(("slow", "status"), [(0, "ok"), (1, "unreadable")])
+def test_images_of_little_work_outlive_a_limit_of_the_whole_process(
+    folder: Path, repo_root: Path, slow: int, status: str
+) -> None:
+    """As `ulimit -t` sets it on login nodes; it is lower here than what one image may take."""
+    ids = ["0"] if slow else [str(number) for number in range(12)]
+    for image_id in ids:
+        (folder / f"{image_id}.jpg").write_bytes(scans(20_000 if slow else 200))
+    code = (
+        "import sys; from pathlib import Path; from extract.probe_images import probe_folder; "
+        "rows = probe_folder(sys.argv[2:], Path(sys.argv[1]), 1); "
+        "print({(row.status, row.reason) for row in rows})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), *ids],
+        cwd=repo_root,
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (3, 3)),
+    )
+    reason = "took all of the 3 s that the system allows (`ulimit -t`) to decode" if slow else ""
+    assert done.stdout == f"{ {(status, reason)} }\n"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_a_disk_that_fails_stops_the_run_and_condemns_no_image(
+    folder: Path,
+    number: int,
+    is_cached: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in "abc":
+        (folder / f"{name}.png").write_bytes(png())
+    cache = folder.parent / "probes.tsv" if is_cached else None
+    faulty = folder.parent / "faulty"
+    faulty.mkdir()
+    (faulty / "sitecustomize.py").write_text(FAULTY_DISK.replace("ERRNO", str(number)))
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(faulty))
+        with pytest.raises(NamedSystemError) as caught:
+            probe_folder(["a", "b", "c"], folder, 1, cache=cache)
+    assert (caught.value.errno, caught.value.filename) == (number, str(folder / "b.png"))
+    rows = probe_folder(["a", "b", "c"], folder, 1, cache=cache)
+    assert [row.status for row in rows] == ["ok", "ok", "ok"]
 
 
 def test_an_image_that_needs_too_much_memory_costs_itself_alone(folder: Path) -> None:
@@ -165,6 +233,48 @@ def test_later_stages_decode_the_very_bytes_that_they_compared(folder: Path) -> 
         load_listed(row)
 
 
+@pytest.mark.parametrize(
+    ("raised", "kind", "words"),
+    [
+        (UnreadableImage("broken image data: x"), DataError, "Delete probes.tsv beside images.tsv"),
+        (ImageTooCostly("no memory"), MnerError, "not enough memory for image 'a'. Give"),
+        (MemoryError(), MnerError, "not enough memory for image 'a'. Give"),
+    ],
+)
+def test_the_listed_bytes_that_cannot_be_decoded_are_no_changed_image(
+    folder: Path,
+    raised: Exception,
+    kind: type[MnerError],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (folder / "a.png").write_bytes(png())
+    row = rows_of(folder)["a"]
+
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(listed_images, "decode_image", fail)
+    with pytest.raises(kind) as caught:
+        load_listed(row)
+    assert type(caught.value) is kind
+    assert words in str(caught.value) and "changed" not in str(caught.value)
+
+
+def test_a_disk_that_fails_has_changed_no_image(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.png").write_bytes(png())
+    row = rows_of(folder)["a"]
+
+    def fail(path: Path) -> bytes:
+        raise NamedSystemError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(listed_images, "read_image_file", fail)
+    with pytest.raises(NamedSystemError):
+        load_listed(row)
+
+
 def test_workers_end_with_the_pool(folder: Path) -> None:
     (folder / "a.png").write_bytes(png())
     with ProbePool(ImageLimits()) as pool:
@@ -220,6 +330,39 @@ def test_what_is_known_is_not_decoded_again(
     assert decoded() == ["1.png", "broken.png"]
     assert [(row.height, row.width) for row in rows if row.image_id in "1 gone"] == [(7, 7), (2, 2)]
     assert rows[5].sha256 == file_sha256(folder / "gone.png")
+
+
+def test_the_same_image_twice_in_a_first_run_is_not_known_from_an_earlier_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for name in "abc":
+        (folder / f"{name}.png").write_bytes(png())
+    hashed: list[Path] = []
+    monkeypatch.setattr(
+        probe_images, "image_file_sha256", lambda path, **_: hashed.append(path) or "0" * 64
+    )
+    probe_folder(["a", "b", "c"], folder, 1, cache=folder.parent / "probes.tsv")
+    assert "images: 3 decoded, 0 known from an earlier run" in caplog.text
+    assert hashed == []  # the decoding process reads each file, once
+    probe_folder(["a"], folder, 1, cache=folder.parent / "probes.tsv")
+    assert hashed == [folder / "a.png"]
+
+
+def test_other_codecs_of_the_same_pillow_decode_all_again(
+    folder: Path, decoded: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = folder.parent / "probes.tsv"
+    (folder / "a.png").write_bytes(png())
+    probe_folder(["a"], folder, 1, cache=cache)
+    version = features.version
+    for codec in ("jpg", "webp", "libtiff", "jpg_2000"):
+        decoded()
+        monkeypatch.setattr(
+            features, "version", lambda name, other=codec: None if name == other else version(name)
+        )
+        probe_folder(["a"], folder, 1, cache=cache)
+        assert decoded() == ["a.png"], codec
 
 
 def test_the_file_has_the_images_of_the_corpus_alone(folder: Path) -> None:

@@ -4,9 +4,11 @@ First the writer of shards, killed before each of its operations; then real proc
 extractor and grounder, the phrases and the crops.
 """
 
+import errno
 import json
 import os
 import random
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from PIL import Image
 from extract.__main__ import main
 from extract.extractors.base import Outputs
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
+from extract.store.checksums import checked_datasets
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
@@ -276,6 +279,38 @@ def test_a_flipped_bit_of_a_part_is_noticed(tmp_path: Path) -> None:
     writer = FeatureWriter(path, header())
     assert writer.n_done == 2
     assert "is damaged" in writer.note
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE])
+@pytest.mark.parametrize("step", ["format.check_seal", "writer.changed_datasets"])
+def test_parts_that_could_not_be_read_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
+    path = partial_of(tmp_path, header())
+    parts = {part: part.read_bytes() for part in path.iterdir()}
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"extract.store.{step}", refuse)
+        with pytest.raises(OSError, match=re.escape(str(min(parts)))) as caught:
+            FeatureWriter(path, header())
+    assert caught.value.errno == number
+    assert {part: part.read_bytes() for part in path.iterdir()} == parts
+    assert FeatureWriter(path, header()).n_done == 5
+
+
+def test_parts_of_the_first_version_are_made_again(tmp_path: Path) -> None:
+    path = partial_of(tmp_path, header())
+    with h5py.File(min(path.iterdir()), "r+") as file:
+        file.attrs["format_version"] = "1.0"
+        for dataset in checked_datasets(file):
+            del dataset.attrs["sha256"]
+    writer = FeatureWriter(path, header())
+    assert writer.n_done == 0
+    assert "was made by an earlier version" in writer.note
+    assert "damaged" not in writer.note
 
 
 def test_a_shard_is_kept_before_its_parts_go(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rows that were computed before: found by content, wherever they stand, and never when damaged."""
 
 import ast
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -12,13 +13,15 @@ import pytest
 from PIL import Image
 
 from extract import reuse, runner
-from extract.errors import StoreError
+from extract.errors import BusyError, StoreError
 from extract.extractors import base, random
 from extract.images import probe_image
+from extract.lock import lock_file, only_process
 from extract.manifest import STATUS, ImageRow
 from extract.runner import Inputs, Runtime, run_extraction
 from extract.spec import FeatureSpec
 from extract.store import FeatureStore, FeatureWriter, merge_shards
+from extract.store import format as store_format
 from extract.store.format import open_file
 
 BATCH = 2
@@ -225,6 +228,58 @@ def test_what_is_merged_is_forgotten_and_what_is_not_stays(bench: Bench) -> None
     assert bench.path("1-of-2").is_file()
 
 
+def test_what_another_process_builds_is_not_forgotten(bench: Bench) -> None:
+    bench.shards(bench.rows(), 2)
+    alive, dead = (bench.folder / f"noise.{k}-of-3.h5.partial" for k in (1, 2))
+    for partial in (alive, dead):
+        partial.mkdir()
+        (partial / "00000000.h5").write_bytes(b"a part")
+    lock_file(bench.path("2-of-3")).write_text("of a killed process")
+    # Another process has another descriptor; so has this one, and flock tells them apart.
+    with only_process(bench.path("1-of-3")):
+        reuse.forget_unmerged([bench.path("1-of-2"), bench.path("2-of-2")])
+        assert sorted(path for path in bench.folder.iterdir() if path.is_dir()) == [alive]
+        assert (alive / "00000000.h5").read_bytes() == b"a part"
+        with pytest.raises(BusyError):
+            only_process(bench.path("1-of-3")).__enter__()
+    assert not list(bench.folder.glob(".*.lock"))
+
+
+def kept(bench: Bench) -> list[str]:
+    """The options' seeds of what is kept, the newest last."""
+    paths = sorted((bench.folder / "noise.kept").iterdir(), key=lambda p: p.stat().st_mtime_ns)
+    return [FeatureStore(path).provenance["spec"]["options"]["seed"] for path in paths]
+
+
+def test_reruns_that_are_never_merged_do_not_fill_the_disk(bench: Bench) -> None:
+    for seed in range(5):
+        bench.options = {"dim": 4, "seed": seed}
+        for _ in range(2):
+            bench.shard(bench.rows())
+    assert kept(bench) == [2, 3, 4]
+    # Back to the option before: nothing is computed, and the same three stay.
+    bench.options = {"dim": 4, "seed": 3}
+    assert bench.shard(bench.rows()) == (0, N)
+    assert kept(bench) == [2, 4, 3]
+
+
+def test_other_shards_keep_theirs(bench: Bench) -> None:
+    for seed in range(5):
+        bench.options = {"dim": 4, "seed": seed}
+        bench.shards(bench.rows(), 12)
+    assert sorted(kept(bench)) == sorted([2, 3, 4] * 12)
+
+
+def test_a_kept_file_that_is_damaged_goes(bench: Bench) -> None:
+    bench.shard(bench.rows())
+    first = next((bench.folder / "noise.kept").iterdir())
+    bench.path("1-of-1").unlink()
+    first.write_bytes(first.read_bytes()[:-1])
+    bench.shard(bench.rows())
+    assert len(list((bench.folder / "noise.kept").iterdir())) == 1
+    assert not first.exists()
+
+
 def test_without_hard_links_a_shard_is_finished_all_the_same(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +301,33 @@ def test_a_file_that_is_no_shard_keeps_nothing(bench: Bench) -> None:
 # ---- damage ----
 
 
+def refuse_reading(
+    path: Path, number: int, monkeypatch: pytest.MonkeyPatch, *, step: str = "check_seal"
+) -> None:
+    """Make one file one that the system refuses to read."""
+    original = getattr(store_format, step)
+
+    def read(given: Path, *args: object) -> object:
+        if given == path:
+            raise OSError(number, os.strerror(number), str(given))
+        return original(given, *args)
+
+    monkeypatch.setattr(store_format, step, read)
+
+
+class Sequential:
+    """Stands in for a pool of threads."""
+
+    def __init__(self, max_workers: int) -> None:
+        self.map = map
+
+    def __enter__(self) -> "Sequential":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def test_a_changed_byte_is_not_copied_into_a_new_file(bench: Bench) -> None:
     rows = bench.rows()
     old = bench.merged(rows, "old")
@@ -259,6 +341,61 @@ def test_a_changed_byte_is_not_copied_into_a_new_file(bench: Bench) -> None:
     assert bench.shards(rows, 2, reused=old) == (N, 0)
     assert any("/rows/features" in record.getMessage() for record in bench.caplog.records)
     bench.assert_equals_a_fresh_run(rows, 2)
+
+
+@pytest.mark.parametrize("step", ["check_seal", "open_file"])
+def test_a_file_that_cannot_be_read_is_done_without_and_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    old = bench.merged(bench.rows(), "old")
+    refuse_reading(old, errno.EIO, monkeypatch, step=step)
+    assert bench.shards(bench.rows(), reused=old) == (N, 0)
+    assert old.is_file()
+
+
+def test_a_file_that_fails_half_way_is_asked_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = bench.merged(bench.rows(), "old")
+    calls: list[str] = []
+
+    def item(store: FeatureStore, image_id: str) -> None:
+        calls.append(image_id)
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "item", item)
+        patch.setattr(runner, "ThreadPoolExecutor", Sequential)
+        assert bench.shards(bench.rows(), reused=old) == (N, 0)
+    assert len(calls) == 1
+    bench.assert_equals_a_fresh_run(bench.rows())
+
+
+def test_without_file_descriptors_nothing_is_computed_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of work would be repeated for a limit of the process."""
+    old = bench.merged(bench.rows(), "old")
+    with monkeypatch.context() as patch:
+        refuse_reading(old, errno.EMFILE, patch)
+        with pytest.raises(OSError, match="Too many open files"):
+            bench.shards(bench.rows(), reused=old)
+    assert bench.shards(bench.rows(), reused=old) == (0, N)
+
+
+def test_a_file_that_another_process_removes_is_done_without(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = bench.merged(bench.rows(), "old")
+    found = reuse.EarlierRows._find
+
+    def find(rows: reuse.EarlierRows, path: Path, wanted: set[str]) -> dict:
+        places = found(rows, path, wanted)
+        path.unlink()
+        return places
+
+    monkeypatch.setattr(reuse.EarlierRows, "_find", find)
+    assert bench.shards(bench.rows(), reused=old) == (N, 0)
 
 
 def test_a_file_that_goes_away_meanwhile_is_done_without(

@@ -1,13 +1,16 @@
 """Whatever bit of a feature file changes, opening it or checking its bytes says so."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import pytest
 
+from extract.__main__ import main
 from extract.errors import StoreError
 from extract.store import FeatureStore, verify_store
+from extract.store.reseal import seal_again
 from extract.store.verify import check_bytes
 from tests.unit.extract.feature_files import write_merged
 
@@ -37,7 +40,7 @@ def test_every_cut_is_found(whole: bytes, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"m\.h5"):
             check_bytes(path)
     path.write_bytes(whole + b"more")
-    with pytest.raises(StoreError, match="the seal at the end is missing"):
+    with pytest.raises(StoreError, match="the seal at its end is missing"):
         check_bytes(path)
 
 
@@ -88,3 +91,58 @@ def test_a_seal_that_lies_is_refused(whole: bytes, tmp_path: Path, body: bytes) 
     path.write_bytes(whole + (2**63).to_bytes(8, "little") + b"MNERSEAL")
     with pytest.raises(StoreError, match="does not match"):
         len(FeatureStore(path))
+
+
+# ---- files that lost it ----
+
+
+@pytest.fixture
+def unsealed(whole: bytes, tmp_path: Path) -> Path:
+    """As h5py leaves a file that it opened for writing, without a change."""
+    path = tmp_path / "m.h5"
+    path.write_bytes(whole)
+    with h5py.File(path, "a"):
+        pass
+    assert len(path.read_bytes()) < len(whole)
+    return path
+
+
+def test_a_file_without_its_seal_is_refused(unsealed: Path, whole: bytes) -> None:
+    message = r"m\.h5: the seal at its end is missing: .* opened for writing .* cut off"
+    for check in (check_bytes, verify_store, lambda path: FeatureStore(path).ids):
+        with pytest.raises(StoreError, match=message):
+            check(unsealed)
+    # One bit of the mark, and HDF5 would read a file that nobody checked.
+    unsealed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(StoreError, match=message):
+        len(FeatureStore(unsealed))
+
+
+def test_a_file_that_was_only_opened_is_sealed_again(unsealed: Path, whole: bytes) -> None:
+    assert seal_again(unsealed)
+    assert unsealed.read_bytes() == whole
+    assert not seal_again(unsealed)
+    assert unsealed.read_bytes() == whole
+    assert [path.name for path in unsealed.parent.iterdir()] == ["m.h5"]
+    unsealed.write_bytes(whole[:-1])
+    assert main(["seal", str(unsealed)]) == 0
+    check_bytes(unsealed)
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (lambda file: file["rows/scores"].__setitem__(0, 9.0), "/rows/scores does not"),
+        (lambda file: file.attrs.update(ids_sha256="0" * 64), "ids_sha256 is not"),
+        (lambda file: file.attrs.update(format_version="1.0"), "format 1.0 has no seal"),
+    ],
+)
+def test_a_file_that_was_changed_is_not_sealed(
+    unsealed: Path, change: Callable[[h5py.File], object], finding: str
+) -> None:
+    with h5py.File(unsealed, "a") as file:
+        change(file)
+    data = unsealed.read_bytes()
+    with pytest.raises(StoreError, match=rf"m\.h5: not sealed: {finding}"):
+        seal_again(unsealed)
+    assert unsealed.read_bytes() == data

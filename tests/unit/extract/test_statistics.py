@@ -2,7 +2,7 @@
 
 import pytest
 
-from extract.manifest import ImageRow, Sample
+from extract.manifest import Sample
 from extract.statistics import count_orphans, describe_split
 from extract.tags import entity_spans, is_orphan
 
@@ -47,10 +47,7 @@ def test_orphans_are_counted_from_the_first_token() -> None:
     assert count_orphans(["I-PER", "I-PER", "I-LOC", "O", "I-LOC", "B-LOC", "I-LOC"]) == 3
 
 
-IMAGES = {
-    "a": ImageRow("a", "a.jpg", "0", 1, 1, "ok"),
-    "b": ImageRow("b", "", "", 0, 0, "missing", "x"),
-}
+status_of = {"a": "ok", "b": "missing"}.__getitem__
 
 
 def test_counts_by_hand() -> None:
@@ -59,7 +56,7 @@ def test_counts_by_hand() -> None:
         Sample("2", "a", ["x"], ["O"], evidence="text"),
         Sample("3", "b", ["x", "y"], ["O", "I-PER"], evidence="text"),
     ]
-    assert describe_split(samples, IMAGES) == {
+    assert describe_split(samples, status_of) == {
         "tweets": 3,
         "tokens": 6,
         "longest": 3,
@@ -75,6 +72,7 @@ def test_counts_by_hand() -> None:
 
 
 def test_text_without_labels_has_no_entity_counts() -> None:
-    counts = describe_split([Sample("1", "a", ["x"])], IMAGES)
+    counts = describe_split([Sample("1", "a", ["x"])], status_of)
     assert counts == {"tweets": 1, "tokens": 1, "longest": 1, "images": {"ok": 1}}
-    assert describe_split([], IMAGES)["tweets"] == 0
+    assert describe_split([], status_of)["tweets"] == 0
+    assert "images" not in describe_split([Sample("1", "a", ["x"])])

@@ -1,5 +1,6 @@
 """Feature files: what is written is read back, whatever breaks the contract is refused."""
 
+import errno
 import multiprocessing
 import pickle
 import threading
@@ -15,9 +16,11 @@ from extract.extractors.base import ItemFeatures, Outputs
 from extract.manifest import STATUS
 from extract.store import FeatureStore, FeatureWriter, StoredItem
 from extract.store.verify import check_bytes
+from extract.system_errors import NamedSystemError, explain
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
+    change_file,
     make_header,
     make_ids,
     make_item,
@@ -183,8 +186,7 @@ def test_a_file_that_is_not_there_or_not_whole_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"none\.h5"):
         len(FeatureStore(tmp_path / "none.h5"))
     cut_off = write_merged(tmp_path / "s.h5")
-    with h5py.File(cut_off, "r+") as file:
-        file.attrs["complete"] = False
+    change_file(cut_off, lambda file: file.attrs.update(complete=False))
     with pytest.raises(StoreError, match=r"s\.h5: not complete"):
         len(FeatureStore(cut_off))
     garbage = tmp_path / "g.h5"
@@ -193,11 +195,28 @@ def test_a_file_that_is_not_there_or_not_whole_is_named(tmp_path: Path) -> None:
         len(FeatureStore(garbage))
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE])
+@pytest.mark.parametrize("step", ["check_seal", "open_file"])
+def test_a_file_that_could_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
+    path = write_merged(tmp_path / "m.h5")
+
+    def refuse(*_: object) -> None:
+        # As h5py says it, with the number in the text alone.
+        raise OSError(f"Can't read data (file read failed: errno = {number}, error message = 'x')")
+
+    monkeypatch.setattr(f"extract.store.format.{step}", refuse)
+    with pytest.raises(NamedSystemError) as caught:
+        len(FeatureStore(path))
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert "Delete" not in explain(caught.value)
+
+
 @pytest.mark.parametrize(("version", "is_read"), [("1.7", True), ("2.0", False), ("10.0", False)])
 def test_only_the_same_major_version_is_read(tmp_path: Path, version: str, is_read: bool) -> None:
     path = write_merged(tmp_path / "m.h5")
-    with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = version
+    change_file(path, lambda file: file.attrs.update(format_version=version))
     if is_read:
         assert len(FeatureStore(path)) == 10
     else:

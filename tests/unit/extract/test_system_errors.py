@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from extract.system_errors import explain, named_system_errors, system_errno
+from extract.system_errors import (
+    NamedSystemError,
+    explain,
+    named_system_errors,
+    raise_if_refused,
+    system_errno,
+)
 
 
 class SafetensorError(Exception):
@@ -51,6 +57,48 @@ def test_the_innermost_file_is_the_one_named(tmp_path: Path) -> None:
         # shutil names the file that it copies from.
         raise OSError(errno.ENOSPC, "No space left on device", "source")
     assert caught.value.filename == str(tmp_path / "inner")
+
+
+def test_another_file_that_cannot_be_read_is_the_one_named(tmp_path: Path) -> None:
+    target, temporary = tmp_path / "folder", tmp_path / ".folder.tmp"
+    named = {tmp_path / "source": tmp_path / "source", target: target, temporary: target}
+    named[target / "part"] = target
+    for file, expected in named.items():
+        for number in (errno.EACCES, errno.EIO):
+            with (
+                pytest.raises(OSError) as caught,
+                named_system_errors(tmp_path / "outer"),
+                named_system_errors(target, temporary=temporary),
+            ):
+                raise OSError(number, "refused", str(file))
+            assert (caught.value.errno, caught.value.filename) == (number, str(expected))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE])
+def test_what_was_not_read_is_not_called_wrong(tmp_path: Path, number: int) -> None:
+    text = f"Can't read data (file read failed: errno = {number}, error message = 'x')"
+    for error in (OSError(number, "x"), OSError(text), RuntimeError(text)):
+        with pytest.raises(NamedSystemError) as caught:
+            raise_if_refused(error, tmp_path / "x.h5")
+        assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "x.h5"))
+        assert explain(caught.value).startswith(f"{tmp_path}/x.h5: ")
+    # It names its file already.
+    with pytest.raises(NamedSystemError) as again:
+        raise_if_refused(caught.value, tmp_path / "other")
+    assert again.value is caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("Unable to open file (file signature not found)"),
+        OSError("Can't read data (errno = 22, error message = 'Invalid argument')"),
+        RuntimeError("unexpected pos 576 vs 534"),
+        KeyError("errno = 5"),
+    ],
+)
+def test_wrong_bytes_are_no_matter_of_the_system(tmp_path: Path, error: Exception) -> None:
+    raise_if_refused(error, tmp_path / "x.h5")
 
 
 def test_an_absent_file_keeps_its_name(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.unit.train.dummy_system import register
 
+TIMEOUT_S = 300
 REPO_ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -54,9 +55,11 @@ class ProcessGroup:
 
     def wait(self) -> list[str]:
         """Return what each said on stderr, after all ended well; one that fails ends all."""
+        deadline = time.monotonic() + TIMEOUT_S
         try:
             while any(process.poll() is None for process in self.processes):
-                if any(process.poll() for process in self.processes):
+                is_late = time.monotonic() > deadline
+                if is_late or any(process.poll() for process in self.processes):
                     break
                 time.sleep(0.05)
         finally:

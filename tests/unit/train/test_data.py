@@ -200,6 +200,7 @@ def test_a_run_refuses_a_store_with_a_flipped_bit(
     with pytest.raises(StoreError, match=r"grid\.h5.*/rows/features does not match.*Delete"):
         FeatureSource({"grid": grid})
     # One process of several checks for all.
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     with FeatureSource({"grid": grid}) as source:
         assert len(source.join(SAMPLES)) == len(SAMPLES)

@@ -15,6 +15,7 @@ from tests.unit.train.dummy_system import write_corpus
 from train.config import Recipe, RunSpec
 from train.evaluation import EvaluateJob, evaluate
 from train.loop import FitJob, Trainer, fit
+from train.resume import StateFolder
 
 pytestmark = pytest.mark.usefixtures("dummy")
 
@@ -112,6 +113,40 @@ def test_a_damaged_pointer_is_no_crash(
     assert results(job) == expected(job)
 
 
+@pytest.mark.parametrize("place", range(0, 1000, 53))
+def test_a_flipped_bit_of_the_pointer_is_noticed(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
+    stop_before(monkeypatch, Trainer, "_run_epoch", 2, job)
+    pointer = job.out / "state/pointer.json"
+    data = bytearray(pointer.read_bytes())
+    data[place % len(data)] ^= 1
+    pointer.write_bytes(data)
+    caplog.set_level(logging.WARNING)
+    state = StateFolder(job.out / "state", json.loads(data)["guard"] if is_json(data) else "")
+    assert state.read().epoch == 0
+    assert "training starts anew" in caplog.text
+
+
+def is_json(data: bytes) -> bool:
+    try:
+        return "guard" in json.loads(data)
+    except ValueError:
+        return False
+
+
+def test_a_missing_pointer_is_said(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop_before(monkeypatch, Trainer, "_run_epoch", 3, job)
+    (job.out / "state/pointer.json").unlink()
+    caplog.set_level(logging.WARNING)
+    fit(job)
+    assert "pointer.json is not there" in caplog.text
+    assert resumed_from(job) == 0
+    assert results(job) == expected(job)
+
+
 def test_a_whole_state_is_continued(job: FitJob, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_before(monkeypatch, Trainer, "_run_epoch", 3, job)
     fit(job)
@@ -146,16 +181,23 @@ def test_deleted_results_come_back_without_an_epoch_until_they_are_scored(
     with only_process(job.out):
         evaluate(EvaluateJob(job.out, test, job.out, device="cpu"))
         assert (job.out / "state").exists(), "of a training that goes on"
+    pointer = job.out / "state/pointer.json"
+    own = pointer.read_text(encoding="utf-8")
+    pointer.write_text(own.replace('"guard": "', '"guard": "0'), encoding="utf-8")
+    evaluate(EvaluateJob(job.out, test, job.out, device="cpu"))
+    assert pointer.exists(), "of another training, which was stopped"
+    pointer.write_text(own, encoding="utf-8")
     evaluate(EvaluateJob(job.out, test, job.out, device="cpu"))
     assert not (job.out / "state").exists()
     assert results(job) == written
 
 
 def test_missing_assets_are_no_finished_training(job: FitJob) -> None:
+    asset = job.out / "assets/note.txt"
     fit(job)
-    found = sorted(path for path in (job.out / "assets").rglob("*") if path.is_file())
-    noted = json.loads((job.out / "fit.run.json").read_text(encoding="utf-8"))["files"]
-    assert set(noted) == {*FILES, *(path.relative_to(job.out).as_posix() for path in found)}
+    asset.unlink()
+    fit(job)
+    assert asset.read_text(encoding="utf-8") == "dummy"
 
 
 def test_a_finished_training_is_not_repeated(
