@@ -63,6 +63,8 @@ class ImageRow:
 
 
 SAMPLE_FIELDS = tuple(Sample.__dataclass_fields__)
+# Stores have 32 bits for a side.
+_PIXELS = re.compile("[0-9]{1,9}")
 IMAGE_COLUMNS = tuple(ImageRow.__dataclass_fields__)
 _QUOTED = re.compile(r'[\t\n\r"]')
 
@@ -300,8 +302,11 @@ def _image_row(fields: list[str], where: str) -> ImageRow:
     record = dict(zip(IMAGE_COLUMNS, fields, strict=True))
     sizes = {}
     for name in ("height", "width"):
-        if not record[name].isdecimal():
-            raise DataError(f"{where}: {name} should be a whole number, got {record[name]!r}")
+        if not _PIXELS.fullmatch(record[name]):
+            raise DataError(
+                f"{where}: {name} should be a whole number of at most 9 digits, got "
+                f"{record[name]!r:.40}"
+            )
         sizes[name] = int(record[name])
     if record["status"] not in STATUS:
         known = ", ".join(STATUS)
