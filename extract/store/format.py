@@ -17,6 +17,7 @@ from extract.manifest import STATUS
 from extract.store.checksums import write_texts
 from extract.store.seal import check_seal
 from extract.store.structure import check_structure, read_root_attribute
+from extract.store.trial import try_reading
 from extract.system_errors import raise_if_refused
 from extract.text_index import TextIndex
 
@@ -224,16 +225,32 @@ def open_checked(path: Path, *, needs_seal: bool = True) -> h5py.File:
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
     with reading(path):
-        is_sealed = check_seal(path)
-        file = open_file(path, "r")
-        try:
-            _check_identity(file, path)
-            if needs_seal and not is_sealed:
-                _check_unsealed(file, path)
-            check_structure(file, path)
-        except BaseException:
-            file.close()
-            raise
+        if check_seal(path):
+            return _open(path, is_sealed=True)
+        try_reading(path)
+        return _open(path, is_sealed=not needs_seal)
+
+
+def open_unsealed(path: Path) -> h5py.File:
+    """Open as `open_checked` does, without a look at the seal.
+
+    Raises:
+        As `open_checked`.
+    """
+    with reading(path):
+        return _open(path, is_sealed=True)
+
+
+def _open(path: Path, *, is_sealed: bool) -> h5py.File:
+    file = open_file(path, "r")
+    try:
+        _check_identity(file, path)
+        if not is_sealed:
+            _check_unsealed(file, path)
+        check_structure(file, path)
+    except BaseException:
+        file.close()
+        raise
     return file
 
 
