@@ -63,8 +63,8 @@ class ImageRow:
 
 
 SAMPLE_FIELDS = tuple(Sample.__dataclass_fields__)
-# Stores have 32 bits for a side.
-_PIXELS = re.compile("[0-9]{1,9}")
+_PIXELS = re.compile("[0-9]{1,10}")
+_MOST_PIXELS = 2**31 - 1  # what a store can hold of a side
 IMAGE_COLUMNS = tuple(ImageRow.__dataclass_fields__)
 _QUOTED = re.compile(r'[\t\n\r"]')
 
@@ -302,9 +302,9 @@ def _image_row(fields: list[str], where: str) -> ImageRow:
     record = dict(zip(IMAGE_COLUMNS, fields, strict=True))
     sizes = {}
     for name in ("height", "width"):
-        if not _PIXELS.fullmatch(record[name]):
+        if not _PIXELS.fullmatch(record[name]) or int(record[name]) > _MOST_PIXELS:
             raise DataError(
-                f"{where}: {name} should be a whole number of at most 9 digits, got "
+                f"{where}: {name} should be a whole number up to {_MOST_PIXELS}, got "
                 f"{record[name]!r:.40}"
             )
         sizes[name] = int(record[name])
