@@ -73,7 +73,10 @@ def run_case(module: ModuleType, folder: Path, seed: str, rounds: int) -> list[R
         traceback.print_exc()
         rows = Row(module.NAME, 1, None, 0, f"{type(error).__name__}: {error}"[:200])
     sys.stderr.write(f"{module.NAME}: {time.monotonic() - started:.0f} s\n")
-    return rows if isinstance(rows, list) else [rows]
+    rows = rows if isinstance(rows, list) else [rows]
+    for row in rows:  # the table comes at the end of a long run
+        sys.stderr.write(f"  {row.fault}: {row.recovered} of {row.runs} {row.text}\n")
+    return rows
 
 
 @dataclass
@@ -169,7 +172,7 @@ def main() -> int:
     finally:
         if not (results.keeps_all or results.kept):
             remove(folder)
-    show(list(results.rows.values()))
+        show(list(results.rows.values()))
     print(done)
     for path in results.kept:
         print(f"failed, kept: {path}")
