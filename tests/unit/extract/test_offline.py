@@ -93,7 +93,8 @@ def test_no_library_calls_out_or_touches_home(tmp_path: Path, name: str) -> None
 
 
 def test_the_record_has_what_is_done(tmp_path: Path) -> None:
-    code = """
+    elsewhere = str(tmp_path.with_name(f"{tmp_path.name}_elsewhere"))
+    code = f"""
 import os, socket, urllib.request
 from pathlib import Path
 for call in (
@@ -105,9 +106,9 @@ for call in (
         call()
     except OSError:
         pass
-Path.home().joinpath("settings.json").write_text("{}")
-os.makedirs("/tmp/watched_elsewhere", exist_ok=True)
-os.rmdir("/tmp/watched_elsewhere")
+Path.home().joinpath("settings.json").write_text("{{}}")
+os.makedirs({elsewhere!r})
+os.rmdir({elsewhere!r})
 """
     found = run_watched(tmp_path / "x", ["-c", code])
     assert found.returncode == 0, found.output
@@ -115,7 +116,7 @@ os.rmdir("/tmp/watched_elsewhere")
     assert re.search(r"socket\.connect.*192\.0\.2\.1", seen)
     assert "getaddrinfo" in seen and "example.org" in seen and "urllib.Request" in seen
     assert found.at_home() == {str(tmp_path / "x" / "home" / "settings.json")}
-    assert found.outside(tmp_path) == {"/tmp/watched_elsewhere"}
+    assert found.outside(tmp_path) == {elsewhere}
 
 
 def test_the_network_is_really_cut(tmp_path: Path) -> None:
