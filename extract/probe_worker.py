@@ -8,7 +8,6 @@ Python cannot: the soft limit of the processor time is raised for every image.
 """
 
 import json
-import math
 import os
 import resource
 import signal
@@ -21,6 +20,7 @@ from PIL import Image
 
 from extract.image_limits import ImageLimits
 from extract.images import ImageTooCostly, UnreadableImage, probe_image
+from extract.process_limits import allow_seconds, set_soft_limit
 from extract.system_errors import NamedSystemError
 
 
@@ -42,23 +42,7 @@ def limit_memory(max_memory_mb: int) -> None:
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     wanted = pages * resource.getpagesize() + max_memory_mb * 2**20
-    _set_soft_limit(resource.RLIMIT_AS, wanted)
-
-
-def allow_seconds(seconds: int) -> None:
-    """Allow so much more processor time, plus what is left of a second.
-
-    Less where the system limits the process as a whole (`ulimit -t`): then up to a second before it
-    would be killed without a word.
-    """
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    _set_soft_limit(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime) + seconds)
-
-
-def _set_soft_limit(kind: int, wanted: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    soft = wanted if hard == resource.RLIM_INFINITY else max(1, min(wanted, hard - 1))
-    resource.setrlimit(kind, (soft, hard))
+    set_soft_limit(resource.RLIMIT_AS, wanted)
 
 
 def main() -> None:

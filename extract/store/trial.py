@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from extract.errors import StoreError
+from extract.process_limits import allow_seconds
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _SECONDS = 10
@@ -52,9 +53,7 @@ def main() -> None:
     from extract.store.format import open_unsealed
 
     path, seconds = Path(sys.argv[1]), int(sys.argv[2])
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = seconds if hard == resource.RLIM_INFINITY else min(seconds, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+    allow_seconds(seconds)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with open_unsealed(path) as file:
         for dataset in checked_datasets(file):

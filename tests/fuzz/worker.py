@@ -7,7 +7,6 @@
 import contextlib
 import importlib
 import json
-import math
 import os
 import random
 import resource
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.process_limits import allow_seconds
 from tests.fuzz.memory import peak_of_all_mb
 
 TRIAL_CPU_S = 60
@@ -132,15 +132,6 @@ def _death(code: int | None) -> str:
     return f"ended its process ({signal.Signals(-code).name if code < 0 else f'code {code}'})"
 
 
-def _allow_cpu_seconds(seconds: int) -> None:
-    """Let the system end this process when it uses so much more processor time."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    wanted = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
-
-
 def _finding_of(module: Any, folder: Path, seed: str) -> str | None:
     from extract.errors import MnerError
 
@@ -167,7 +158,7 @@ def main(name: str) -> None:
     answers.flush()
     for line in sys.stdin:
         question = json.loads(line)
-        _allow_cpu_seconds(TRIAL_CPU_S)
+        allow_seconds(TRIAL_CPU_S)
         finding = _finding_of(module, Path(question["folder"]), question["seed"])
         answers.write(json.dumps({"finding": finding, "peak_mb": peak_of_all_mb()}) + "\n")
         answers.flush()
