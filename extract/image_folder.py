@@ -8,6 +8,8 @@ from pathlib import Path
 from extract.caption_lists import IMAGE_SUFFIXES
 from extract.errors import DataError, MissingFileError
 from extract.image_files import UnreadableImage
+from extract.lazy_table import pack_texts
+from extract.text_index import TextIndex
 
 
 class ImageFolder:
@@ -39,11 +41,11 @@ class ImageFolder:
             raise DataError(f"{folder!s:.200}: the name of the image folder is not UTF-8. Rename.")
         self.folder, self.follow_links = folder, follow_links
         self._real = os.path.realpath(folder)
-        # Names, not paths, which take four times the memory; and each once.
-        self.files = frozenset(_iter_files(folder))
-        self._suffixes = {_split(file)[1] for file in self.files} - {""}
+        files = pack_texts(_iter_files(folder))
+        self._files = TextIndex(files)
+        self._suffixes = {_split(file)[1] for file in files} - {""}
         self._composed: dict[str, set[str]] = {}
-        for file in self.files:
+        for file in files:
             # All plain ASCII names are composed already.
             if not file.isascii():
                 for name in (file, _split(file)[0]):
@@ -74,9 +76,9 @@ class ImageFolder:
 
     def _exact(self, name: str) -> str | None:
         """Return the file with this name, whole or else without its image suffix."""
-        if name in self.files:
+        if name in self._files:
             return name
-        found = [name + s for s in self._suffixes if name and name + s in self.files]
+        found = [name + s for s in self._suffixes if name and name + s in self._files]
         return min(found, default=None)
 
     def _same_letters(self, image_id: str) -> str | None:

@@ -1,7 +1,8 @@
 """The records of a text file, parsed when they are asked for.
 
 A Python object for each record of a large corpus takes ten times the memory of the file; and
-processes that were forked copy each object that they merely look at. Bytes stay shared.
+processes that were forked copy each object that they merely look at. Bytes stay shared, and where
+they are many they stay on the disk.
 """
 
 from array import array
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 import numpy as np
+
+from extract.spool import FileBytes, Spool
 
 T = TypeVar("T")
 
@@ -20,12 +23,11 @@ def pack(records: Iterable[bytes], parse: Callable[[bytes], T]) -> "LazyTable[T]
         records: the bytes of each.
         parse: bytes of one record -> the record.
     """
-    data, bounds = bytearray(), array("q", [0])
+    spool, bounds = Spool(), array("q", [0])
     for record in records:
-        data += record
-        bounds.append(len(data))
-    # A copy of the bytes would double the memory for a while.
-    return LazyTable(data, np.frombuffer(bounds, np.int64), parse)
+        spool.add(record)
+        bounds.append(bounds[-1] + len(record))
+    return LazyTable(spool.bytes(), np.frombuffer(bounds, np.int64), parse)
 
 
 def pack_texts(texts: Iterable[str]) -> "LazyTable[str]":
@@ -47,7 +49,10 @@ class LazyTable(Sequence[T], Generic[T]):
     """
 
     def __init__(
-        self, data: bytes | bytearray, bounds: np.ndarray, parse: Callable[[bytes], T]
+        self,
+        data: bytes | bytearray | FileBytes,
+        bounds: np.ndarray,
+        parse: Callable[[bytes], T],
     ) -> None:
         self._data, self._bounds, self._parse = data, bounds, parse
 

@@ -1,7 +1,6 @@
 """The two tables that every stage shares: `samples/{split}.jsonl` and `images.tsv`."""
 
 import csv
-import io
 import json
 import re
 import sys
@@ -15,6 +14,7 @@ import numpy as np
 from extract.atomic import atomic_path
 from extract.errors import DataError, MissingFileError
 from extract.lazy_table import LazyTable, pack, pack_texts
+from extract.spool import FileBytes
 from extract.text_index import TextIndex
 
 SPLITS = ("train", "valid", "test")
@@ -221,8 +221,9 @@ def read_images(path: Path) -> LazyTable[ImageRow]:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with the `dataset` command or rule.")
-    data, bounds, lines = path.read_bytes(), array("q"), array("q")
-    ids = pack_texts(_iter_ids(data, path, bounds, lines))
+    bounds, lines = array("q"), array("q")
+    data = FileBytes(path.open("rb"))
+    ids = pack_texts(_iter_ids(data.lines(), path, bounds, lines))
     if not bounds:
         raise DataError(f"{path}:1: expected columns {IMAGE_COLUMNS}, got ()")
     again = TextIndex(ids).first_repeat()
@@ -231,9 +232,9 @@ def read_images(path: Path) -> LazyTable[ImageRow]:
     return LazyTable(data, np.frombuffer(bounds, np.int64), _parse_row)
 
 
-def _iter_ids(data: bytes, path: Path, bounds: array, lines: array) -> Iterator[str]:
+def _iter_ids(rows: Iterable[bytes], path: Path, bounds: array, lines: array) -> Iterator[str]:
     """Yield the id of each checked row; add the byte after it to `bounds`, its line to `lines`."""
-    for number, end, fields in _iter_tsv(data, path):
+    for number, end, fields in _iter_tsv(rows, path):
         if bounds:
             lines.append(number)
             yield _image_row(fields, f"{path}:{number}").image_id
@@ -268,7 +269,7 @@ class ImageRows(Mapping[str, ImageRow]):
         return len(self._ids)
 
 
-def _iter_tsv(data: bytes, path: Path) -> Iterator[tuple[int, int, list[str]]]:
+def _iter_tsv(rows: Iterable[bytes], path: Path) -> Iterator[tuple[int, int, list[str]]]:
     """Yield (number of its last line, byte after it, fields) of each record.
 
     Raises:
@@ -278,7 +279,7 @@ def _iter_tsv(data: bytes, path: Path) -> Iterator[tuple[int, int, list[str]]]:
 
     def lines() -> Iterator[str]:
         nonlocal position
-        for line in io.BytesIO(data):
+        for line in rows:
             position += len(line)
             yield line.decode("utf-8")
 

@@ -10,7 +10,6 @@ from extract.atomic import write_json
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
 from extract.image_limits import ImageLimits
-from extract.lazy_table import pack_texts
 from extract.manifest import (
     ImageRow,
     Sample,
@@ -25,6 +24,7 @@ from extract.repairs.apply import apply_repairs
 from extract.repairs.effect import describe_effect
 from extract.repairs.format import Repairs, read_repairs
 from extract.statistics import describe_split
+from extract.text_index import distinct
 from extract.text_lines import iter_text_lines
 
 logger = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def list_images(
     Raises:
         MissingFileError: the folder is not there.
     """
-    ids = pack_texts(dict.fromkeys(s.image_id for samples in corpus for s in samples))
+    ids = distinct(s.image_id for samples in corpus for s in samples)
     if folder is None:
         reason = "the corpus has no images"
         return pack_images(ImageRow(i, "", "", 0, 0, "no_images", reason) for i in ids)

@@ -6,6 +6,7 @@ from typing import Any
 
 from extract.manifest import STATUS, Sample
 from extract.tags import entity_spans, is_orphan
+from extract.text_index import distinct
 
 
 def describe_split(
@@ -22,13 +23,10 @@ def describe_split(
         (conlleval's reading), `types`, `b_tags`, `orphan_i` (I- that continues nothing) and
         `without_entity` (tweets); with evidence kinds `evidence` (entities by kind).
     """
-    seen: set[str] = set()
     n_tokens = longest = n_labelled = without_entity = 0
     types, labels, evidence = Counter(), Counter(), Counter()
     # Once through: samples may be parsed as they are looked at.
     for sample in samples:
-        if status_of:
-            seen.add(sample.image_id)
         n_tokens += len(sample.tokens)
         longest = max(longest, len(sample.tokens))
         if sample.tags is None:
@@ -43,7 +41,7 @@ def describe_split(
             evidence[sample.evidence] += len(found)
     counts: dict[str, Any] = {"tweets": len(samples), "tokens": n_tokens, "longest": longest}
     if status_of:
-        status = Counter(map(status_of, seen))
+        status = Counter(map(status_of, distinct(sample.image_id for sample in samples)))
         counts["images"] = {name: status[name] for name in STATUS if status[name]}
     if n_labelled:
         counts |= {

@@ -5,9 +5,11 @@ Arrays, unlike the objects of a dictionary, stay shared between forked processes
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+
+from extract.lazy_table import LazyTable, pack_texts
 
 _DIGEST_BYTES = 8
 
@@ -27,6 +29,9 @@ class TextIndex:
         # shape: (N,)
         self._digests = digests[self._order]
 
+    def __contains__(self, text: str) -> bool:
+        return self.find(text) is not None
+
     def find(self, text: str) -> int | None:
         """Return the first place of a text, None where it does not occur."""
         first = int(np.searchsorted(self._digests, wanted := np.uint64(_digest(text))))
@@ -42,9 +47,25 @@ class TextIndex:
 
         Its time is that of comparing digests: only texts of equal digests are looked at.
         """
+        return next(self._repeats(), None)
+
+    def first_places(self) -> np.ndarray:
+        """Return the places of texts that stand at no earlier place, ascending, int64."""
+        is_first = np.ones(len(self._order), bool)
+        is_first[list(self._repeats())] = False
+        return np.flatnonzero(is_first)
+
+    def _repeats(self) -> Iterator[int]:
+        """Yield the places whose text stands at an earlier place too, ascending."""
         twice = np.flatnonzero(self._digests[1:] == self._digests[:-1]) + 1
         places = np.sort(self._order[twice])
-        return next((p for p in places.tolist() if self.find(self._texts[p]) != p), None)
+        return (int(p) for p in places if self.find(self._texts[p]) != p)
+
+
+def distinct(texts: Iterable[str]) -> LazyTable[str]:
+    """Return each text once, in the order of first use, without a set of them in memory."""
+    found = pack_texts(texts)
+    return pack_texts(found[place] for place in TextIndex(found).first_places())
 
 
 def _digests(texts: Iterable[str]) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 MADE_EARLIER = "made by an earlier version of this program, which gave shards no checksums"
 
-_BLOCK_BYTES = 32 * 1024 * 1024
+_BLOCK_BYTES = 4 * 1024 * 1024
 _STRINGS_PER_BLOCK = 65536
 """As many as HDF5 itself converts at a time (1 MB of 16-byte references): larger blocks would give
 the same bytes, smaller ones another order inside the file."""

@@ -111,7 +111,7 @@ class FeatureStore:
         return len(self.ids)
 
     def __contains__(self, image_id: str) -> bool:
-        return self._index.find(image_id) is not None
+        return image_id in self._index
 
     @property
     def fingerprint(self) -> str:

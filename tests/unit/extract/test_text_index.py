@@ -8,7 +8,7 @@ import pytest
 from extract import text_index
 from extract.lazy_table import pack_texts
 from extract.manifest import ImageRow, ImageRows
-from extract.text_index import TextIndex
+from extract.text_index import TextIndex, distinct
 
 TEXTS = ["b", "", "a/../b", "\U0001f600", "e\u0301", "\u00e9", "0" * 1000]
 
@@ -29,6 +29,8 @@ def test_repeats_are_what_a_dictionary_finds() -> None:
         assert {text: index.find(text) for text in texts} == first
         again = (place for place, text in enumerate(texts) if first[text] != place)
         assert index.first_repeat() == next(again, None)
+        assert list(distinct(iter(texts))) == list(dict.fromkeys(texts))
+    assert distinct([]) == []
     assert TextIndex(TEXTS).first_repeat() is None
 
 
@@ -37,6 +39,7 @@ def test_texts_of_one_digest_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     index = TextIndex(["ab", "c", "de", "f", "de"])
     assert [index.find(text) for text in ("ab", "c", "de", "f", "xy")] == [0, 1, 2, 3, None]
     assert index.first_repeat() == 4
+    assert distinct(["ab", "c", "de", "f", "de", "ab"]) == ["ab", "c", "de", "f"]
 
 
 def test_an_index_takes_a_fraction_of_a_dictionary() -> None:
