@@ -18,7 +18,7 @@ from extract.checkpoints import from_folder, load_pretrained
 from extract.errors import DataError
 from extract.extractors.base import ATTRIBUTES_PER_ROW
 from extract.extractors.clip import CLIP_MEAN, CLIP_STD
-from extract.images import center_crop, resize_shorter_side, to_array
+from extract.images.decode import center_crop, resize_shorter_side, to_array
 from extract.network_input import network_input, normalize
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from extract.atomic import write_text
-from extract.images import file_sha256
+from extract.file_digest import file_sha256
 from extract.system_errors import named_system_errors
 
 NAME = ".mner_crops"

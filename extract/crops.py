@@ -31,8 +31,8 @@ from extract import crop_record
 from extract.atomic import atomic_path, write_text
 from extract.caption_lists import strip_image_suffix
 from extract.errors import ConfigError, DataError
-from extract.images import clip_box
-from extract.listed_images import load_listed
+from extract.images.decode import clip_box
+from extract.images.listed import load_listed
 from extract.manifest import ImageRow, iter_jsonl
 
 if TYPE_CHECKING:

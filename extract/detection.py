@@ -16,7 +16,7 @@ from PIL import Image
 
 from extract.checkpoints import check_tensors, find_checkpoint, read_tensors
 from extract.errors import DataError
-from extract.images import to_array
+from extract.images.decode import to_array
 from extract.resnet_trunk import without_step_counts
 from extract.vocabularies import BACKGROUND, UNUSED, read_vocabulary
 

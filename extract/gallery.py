@@ -26,8 +26,8 @@ from PIL import Image
 
 from extract.atomic import atomic_path
 from extract.contact_sheet.content import Stores
-from extract.images import resize_exact
-from extract.listed_images import load_listed
+from extract.images.decode import resize_exact
+from extract.images.listed import load_listed
 from extract.manifest import STATUS_NAMES, ImageRow
 from extract.store import FeatureStore, StoredItem
 

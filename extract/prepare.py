@@ -9,7 +9,8 @@ from typing import Any
 from extract.atomic import write_json
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
-from extract.image_limits import ImageLimits
+from extract.images.limits import ImageLimits
+from extract.images.probe import probe_folder
 from extract.manifest import (
     ImageRow,
     Sample,
@@ -18,7 +19,6 @@ from extract.manifest import (
     write_images,
     write_samples,
 )
-from extract.probe_images import probe_folder
 from extract.registry import load_module
 from extract.repairs.apply import apply_repairs
 from extract.repairs.effect import describe_effect

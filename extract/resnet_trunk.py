@@ -19,7 +19,7 @@ from PIL import Image
 from extract.checkpoints import check_tensors, find_checkpoint, read_tensors
 from extract.errors import DataError
 from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
-from extract.images import resize_exact, to_array
+from extract.images.decode import resize_exact, to_array
 from extract.network_input import network_input, normalize
 
 if TYPE_CHECKING:

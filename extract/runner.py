@@ -24,7 +24,7 @@ from extract.extractors.base import (
     Phrase,
     nothing_found,
 )
-from extract.listed_images import load_listed
+from extract.images.listed import load_listed
 from extract.logs import Progress
 from extract.manifest import STATUS, ImageRow
 from extract.memory import keep_freed_memory

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.errors import ConfigError, MissingFileError
-from extract.images import file_sha256
+from extract.file_digest import file_sha256
 
 KINDS = ("path", "package", "trained", "random", "cut")
 

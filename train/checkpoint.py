@@ -5,7 +5,6 @@ host, no path, so the same inputs give the same bytes.
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from torch import nn
 
 from extract.atomic import atomic_path, write_json
 from extract.errors import ConfigError, MissingFileError, StoreError
+from extract.file_digest import file_sha256
 from extract.options import options_from
 from extract.registry import load_module
 from train.config import Recipe, RunSpec
@@ -197,12 +197,6 @@ def load_run(folder: Path) -> tuple[TaggingModel, RunInfo]:
     model = module.Model(options, info.vocabulary, weights, pretrained=False)
     load_weights(model, folder / WEIGHTS)
     return model.eval(), info
-
-
-def file_sha256(path: Path) -> str:
-    """Return the checksum of a file, hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def weights_sha256(weights: Mapping[str, Path]) -> dict[str, dict[str, str]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from extract import provenance
 from extract.atomic import atomic_path, write_text
 from extract.errors import ConfigError, DataError, MissingFileError
+from extract.file_digest import file_sha256
 from extract.options import options_from
 from extract.registry import load_module
 from extract.torch_files import load_plain
@@ -85,9 +86,7 @@ def import_checkpoint(job: ImportJob) -> dict[str, Any]:
         entity_types=list(job.entity_types),
         vocabulary=vocabulary,
         fingerprints=fingerprints,
-        weights_sha256={
-            "checkpoint": {job.checkpoint.name: checkpoint.file_sha256(job.checkpoint)}
-        },
+        weights_sha256={"checkpoint": {job.checkpoint.name: file_sha256(job.checkpoint)}},
         n_parameters=count_parameters(model),
         selected_on="elsewhere",
         model_version=module.Model.VERSION,

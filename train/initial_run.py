@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.errors import ConfigError
+from extract.file_digest import file_sha256
 from extract.options import options_from
 from extract.registry import load_module
 from train import checkpoint
@@ -21,7 +22,7 @@ def initial_sha256(folder: Path) -> dict[str, str]:
         MissingFileError: not the folder of a finished run.
     """
     checkpoint.read_run_info(folder)
-    return {checkpoint.WEIGHTS: checkpoint.file_sha256(folder / checkpoint.WEIGHTS)}
+    return {checkpoint.WEIGHTS: file_sha256(folder / checkpoint.WEIGHTS)}
 
 
 def check_initial_run(

@@ -19,6 +19,7 @@ import torch
 from extract import provenance
 from extract.atomic import atomic_path
 from extract.errors import ConfigError, DataError, near_match
+from extract.file_digest import file_sha256
 from extract.lock import only_process
 from extract.logs import Progress as ProgressLine
 from extract.options import options_from
@@ -188,8 +189,7 @@ class Trainer:
             "spec": checkpoint.resolved(self.job.spec),
             "seed": self.job.seed,
             "samples_sha256": {
-                split: checkpoint.file_sha256(samples / f"{split}.jsonl")
-                for split in ("train", "valid")
+                split: file_sha256(samples / f"{split}.jsonl") for split in ("train", "valid")
             },
             "stores": self.source.fingerprints,
             "store_inputs": self.source.input_digests,

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-bad-images", type=float, default=0.05, help="fraction 0-1")
     parser.add_argument("--check-counts", action="store_true", help="fail on another copy")
     parser.add_argument(
-        "--image-limits", default="{}", help="JSON: max_pixels, ...; see extract/image_limits.py"
+        "--image-limits", default="{}", help="JSON: max_pixels, ...; see extract/images/limits.py"
     )
     parser.add_argument("--workers", type=int, default=2, help="decoding processes")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     """Prepare the dataset."""
     from extract.cli import json_value
     from extract.datasets.base import TextSettings
-    from extract.image_limits import ImageLimits
+    from extract.images.limits import ImageLimits
     from extract.options import options_from
     from extract.prepare import prepare_dataset
     from extract.repairs.format import repairs_file

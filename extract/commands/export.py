@@ -230,7 +230,7 @@ def describe(args: argparse.Namespace, corpus: "Corpus", options: Any) -> dict[s
     from dataclasses import asdict
 
     from extract.crops import MANIFEST
-    from extract.images import file_sha256
+    from extract.file_digest import file_sha256
     from extract.provenance import code_version, package_versions
 
     inputs = {f"samples/{path.stem}": file_sha256(path) for path in args.samples}

@@ -7,7 +7,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from extract.contact_sheet.labels import Rect, Wanted, place_labels
 from extract.contact_sheet.text import Typeface, shorten
-from extract.images import resize_exact
+from extract.images.decode import resize_exact
 
 BACKGROUND = "#e4e4e4"
 

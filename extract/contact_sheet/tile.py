@@ -19,7 +19,7 @@ from extract.contact_sheet.text import (
     draw_lines,
     wrap,
 )
-from extract.listed_images import load_listed
+from extract.images.listed import load_listed
 from extract.manifest import ImageRow
 
 TILE_PX = 480

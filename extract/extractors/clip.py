@@ -18,7 +18,7 @@ import numpy as np
 from extract.checkpoints import load_pretrained
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import base
-from extract.images import center_crop, resize_shorter_side, to_array
+from extract.images.decode import center_crop, resize_shorter_side, to_array
 from extract.network_input import network_input, normalize
 
 if TYPE_CHECKING:

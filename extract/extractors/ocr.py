@@ -23,7 +23,8 @@ from PIL import Image
 
 from extract.errors import ConfigError, DataError, MissingToolError, MnerError
 from extract.extractors import base
-from extract.images import file_sha256, resize_exact
+from extract.file_digest import file_sha256
+from extract.images.decode import resize_exact
 from extract.manifest import STATUS
 
 VERSION = 2

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from extract.extractors import base
-from extract.images import (
+from extract.images.decode import (
     FilterName,
     Rounding,
     center_crop,

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from extract.extractors import base
-from extract.images import to_array
+from extract.images.decode import to_array
 
 VERSION = 1
 

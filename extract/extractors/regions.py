@@ -22,7 +22,7 @@ from extract.attribute_scores import AttributeScorer, best_attributes, check_pro
 from extract.detection import Detector, read_detector_config
 from extract.errors import ConfigError
 from extract.extractors import base
-from extract.images import clip_box
+from extract.images.decode import clip_box
 from extract.region_selection import choose_regions, without_classes
 from extract.resnet_trunk import Pooling, ResnetTrunk, resize_within
 from extract.vocabularies import read_vocabulary

@@ -17,7 +17,7 @@ import numpy as np
 from extract.checkpoints import check_tensors, find_checkpoint, read_tensors
 from extract.errors import ConfigError, DataError
 from extract.extractors import base
-from extract.images import FilterName, resize_exact, to_array
+from extract.images.decode import FilterName, resize_exact, to_array
 from extract.network_input import network_input, normalize
 
 if TYPE_CHECKING:

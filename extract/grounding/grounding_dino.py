@@ -41,7 +41,7 @@ from extract.grounding.base import (
     distinct_phrases,
     rows_to_features,
 )
-from extract.images import resize_exact, to_array
+from extract.images.decode import resize_exact, to_array
 from extract.network_input import network_input, normalize
 from extract.prompts import Prompt, PromptWriter
 

@@ -17,8 +17,9 @@ from PIL import ExifTags, Image
 from extract.atomic import write_json
 from extract.crops import save_png
 from extract.errors import ConfigError, DataError, MissingFileError
-from extract.images import FORMATS, file_sha256
-from extract.listed_images import load_listed
+from extract.file_digest import file_sha256
+from extract.images.decode import FORMATS
+from extract.images.listed import load_listed
 from extract.manifest import ImageRow
 
 MANIFEST = "EXPORT.json"

@@ -21,7 +21,7 @@ import numpy as np
 
 from extract.errors import ConfigError, DataError, MissingFileError, near_match
 from extract.extractors.base import ItemFeatures
-from extract.images import file_sha256
+from extract.file_digest import file_sha256
 from extract.interop.base import Imported
 from extract.interop.names import plain_name
 from extract.interop.values import as_text

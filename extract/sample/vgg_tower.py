@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from extract.atomic import write_json
-from extract.images import resize_exact
+from extract.images.decode import resize_exact
 from extract.sample.draw import draw_picture
 from extract.sample.drawings import CLASSES, NOTHING, class_of, draw_all
 from extract.sample.picture import PicturePlan

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from extract.extractors.base import Extractor, Item, Phrase
-from extract.images import load_image
+from extract.images.decode import load_image
 from extract.manifest import ImageRow, read_images
 from extract.runner import make_extractor
 from extract.spec import FeatureSpec, read_spec

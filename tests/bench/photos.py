@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from extract.images.probe import probe_folder
 from extract.manifest import ImageRow, write_images
-from extract.probe_images import probe_folder
 
 COPIES = 2
 

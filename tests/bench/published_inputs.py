@@ -25,7 +25,7 @@ from extract.checkpoints import quiet_transformers
 from extract.datasets.base import TextSettings
 from extract.datasets.twitter2017 import iter_samples
 from extract.extractors.base import ATTRIBUTES_PER_ROW, ItemFeatures, Outputs, nothing_found
-from extract.images import file_sha256
+from extract.file_digest import file_sha256
 from extract.manifest import STATUS, Sample, write_samples
 from extract.options import options_from
 from extract.random_weights import write_random_weights

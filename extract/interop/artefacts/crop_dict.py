@@ -18,7 +18,7 @@ import numpy as np
 
 from extract.extractors import pixels
 from extract.extractors.base import Item, ItemFeatures, nothing_found
-from extract.images import FilterName, Rounding, UnreadableImage, load_image
+from extract.images.decode import FilterName, Rounding, UnreadableImage, load_image
 from extract.interop.base import Imported
 from extract.interop.crop_archives import CropArchive, read_archive
 from extract.manifest import STATUS, ImageRow

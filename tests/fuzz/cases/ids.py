@@ -6,8 +6,8 @@ import unicodedata
 from pathlib import Path
 
 from extract.crops import crop_stems
-from extract.image_files import UnreadableImage
-from extract.image_folder import ImageFolder
+from extract.images.files import UnreadableImage
+from extract.images.folder import ImageFolder
 from extract.logs import printable
 from extract.manifest import ImageRow, read_images, write_images
 

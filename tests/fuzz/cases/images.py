@@ -9,9 +9,9 @@ import random
 import time
 from pathlib import Path
 
-from extract.image_limits import ImageLimits
-from extract.images import UnreadableImage, decode_image
-from extract.probe_pool import ProbePool
+from extract.images.decode import UnreadableImage, decode_image
+from extract.images.limits import ImageLimits
+from extract.images.probe_pool import ProbePool
 from tests.fuzz.memory import peak_of_children_mb
 from tests.fuzz.mutations import mutate, splice
 from tests.fuzz.pictures import BOMBS, whole_files

@@ -15,7 +15,7 @@ from snakemake.utils import validate
 
 from extract.datasets.base import TextSettings
 from extract.errors import ConfigError
-from extract.image_limits import ImageLimits
+from extract.images.limits import ImageLimits
 from extract.runner import Runtime
 from workflow.catalogue import Catalogue, check_config
 from workflow.resources import decoding_memory, times

@@ -19,7 +19,7 @@ from extract.contact_sheet.text import Piece, Typeface, draw_lines, shorten, wra
 from extract.contact_sheet.tile import TILE_PX, draw_tile, make_faces
 from extract.errors import DataError, MissingFileError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.images import file_sha256
+from extract.file_digest import file_sha256
 from extract.manifest import STATUS, ImageRow, Sample, read_images, write_images, write_samples
 from extract.store import FeatureStore, FeatureWriter, Header
 

@@ -12,7 +12,7 @@ from extract.__main__ import main
 from extract.crop_record import NAME, CropRecord
 from extract.extractors.base import ItemFeatures
 from extract.grounding.base import GROUNDING_OUTPUTS
-from extract.images import probe_image
+from extract.images.decode import probe_image
 from extract.manifest import ImageRow, write_images
 from extract.store import FeatureWriter, Header, merge_shards
 

@@ -21,7 +21,7 @@ from extract.crops import (
 )
 from extract.errors import ConfigError, DataError
 from extract.extractors.base import ItemFeatures, Outputs
-from extract.images import probe_image
+from extract.images.decode import probe_image
 from extract.manifest import STATUS, ImageRow, Sample, write_images, write_samples
 from extract.store import FeatureWriter, Header, StoredItem, merge_shards
 

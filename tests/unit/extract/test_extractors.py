@@ -225,7 +225,7 @@ def test_a_permuted_batch_gives_permuted_results(loaded: tuple[ModuleType, Extra
 
 def test_importing_extractors_stays_light(repo_root: Path) -> None:
     modules = [f"extract.extractors.{name}" for name in NAMES]
-    modules += ["extract.images", "extract.weights", "extract.random_weights"]
+    modules += ["extract.images.decode", "extract.weights", "extract.random_weights"]
     modules += ["extract.checkpoints", "extract.caption_lists", "extract.commands.weights"]
     code = (
         f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"

@@ -18,9 +18,9 @@ from extract.crops import cut_crops, plan_crops
 from extract.detection import Detector, DetectorConfig, build_detector, read_detector_config
 from extract.errors import DataError
 from extract.extractors.base import Item, ItemFeatures
+from extract.file_digest import file_sha256
 from extract.grounding.base import GROUNDING_OUTPUTS
 from extract.grounding.faster_rcnn import Extractor, Options
-from extract.images import file_sha256
 from extract.manifest import STATUS, ImageRow
 from extract.object_text import object_phrases
 from extract.runner import Inputs, Runtime, run_extraction

@@ -11,8 +11,8 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.extractors.base import Outputs
+from extract.file_digest import file_sha256
 from extract.gallery import thumbnail
-from extract.images import file_sha256
 from extract.manifest import ImageRow, Sample, write_images, write_samples
 from tests.unit.extract.test_contact_sheet import boxes_of, write_store
 

@@ -206,7 +206,7 @@ def test_nothing_found_says_why(phrases, boxes, reason):
 
 
 def test_hand_drawn_boxes_lie_inside_the_photos(repo_root, shared_data):
-    from extract.images import load_image
+    from extract.images.decode import load_image
 
     annotations = read_annotations(repo_root / "tests" / "data" / "tweets30")
     assert len(annotations) == 10

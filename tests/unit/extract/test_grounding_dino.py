@@ -18,7 +18,7 @@ from extract.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import Item, Phrase
 from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
 from extract.grounding.grounding_dino import Extractor, Options, resized_size
-from extract.images import load_image
+from extract.images.decode import load_image
 from extract.manifest import STATUS
 from extract.network_input import network_input, normalize
 from tests.unit.extract.tiny_grounding_dino import (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from extract.images import resize_shorter_side
+from extract.images.decode import resize_shorter_side
 from extract.manifest import STATUS, read_images
 from extract.store import FeatureStore
 from tests.unit.extract.tiny_plugins import CASES, Workbench, assert_every_plugin_has_a_case

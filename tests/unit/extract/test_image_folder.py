@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from extract import image_files
 from extract.errors import DataError
-from extract.image_files import UnreadableImage, image_file_sha256, read_image_file
-from extract.image_folder import ImageFolder
-from extract.image_limits import ImageLimits
+from extract.images import files
+from extract.images.files import UnreadableImage, image_file_sha256, read_image_file
+from extract.images.folder import ImageFolder
+from extract.images.limits import ImageLimits
+from extract.images.probe import probe_folder
 from extract.manifest import ImageRow
-from extract.probe_images import probe_folder
 from extract.system_errors import explain
 
 NFC, NFD = (unicodedata.normalize(form, "caf\u00e9 \u304c") for form in ("NFC", "NFD"))
@@ -107,7 +107,7 @@ def test_what_the_system_fails_to_read_says_nothing_of_the_image(
     with monkeypatch.context() as patch:
         if failing == "file.read":
             file = SimpleNamespace(fileno=lambda: os.open(path, os.O_RDONLY), read=fail)
-            patch.setattr(image_files, "open", lambda *_, **__: nullcontext(file), raising=False)
+            patch.setattr(files, "open", lambda *_, **__: nullcontext(file), raising=False)
         else:
             patch.setattr(failing, fail)
         with pytest.raises(OSError) as caught:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from extract.errors import DataError, MnerError
-from extract.images import (
+from extract.images.decode import (
     UnreadableImage,
     center_crop,
     clip_box,

@@ -14,7 +14,7 @@ from extract.crops import save_dictionary
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import pixels
 from extract.extractors.base import Item
-from extract.images import load_image
+from extract.images.decode import load_image
 from extract.interop.artefacts.crop_dict import Options, read
 from extract.interop.crop_archives import load_dictionary, read_archive
 from extract.manifest import STATUS, ImageRow

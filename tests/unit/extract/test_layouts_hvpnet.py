@@ -18,7 +18,7 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.datasets.base import TextSettings
-from extract.images import load_image
+from extract.images.decode import load_image
 from extract.prepare import prepare_dataset
 from tests.unit.extract.tiny_export import (
     DETECTOR_BOXES,

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.images import load_image
+from extract.images.decode import load_image
 from tests.unit.extract.tiny_export import SPLITS, Tiny, cut, prepare
 
 TAGS = {"O", *(f"{p}-{t}" for p in "BI" for t in ("PER", "LOC", "ORG", "OTHER"))}

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from extract.errors import ConfigError, DataError, MissingToolError
 from extract.extractors import ocr
 from extract.extractors.base import Item
-from extract.images import load_image
+from extract.images.decode import load_image
 from extract.manifest import STATUS
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"

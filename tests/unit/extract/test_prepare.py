@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from extract import probe_images
 from extract.__main__ import main
 from extract.datasets import conll_imgid
 from extract.datasets.base import TextSettings
 from extract.errors import DataError, MissingFileError
-from extract.image_folder import ImageFolder
-from extract.images import file_sha256
+from extract.file_digest import file_sha256
+from extract.images.folder import ImageFolder
+from extract.images.probe_pool import ProbePool
 from extract.manifest import ImageRow, Sample, read_images, read_samples
 from extract.prepare import (
     compare_counts,
@@ -123,9 +123,9 @@ def test_the_shared_image_is_listed_and_decoded_once(
     save(tmp_path / "images/a.jpg")
     save(tmp_path / "images/b.jpg")
     probed: list[str] = []
-    probe = probe_images.ProbePool.probe
+    probe = ProbePool.probe
     monkeypatch.setattr(
-        probe_images.ProbePool, "probe", lambda self, p: (probed.append(p.name), probe(self, p))[1]
+        ProbePool, "probe", lambda self, p: (probed.append(p.name), probe(self, p))[1]
     )
     assert run(write_corpus(tmp_path, "b", "a", "b"), "--images", tmp_path / "images") == 0
     assert [row.image_id for row in read_images(tmp_path / "out/images.tsv")] == ["b", "a"]

@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 from PIL import Image, features
 
-from extract import listed_images, probe_images
 from extract.errors import DataError, MnerError
-from extract.image_limits import ImageLimits
-from extract.images import ImageTooCostly, UnreadableImage, file_sha256
-from extract.listed_images import load_listed
+from extract.file_digest import file_sha256
+from extract.images import listed, probe
+from extract.images.decode import ImageTooCostly, UnreadableImage
+from extract.images.limits import ImageLimits
+from extract.images.listed import load_listed
+from extract.images.probe import probe_folder
+from extract.images.probe_cache import ProbeCache
+from extract.images.probe_pool import ProbePool
 from extract.manifest import ImageRow
-from extract.probe_cache import ProbeCache
-from extract.probe_images import probe_folder
-from extract.probe_pool import ProbePool
 from extract.system_errors import NamedSystemError
 
 # Loaded by every Python that starts: stands for a decoder with a fault.
@@ -124,7 +125,7 @@ def test_images_of_little_work_outlive_a_limit_of_the_whole_process(
     for image_id in ids:
         (folder / f"{image_id}.jpg").write_bytes(scans(20_000 if slow else 200))
     code = (
-        "import sys; from pathlib import Path; from extract.probe_images import probe_folder; "
+        "import sys; from pathlib import Path; from extract.images.probe import probe_folder; "
         "rows = probe_folder(sys.argv[2:], Path(sys.argv[1]), 1); "
         "print({(row.status, row.reason) for row in rows})"
     )
@@ -254,7 +255,7 @@ def test_the_listed_bytes_that_cannot_be_decoded_are_no_changed_image(
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr(listed_images, "decode_image", fail)
+    monkeypatch.setattr(listed, "decode_image", fail)
     with pytest.raises(kind) as caught:
         load_listed(row)
     assert type(caught.value) is kind
@@ -270,7 +271,7 @@ def test_a_disk_that_fails_has_changed_no_image(
     def fail(path: Path) -> bytes:
         raise NamedSystemError(errno.EIO, os.strerror(errno.EIO), str(path))
 
-    monkeypatch.setattr(listed_images, "read_image_file", fail)
+    monkeypatch.setattr(listed, "read_image_file", fail)
     with pytest.raises(NamedSystemError):
         load_listed(row)
 
@@ -340,7 +341,7 @@ def test_the_same_image_twice_in_a_first_run_is_not_known_from_an_earlier_one(
         (folder / f"{name}.png").write_bytes(png())
     hashed: list[Path] = []
     monkeypatch.setattr(
-        probe_images, "image_file_sha256", lambda path, **_: hashed.append(path) or "0" * 64
+        probe, "image_file_sha256", lambda path, **_: hashed.append(path) or "0" * 64
     )
     probe_folder(["a", "b", "c"], folder, 1, cache=folder.parent / "probes.tsv")
     assert "images: 3 decoded, 0 known from an earlier run" in caplog.text

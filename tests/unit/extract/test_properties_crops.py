@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from extract.crops import clip_to_image, crop_name, crop_stems
 from extract.errors import ConfigError, DataError
-from extract.images import clip_box
+from extract.images.decode import clip_box
 from extract.interop.layouts.base import file_ids
 from extract.runner import select_shard
 from tests.unit.extract.strategies import TEXT

@@ -13,7 +13,7 @@ from extract.detection import Detector
 from extract.errors import ConfigError, DataError, StoreError
 from extract.extractors.base import Item, ItemFeatures
 from extract.extractors.regions import Extractor, Options
-from extract.images import clip_box
+from extract.images.decode import clip_box
 from extract.manifest import STATUS, ImageRow
 from extract.object_text import object_phrases
 from extract.options import options_from

@@ -15,7 +15,7 @@ from PIL import Image
 from extract import reuse, runner
 from extract.errors import BusyError, StoreError
 from extract.extractors import base, random
-from extract.images import probe_image
+from extract.images.decode import probe_image
 from extract.lock import lock_file, only_process
 from extract.manifest import STATUS, ImageRow
 from extract.runner import Inputs, Runtime, run_extraction

@@ -19,7 +19,7 @@ from extract import runner
 from extract.__main__ import main
 from extract.errors import ConfigError, DataError
 from extract.extractors import base, random
-from extract.images import load_image
+from extract.images.decode import load_image
 from extract.manifest import STATUS, ImageRow, read_images, write_images
 from extract.runner import Inputs, Runtime, run_extraction, select_shard
 from extract.spec import FeatureSpec

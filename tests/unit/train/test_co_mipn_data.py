@@ -9,7 +9,7 @@ from transformers import BertConfig, BertTokenizer
 
 from extract.datasets.base import TextSettings
 from extract.datasets.conll_imgid import iter_samples
-from extract.images import center_crop, resize_shorter_side
+from extract.images.decode import center_crop, resize_shorter_side
 from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
 from tests.unit.train.co_mipn_tiny import SIZE, build, example, write_checkpoints

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from extract.errors import ConfigError, DataError, MissingFileError
+from extract.file_digest import file_sha256
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
-from train.checkpoint import file_sha256
 from train.config import Recipe, RunSpec
 from train.diagnosis import DiagnoseJob, compare, diagnose, diagnosis_rows
 from train.evaluation import EvaluateJob, evaluate

@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from extract.errors import ConfigError, MissingFileError
+from extract.file_digest import file_sha256
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import make_samples, write_corpus, write_store
 from train.__main__ import main
-from train.checkpoint import file_sha256, read_run_info
+from train.checkpoint import read_run_info
 from train.config import Recipe, RunSpec
 from train.initial_run import check_initial_run
 from train.loop import FitJob, fit

@@ -1,4 +1,4 @@
-"""Decode images in other processes, whose deaths cost one image each (extract/probe_worker.py)."""
+"""Decode images in other processes, whose deaths cost one image each (see `probe_worker`)."""
 
 import contextlib
 import json
@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Any
 
 from extract.errors import MnerError
-from extract.image_files import UnreadableImage
-from extract.image_limits import ImageLimits
-from extract.images import ImageProbe
+from extract.images.decode import ImageProbe
+from extract.images.files import UnreadableImage
+from extract.images.limits import ImageLimits
 from extract.system_errors import NamedSystemError
 
-_ROOT = str(Path(__file__).resolve().parents[1])
+_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 class _WorkerDied(Exception):
@@ -38,7 +38,7 @@ class _Worker:
         # Threads of numpy's BLAS would take address space, and nothing here uses them.
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "extract.probe_worker", json.dumps(asdict(limits))],
+            [sys.executable, "-P", "-m", "extract.images.probe_worker", json.dumps(asdict(limits))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **single, "PYTHONPATH": os.pathsep.join(filter(None, paths))},

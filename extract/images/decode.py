@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from extract.errors import DataError
-from extract.image_files import UnreadableImage, read_image_file
-from extract.image_limits import ImageLimits
+from extract.images.files import UnreadableImage, read_image_file
+from extract.images.limits import ImageLimits
 
 # Only these decoders are tried: Pillow would also hand EPS files to an external program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000")
@@ -139,12 +139,6 @@ def probe_image(path: Path, limits: ImageLimits | None = None) -> ImageProbe:
     image = decode_image(data, max_pixels=limits.max_pixels)
     sha256 = hashlib.sha256(data).hexdigest()
     return ImageProbe(sha256=sha256, height=image.height, width=image.width)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hexadecimal sha256 of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_array(image: Image.Image) -> np.ndarray:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 
-from extract.image_files import UnreadableImage, image_file_sha256
-from extract.image_folder import ImageFolder
-from extract.image_limits import ImageLimits
-from extract.images import ImageProbe
+from extract.images.decode import ImageProbe
+from extract.images.files import UnreadableImage, image_file_sha256
+from extract.images.folder import ImageFolder
+from extract.images.limits import ImageLimits
+from extract.images.probe_cache import ProbeCache
+from extract.images.probe_pool import ProbePool
 from extract.logs import Progress
 from extract.manifest import ImageRow, pack_images
-from extract.probe_cache import ProbeCache
-from extract.probe_pool import ProbePool
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def probe_folder(
         folder: that holds the images.
         workers: decoding processes at a time.
         limits: of one image.
-        cache: file that keeps what is known (extract/probe_cache.py).
+        cache: file that keeps what is known (extract/images/probe_cache.py).
 
     Raises:
         MissingFileError: the folder is not there.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from extract.caption_lists import IMAGE_SUFFIXES
 from extract.errors import DataError, MissingFileError
-from extract.image_files import UnreadableImage
+from extract.images.files import UnreadableImage
 from extract.lazy_table import pack_texts
 from extract.text_index import TextIndex
 

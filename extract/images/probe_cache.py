@@ -17,8 +17,8 @@ import PIL
 from PIL import features
 
 from extract.atomic import atomic_path
-from extract.image_limits import ImageLimits
-from extract.images import ImageProbe
+from extract.images.decode import ImageProbe
+from extract.images.limits import ImageLimits
 
 logger = logging.getLogger(__name__)
 

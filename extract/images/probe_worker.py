@@ -1,10 +1,10 @@
 """A process that decodes one image at a time, so that its death costs one image.
 
-`python -m extract.probe_worker LIMITS` says `{}` when it is ready; then each line of stdin is the
-path of an image as JSON, and each line of stdout `{"sha256", "height", "width"}`, `{"reason"}`,
-`{"costly": true}` when the memory did not suffice, or `{"system": errno}` when the system failed to
-read the file, which says nothing about the image. Its system limits (setrlimit(2)) end it where
-Python cannot: the soft limit of the processor time is raised for every image.
+`python -m extract.images.probe_worker LIMITS` says `{}` when it is ready; then each line of stdin
+is the path of an image as JSON, and each line of stdout `{"sha256", "height", "width"}`,
+`{"reason"}`, `{"costly": true}` when the memory did not suffice, or `{"system": errno}` when the
+system failed to read the file, which says nothing about the image. Its system limits (setrlimit(2))
+end it where Python cannot: the soft limit of the processor time is raised for every image.
 """
 
 import json
@@ -18,8 +18,8 @@ from typing import Any
 
 from PIL import Image
 
-from extract.image_limits import ImageLimits
-from extract.images import ImageTooCostly, UnreadableImage, probe_image
+from extract.images.decode import ImageTooCostly, UnreadableImage, probe_image
+from extract.images.limits import ImageLimits
 from extract.process_limits import allow_seconds, set_soft_limit
 from extract.system_errors import NamedSystemError
 

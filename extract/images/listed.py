@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from extract.errors import DataError, MnerError
-from extract.images import ImageTooCostly, UnreadableImage, decode_image, read_image_file
+from extract.images.decode import ImageTooCostly, UnreadableImage, decode_image, read_image_file
 from extract.manifest import ImageRow
 
 
