@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,16 @@ _TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, in_folder: bool = False) -> Iterator[Path]:
     """Yield a path beside `target`; on success it replaces `target`, on error it is removed.
 
     What a killed process of this machine left of the same target goes at the first write into the
     folder. Other machines may write there too: which of their processes live is not known here.
+
+    Args:
+        target: what is written.
+        in_folder: yield a path in a temporary folder, for a library that puts files of its own
+            beside what it writes: a kill leaves them there, and they go with the folder.
 
     Raises:
         OSError: with the name of the target, whatever library found that it cannot be written; of
@@ -30,22 +36,31 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     target = Path(target)
     tmp = target.with_name(f".{target.name}.{host_tag()}.{os.getpid()}.tmp")
+    written = tmp / target.name if in_folder else tmp
     with named_system_errors(target, temporary=tmp):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        written.parent.mkdir(parents=True, exist_ok=True)
         for stale in _stale_temporaries(target.parent, os.getpid()).pop(target.name, ()):
-            stale.unlink(missing_ok=True)
+            _remove(stale)
         try:
-            yield tmp
-            with tmp.open("rb") as file:
+            yield written
+            with written.open("rb") as file:
                 os.fsync(file.fileno())
-            os.replace(tmp, target)
+            os.replace(written, target)
         finally:
-            tmp.unlink(missing_ok=True)
+            _remove(tmp)
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @cache
 def _stale_temporaries(folder: Path, pid: int) -> dict[str, list[Path]]:
-    """Return target name -> files of this machine's dead processes; one listing a folder and pid.
+    """Return target name -> what dead processes of this machine left; one listing a folder and pid.
 
     Args:
         folder: is listed.

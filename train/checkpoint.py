@@ -103,7 +103,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
             continue
         seen.add(place)
         kept[name] = tensor.detach().cpu().contiguous()
-    with atomic_path(path) as tmp:
+    # safetensors writes a temporary file of its own first.
+    with atomic_path(path, in_folder=True) as tmp:
         save_file(kept, tmp)
 
 

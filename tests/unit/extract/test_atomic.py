@@ -136,6 +136,29 @@ def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path: Path) -
     assert names(tmp_path) == sorted([*others, "x.json"])
 
 
+def test_a_folder_of_its_own_takes_all_with_it_that_a_library_left(tmp_path: Path) -> None:
+    target = tmp_path / "x.bin"
+    for is_killed in (False, True):
+        child = os.fork()
+        if child == 0:
+            with atomic_path(target, in_folder=True) as path:
+                (path.parent / ".tmpA1b2C3").write_text("half")
+                path.write_text("new")
+                if is_killed:
+                    os._exit(0)
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert target.read_text() == "new"
+        assert len(names(tmp_path)) == 1 + is_killed
+    with atomic_path(target, in_folder=True) as path:
+        path.write_text("last")
+    assert (names(tmp_path), target.read_text()) == (["x.bin"], "last")
+    with pytest.raises(ValueError, match="broken off"), atomic_path(target, in_folder=True) as path:
+        path.write_text("half")
+        raise ValueError("broken off")
+    assert (names(tmp_path), target.read_text()) == (["x.bin"], "last")
+
+
 def test_two_machines_write_two_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from extract.errors import ConfigError, MissingFileError, StoreError
 from tests.unit.train import dummy_system
+from train import checkpoint
 from train.checkpoint import (
     RunInfo,
     load_run,
@@ -65,6 +67,26 @@ def test_equal_weights_give_equal_bytes(run, tmp_path: Path) -> None:
     save_weights(model, tmp_path / "again.safetensors")
     first, again = folder / "model.safetensors", tmp_path / "again.safetensors"
     assert first.read_bytes() == again.read_bytes()
+
+
+def test_nothing_stays_of_a_writing_that_was_killed(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, model = run
+    path = tmp_path / "epochs/epoch1.safetensors"
+    child = os.fork()
+    if child == 0:
+        # As safetensors does: a file of another name first.
+        def killed(tensors: object, target: Path) -> None:
+            target.with_name(".tmpA1b2C3").write_bytes(b"half")
+            os._exit(0)
+
+        monkeypatch.setattr(checkpoint, "save_file", killed)
+        save_weights(model, path)
+    os.waitpid(child, 0)
+    assert any(file.name == ".tmpA1b2C3" for file in tmp_path.rglob("*"))
+    save_weights(model, path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(
