@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
 from itertools import chain
 from operator import eq
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from extract.errors import StoreError
+from extract.extractors.base import Outputs
 from extract.lazy_table import pack_texts
 from extract.lock import only_process
 from extract.manifest import STATUS
@@ -54,12 +54,7 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
 
 
 def _merge(shards: Sequence[Path], out: Path, ids: Sequence[str] | None) -> None:
-    with ExitStack() as stack:
-        files = [stack.enter_context(open_checked(path)) for path in shards]
-        for file, path in zip(files, shards, strict=True):
-            _check_bytes(file, path)
-        header = _joint_header(files, shards, out)
-        provenance = _joint_provenance(files, shards)
+    header, provenance = _join_heads(shards, out)
     _check_ids(header.ids, ids, out)
     with new_file(out) as merged:
         join_files(shards, header, merged)
@@ -80,42 +75,65 @@ def _check_bytes(file: h5py.File, path: Path) -> None:
         )
 
 
-def _joint_header(files: Sequence[h5py.File], shards: Sequence[Path], out: Path) -> Header:
-    first = files[0]
-    outputs = read_outputs(first)
-    for file, path in zip(files, shards, strict=True):
-        for key in ("fingerprint", "id_kind"):
-            if file.attrs[key] != first.attrs[key]:
-                raise StoreError(
-                    f"{path}: {key} {file.attrs[key]!r} differs from {shards[0]}'s "
-                    f"{first.attrs[key]!r}. Delete the older shard and rerun."
-                )
-        if read_outputs(file) != outputs:
-            raise StoreError(f"{path}: other columns than {shards[0]}")
-    ids = pack_texts(i for file in files for i in iter_texts(file["ids"]))
-    if TextIndex(ids).first_repeat() is not None:
+def _join_heads(shards: Sequence[Path], out: Path) -> tuple[Header, dict[str, Any]]:
+    """Return the header of all shards together, and the provenance of the first."""
+    first: _Head | None = None
+    ids, checksums, sizes = [], [], []
+    # One at a time: HDF5 keeps megabytes of each open file in memory.
+    for path in shards:
+        with open_checked(path) as file:
+            _check_bytes(file, path)
+            head = _read_head(file)
+            first = first or head
+            _check_head(head, path, first, shards[0])
+            ids.append(pack_texts(iter_texts(file["ids"])))
+            checksums.append(pack_texts(iter_texts(file["items/input_sha256"])))
+            sizes.append(file["items/image_size"][:])
+    joined = pack_texts(chain.from_iterable(ids))
+    if TextIndex(joined).first_repeat() is not None:
         raise StoreError(f"{out}: an id occurs in two shards; were they made with one shard count?")
-    checksums = (c for file in files for c in iter_texts(file["items/input_sha256"]))
-    return Header(
-        fingerprint=first.attrs["fingerprint"],
-        outputs=outputs,
-        ids=ids,
-        input_sha256=pack_texts(checksums),
-        image_size=np.concatenate([file["items/image_size"][:] for file in files]),
-        id_kind=first.attrs["id_kind"],
+    header = Header(
+        fingerprint=first.fingerprint,
+        outputs=first.outputs,
+        ids=joined,
+        input_sha256=pack_texts(chain.from_iterable(checksums)),
+        image_size=np.concatenate(sizes),
+        id_kind=first.id_kind,
     )
+    return header, first.provenance
 
 
-def _joint_provenance(files: Sequence[h5py.File], shards: Sequence[Path]) -> dict[str, Any]:
-    """Return the first shard's, after checking that the same programs made them all."""
-    found = [json.loads(file["provenance"].asstr()[()]) for file in files]
-    for provenance, path in zip(found, shards, strict=True):
-        if provenance.get("tools") != found[0].get("tools"):
+class _Head(NamedTuple):
+    """What all shards of a set have in common."""
+
+    fingerprint: str
+    id_kind: str
+    outputs: Outputs
+    provenance: dict[str, Any]
+
+
+def _read_head(file: h5py.File) -> _Head:
+    provenance = json.loads(file["provenance"].asstr()[()])
+    attributes = file.attrs["fingerprint"], file.attrs["id_kind"]
+    return _Head(*attributes, read_outputs(file), provenance)
+
+
+def _check_head(head: _Head, path: Path, first: _Head, first_path: Path) -> None:
+    """Check that the same programs made two shards, of the same spec."""
+    for key in ("fingerprint", "id_kind"):
+        found, expected = getattr(head, key), getattr(first, key)
+        if found != expected:
             raise StoreError(
-                f"{path}: made with {provenance.get('tools')}, {shards[0]} with "
-                f"{found[0].get('tools')}. Delete the older shard and rerun."
+                f"{path}: {key} {found!r} differs from {first_path}'s {expected!r}. Delete the "
+                "older shard and rerun."
             )
-    return found[0]
+    if head.outputs != first.outputs:
+        raise StoreError(f"{path}: other columns than {first_path}")
+    if head.provenance.get("tools") != first.provenance.get("tools"):
+        raise StoreError(
+            f"{path}: made with {head.provenance.get('tools')}, {first_path} with "
+            f"{first.provenance.get('tools')}. Delete the older shard and rerun."
+        )
 
 
 def _check_ids(found: Sequence[str], expected: Sequence[str] | None, out: Path) -> None:
