@@ -4,10 +4,12 @@ import sys
 from collections.abc import Sequence
 
 from extract.cli import main as run_command
+from train.launch import end_with_launcher
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `python -m train` and of the script `mner-train`."""
+    end_with_launcher()
     return run_command("train", argv)
 
 

@@ -1,6 +1,7 @@
 """Device, precision, seeds and determinism of a process: set here and nowhere else."""
 
 import logging
+import os
 import random
 import resource
 import sys
@@ -37,6 +38,9 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False
     mixed = {"fp32": "no", "bf16": "bf16"}[precision]
+    # accelerate would take settings from them that change the weights, accumulation for one.
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        del os.environ[name]
     accelerator = Accelerator(
         mixed_precision=mixed,
         # Said outright: asked for nothing, processes without a GPU would not find one another.

@@ -5,6 +5,7 @@ host, no path, so the same inputs give the same bytes.
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -26,6 +27,9 @@ from train.models.base import TaggingModel
 from train.run_folder import ASSETS, RUN, WEIGHTS
 
 FORMAT_VERSION = 1
+
+CHECKSUM = "tensors_sha256"
+"""Key of the safetensors metadata: what its tensors should be."""
 
 SELECTED_ON = {
     "valid": "the best F1 on valid",
@@ -105,7 +109,16 @@ def save_weights(model: nn.Module, path: Path) -> None:
         kept[name] = tensor.detach().cpu().contiguous()
     # safetensors writes a temporary file of its own first.
     with atomic_path(path, in_folder=True) as tmp:
-        save_file(kept, tmp)
+        save_file(kept, tmp, metadata={CHECKSUM: tensors_sha256(kept)})
+
+
+def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of names, types, shapes and bytes of contiguous tensors on the CPU."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -113,12 +126,20 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Raises:
         MissingFileError: no such file.
-        StoreError: the file is damaged or of another structure.
+        StoreError: the file is damaged or of another structure. Files of earlier versions carry
+            no checksum: of these only the structure is known.
     """
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no weights. `python -m train fit` writes them last.")
     try:
+        with safe_open(path, "pt") as file:
+            expected = (file.metadata() or {}).get(CHECKSUM)
         tensors = load_file(path)
+        if expected and expected != tensors_sha256(tensors):
+            raise StoreError(
+                f"{path}: its tensors do not match their checksum (bytes changed). Put back an "
+                "undamaged copy, or delete the file and train again."
+            )
         missing, unexpected = model.load_state_dict(tensors, strict=False)
     except (SafetensorError, RuntimeError) as error:
         raise StoreError(f"{path}: does not fit this model: {error}") from error
@@ -141,12 +162,20 @@ def read_run_info(folder: Path) -> RunInfo:
 
     Raises:
         MissingFileError: the folder holds no run.
-        ConfigError: it is of another format.
+        ConfigError: it is damaged or of another format.
     """
     path = Path(folder) / RUN
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file; is this the folder of a finished run?")
-    mapping = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{path}: damaged, not the JSON that training writes ({error!s:.80}). Put back an "
+            "undamaged copy, or train again."
+        ) from error
+    if not isinstance(mapping, dict):
+        raise ConfigError(f"{path}: expected a JSON object, got {mapping!r:.40}.")
     if mapping.get("format_version") != FORMAT_VERSION:
         raise ConfigError(
             f"{path}: format version {mapping.get('format_version')}, expected {FORMAT_VERSION}."
@@ -182,8 +211,8 @@ def load_run(folder: Path) -> tuple[TaggingModel, RunInfo]:
 
     Raises:
         MissingFileError: a file of the run is absent.
-        ConfigError: the run is of another version of the system.
-        StoreError: the weights do not fit.
+        ConfigError: run.json is damaged, or the run is of another version of the system.
+        StoreError: the weights are damaged or do not fit.
     """
     folder = Path(folder)
     info = read_run_info(folder)
@@ -195,7 +224,10 @@ def load_run(folder: Path) -> tuple[TaggingModel, RunInfo]:
         )
     options = options_from(module.Options, info.options, f"{folder / RUN}: options")
     weights = {role: folder / ASSETS / role for role in module.Model.roles_for(options)}
-    model = module.Model(options, info.vocabulary, weights, pretrained=False)
+    try:
+        model = module.Model(options, info.vocabulary, weights, pretrained=False)
+    except KeyError as error:
+        raise ConfigError(f"{folder / RUN}: its vocabulary has no {error}. Train again.") from error
     load_weights(model, folder / WEIGHTS)
     return model.eval(), info
 

@@ -109,7 +109,8 @@ def read_untagged(path: Path) -> list[Sample]:
     """Read samples and forget their tags.
 
     Raises:
-        DataError: no sample, one without tokens, or a token that a CoNLL line cannot hold.
+        DataError: no sample, one without tokens, or a token or image id that a CoNLL line cannot
+            hold.
     """
     samples = without_tags(read_samples(path))
     if not samples:
@@ -117,8 +118,8 @@ def read_untagged(path: Path) -> list[Sample]:
     for sample in samples:
         if not sample.tokens:
             raise DataError(f"{path}: sample {sample.id} has no tokens. Remove it.")
-        if any("\n" in token for token in sample.tokens):
-            raise DataError(f"{path}: sample {sample.id}: a token has a line break.")
+        if any("\n" in text for text in (sample.image_id, *sample.tokens)):
+            raise DataError(f"{path}: sample {sample.id}: image id or a token has a line break.")
     return samples
 
 

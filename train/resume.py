@@ -101,10 +101,16 @@ class StateFolder:
         After the last epoch there is nothing to bring: the best weights are all that is kept.
         """
         folder = self._epoch_folder(progress.epoch)
-        if folder.is_dir():
+        # A folder that the pointer does not name is half deleted: patience ended the training.
+        if self._names(folder):
             for path in sorted(folder.glob("custom_checkpoint_*.pkl")):
                 load_plain(path)  # accelerate unpickles the weight average whatever is in it
             accelerator.load_state(str(folder))
+
+    def _names(self, folder: Path) -> bool:
+        """Whether the pointer names files of a folder; `read` has compared them."""
+        found = json.loads((self.folder / POINTER).read_text(encoding="utf-8"))
+        return any(name.startswith(f"{folder.name}/") for name in found["files"])
 
     def save_best(self, model: TaggingModel, epoch: int) -> None:
         """Write the weights of a new best epoch; the pointer does not name them yet."""

@@ -2,10 +2,10 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.faults.processes import Ended, members
+from tests.faults.processes import Ended, members, working_in
 
 DEATH_S = 10
 """A killed process needs a moment, above all while it writes."""
@@ -45,9 +45,18 @@ def expect_lost(lost: int | None, limit: int | None, unit: str) -> None:
 
 def expect_no_processes(group: int) -> None:
     """No process of a group that was killed may be left."""
+    _wait_for_none(lambda: members(group), "of the killed group")
+
+
+def expect_no_processes_in(folder: Path) -> None:
+    """No process that works in a folder may be left, of whatever group."""
+    _wait_for_none(lambda: working_in(folder), f"that work in {folder.name}")
+
+
+def _wait_for_none(find: Callable[[], list[str]], which: str) -> None:
     deadline = time.monotonic() + DEATH_S
-    while left := members(group):
-        expect(time.monotonic() < deadline, f"processes of the killed group are left: {left}")
+    while left := find():
+        expect(time.monotonic() < deadline, f"processes {which} are left: {left}")
         time.sleep(0.01)
 
 

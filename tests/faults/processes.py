@@ -188,6 +188,19 @@ def members(group: int) -> list[str]:
     return found
 
 
+def working_in(folder: Path) -> list[str]:
+    """Return number and command of the processes whose working directory is a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd") == str(folder.resolve()):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                found.append(f"{process.name} {command.decode('utf-8', 'replace')[:80]}")
+        except OSError:  # it has ended
+            continue
+    return found
+
+
 def run_to_end(command: Command, log: Path, change: Change | None = None) -> Ended:
     """Run a command in a child and wait for it."""
     with child(command, log, change) as started:

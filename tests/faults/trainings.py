@@ -43,8 +43,9 @@ class Training:
 def make_trainings(folder: Path) -> list[Training]:
     """Write corpus, store, encoder and specs; return the trainings.
 
-    They are by words, by images, text_crf, and by words with accumulation: once with the weights of
-    every epoch kept, once also with a state after every second epoch alone.
+    They are by words, by images, text_crf, by words until patience ends it, and by words with
+    accumulation: once with the weights of every epoch kept, once also with a state after every
+    second epoch alone.
     """
     samples = folder / "samples"
     corpus = write_corpus(samples, splits=("train", "valid", "test"), is_distinct=True)
@@ -72,6 +73,11 @@ def make_trainings(folder: Path) -> list[Training]:
         recipe={**recipe, "epochs": 4, "lr": {"encoder": 1e-4, "head": 1e-2, "crf": 1e-2}},
         weights={"encoder": {"name": "bert", "path": str(folder / "bert")}},
     )
+    _write_spec(
+        folder / "patience.json",
+        system="dummy",
+        recipe={**recipe, "epochs": 40, "patience": 2},
+    )
     for name in ("kept", "sparse"):
         settings = {**recipe, "accumulation": 2}
         _write_spec(folder / f"{name}.json", system="dummy", recipe=settings)
@@ -80,6 +86,7 @@ def make_trainings(folder: Path) -> list[Training]:
         Training("words", folder),
         Training("images", folder, store),
         Training("text_crf", folder),
+        Training("patience", folder),
         Training("kept", folder, ("--keep-epochs", "all")),
         Training("sparse", folder, ("--keep-epochs", "all"), checkpoint_every=2),
     ]

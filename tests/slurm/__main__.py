@@ -2,7 +2,7 @@
 
 Shows that the cluster profile makes what one machine makes, to the last byte; that a shard whose
 job is cancelled is tried again and continues; that GPU rules ask for GPUs; and that two processes
-train as one does. Exits 1 where one of these does not hold; the folder with the logs then stays.
+train, and learn what one does. Exits 1 where one of these does not hold; the folder with the logs then stays.
 """
 
 import argparse
@@ -45,6 +45,8 @@ GPU_JOBS = {
 LARGEST_DIFFERENCE = 10.0
 """Of F1 on test between one and two processes, points: dropout draws differ. By seed (1-4), one
 process gave 25.4, 33.8, 27.3, 24.2 and two gave 22.0, 26.2, 30.4, 25.3."""
+SMALLEST_F1 = 15.0
+"""On test, of a training that learned."""
 WAIT_S = 3600
 """Longest wait for Snakemake; on two idle cores it takes some minutes."""
 SUBMIT_S = 120
@@ -232,7 +234,10 @@ def same_stores(folder: Path) -> list[str]:
 
 
 def same_training(folder: Path) -> list[str]:
-    """Compare the scores of one process that accumulates with those of two processes."""
+    """Check that both trainings learned, and about as much: dropout draws differ by process.
+
+    That the weights are equal without dropout is tested in tests/unit/train/test_processes.py.
+    """
     scores = []
     for run in RUNS:
         path = folder / f"results/sample/runs/{run}/seed1"
@@ -247,7 +252,7 @@ def same_training(folder: Path) -> list[str]:
         if trained["processes"] != RUNS.index(run) + 1:
             return [f"{run}: trained by {trained['processes']} processes"]
     alone, pair = scores
-    is_close = abs(alone - pair) <= LARGEST_DIFFERENCE
+    is_close = min(alone, pair) > SMALLEST_F1 and abs(alone - pair) <= LARGEST_DIFFERENCE
     return [] if is_close else [f"F1 of one process {alone:.2f}, of two {pair:.2f}"]
 
 

@@ -168,7 +168,5 @@ def training_command(wildcards):
     """What starts the processes of a training, on one node."""
     if processes(wildcards) == 1:
         return "python"
-    return (
-        f"accelerate launch --multi_gpu --num_processes {processes(wildcards)} --num_machines 1 "
-        "--main_process_port 0 --mixed_precision no --dynamo_backend no"
-    )
+    settings = shlex.quote(str(Path(workflow.basedir) / "workflow/accelerate.yaml"))
+    return f"accelerate launch --config_file {settings} --num_processes {processes(wildcards)}"

@@ -1,4 +1,7 @@
-"""SIGKILL of Snakemake with its process group while it trains: epochs are continued."""
+"""SIGKILL of Snakemake with its process group while it trains: epochs are continued.
+
+Of a training of one process, and of one of two, whose launcher gives each a session of its own.
+"""
 
 import json
 import random
@@ -12,6 +15,7 @@ from tests.faults.checks import (
     expect,
     expect_lost,
     expect_no_processes,
+    expect_no_processes_in,
     expect_no_strays,
     expect_same,
 )
@@ -30,20 +34,23 @@ RUN = "results/tiny/runs/tiny_text_crf/seed1"
 TARGET = f"{RUN}/model.safetensors"
 LOG = "logs/tiny/fit.tiny_text_crf.seed1.log"
 SELECTED = {
-    "run": {
-        "datasets": ["tiny"],
-        "feature_sets": ["tiny_random"],
-        "exports": [],
-        "models": ["tiny_text_crf"],
-    },
-    "models": {"tiny_text_crf": {"recipe": {"epochs": EPOCHS}}},
+    "datasets": ["tiny"],
+    "feature_sets": ["tiny_random"],
+    "exports": [],
+    "models": ["tiny_text_crf"],
 }
 _EPOCH = re.compile(r"epoch (\d+)/\d+: loss")
 
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Kill Snakemake within its job `fit`."""
-    whole = make_workspace(folder / "whole", SELECTED)
+    return [_kill_fits(folder / str(processes), rng, rounds, processes) for processes in (1, 2)]
+
+
+def _kill_fits(folder: Path, rng: random.Random, rounds: int, processes: int) -> Row:
+    model = {"recipe": {"epochs": EPOCHS}, "processes": processes}
+    selected = {"run": SELECTED, "models": {"tiny_text_crf": model}}
+    whole = make_workspace(folder / "whole", selected)
     with started(whole, TARGET) as undisturbed:
         undisturbed.wait_until((whole.folder / LOG).exists, "the training")
         begun = time.monotonic()
@@ -52,7 +59,8 @@ def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
         expect(code == 0, undisturbed.output[-600:])
     expected = Training.results(whole.folder / RUN)
     kills = max(2, rounds // SHARE)
-    tally = Tally("SIGKILL: snakemake within fit", "epochs", wanted=kills)
+    name = "fit" if processes == 1 else f"fit of {processes} processes"
+    tally = Tally(f"SIGKILL: snakemake within {name}", "epochs", wanted=kills)
     for number in range(attempts(kills)):
         if tally.runs == kills:
             break
@@ -63,7 +71,7 @@ def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
         shutil.rmtree(workspace.folder / RUN)
         (workspace.folder / LOG).unlink()
         _kill(workspace, rng.uniform(0.1, 1.0) * seconds, expected, tally)
-    return [tally.row]
+    return tally.row
 
 
 def _kill(workspace: Workspace, moment: float, expected: dict[str, bytes], tally: Tally) -> None:
@@ -79,6 +87,7 @@ def _kill(workspace: Workspace, moment: float, expected: dict[str, bytes], tally
     with tally.run(f"{moment:.1f} s after the start of fit ({workspace.folder.name})"):
         expect(is_killed, f"exit code {killed.process.returncode}: {killed.output[-300:]!r}")
         expect_no_processes(killed.process.pid)
+        expect_no_processes_in(workspace.folder)
         done = max(map(int, _EPOCH.findall(log.read_text(encoding="utf-8"))), default=0)
         unlock(workspace)
         finish(workspace, TARGET)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from extract.errors import ConfigError, MissingFileError, StoreError
 from tests.unit.train import dummy_system
@@ -18,6 +19,7 @@ from train.checkpoint import (
     read_run_info,
     resolved,
     save_weights,
+    tensors_sha256,
     weights_sha256,
     write_run_info,
 )
@@ -77,7 +79,7 @@ def test_nothing_stays_of_a_writing_that_was_killed(
     child = os.fork()
     if child == 0:
         # As safetensors does: a file of another name first.
-        def killed(tensors: object, target: Path) -> None:
+        def killed(tensors: object, target: Path, **_: object) -> None:
             target.with_name(".tmpA1b2C3").write_bytes(b"half")
             os._exit(0)
 
@@ -120,6 +122,63 @@ def test_missing_or_damaged_files_are_named(run, tmp_path: Path) -> None:
     save_weights(model.linear, weights)
     with pytest.raises(StoreError, match="missing"):
         load_weights(model, weights)
+
+
+@pytest.mark.parametrize("damage", ["bit", "last byte"])
+def test_changed_weights_are_refused(run, damage: str) -> None:
+    folder, _ = run
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-1 if damage == "last byte" else len(data) // 2 + 300] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+    with pytest.raises(StoreError, match="do not match their checksum"):
+        load_run(folder)
+
+
+def test_weights_of_before_there_were_checksums_are_read(run) -> None:
+    folder, model = run
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors, folder / "model.safetensors")
+    loaded, _ = load_run(folder)
+    assert torch.equal(loaded.table.weight, model.table.weight)
+
+
+def test_the_checksum_is_of_names_types_shapes_and_bytes() -> None:
+    zeros = {"a": torch.zeros(2, 3), "b": torch.zeros(())}
+    others = [
+        {"a": torch.zeros(3, 2), "b": torch.zeros(())},
+        {"a": torch.zeros(2, 3, dtype=torch.int32), "b": torch.zeros(())},
+        {"a": torch.zeros(2, 3), "c": torch.zeros(())},
+        {"a": torch.zeros(2, 3), "b": torch.ones(())},
+        {"a": torch.zeros(2, 3), "b": torch.zeros(1)},
+        {"a": torch.zeros(2, 3)},
+    ]
+    sums = [tensors_sha256(tensors) for tensors in (zeros, *others)]
+    assert len(set(sums)) == len(sums)
+    assert tensors_sha256(dict(reversed(zeros.items()))) == sums[0]
+    halves = {
+        "h": torch.ones(3, dtype=torch.bfloat16),
+        "e": torch.zeros(0),
+        "t": torch.tensor(True),
+    }
+    assert tensors_sha256(halves) == tensors_sha256(dict(halves))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"garbage", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"format_version": 9}'],
+)
+def test_a_damaged_run_json_is_named(run, data: bytes) -> None:
+    folder, _ = run
+    (folder / "run.json").write_bytes(data)
+    with pytest.raises(ConfigError, match=r"run\.json: "):
+        load_run(folder)
+
+
+def test_a_vocabulary_without_its_keys_is_named(run) -> None:
+    folder, _ = run
+    change(folder, vocabulary={})
+    with pytest.raises(ConfigError, match=r"run\.json: its vocabulary has no 'words'"):
+        load_run(folder)
 
 
 def test_resolved_specs_hold_every_default() -> None:

@@ -34,3 +34,10 @@ def test_code_in_a_state_does_not_run(tmp_path: Path, name: str) -> None:
     except Exception as error:
         assert "weights" in str(error).lower()
     assert not marker.exists()
+
+
+def test_variables_of_accelerate_change_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "3")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    accelerator = create_accelerator("cpu", "fp32")
+    assert (accelerator.gradient_accumulation_steps, accelerator.mixed_precision) == (1, "no")

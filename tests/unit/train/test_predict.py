@@ -294,6 +294,7 @@ def test_a_copied_run_needs_nothing_outside_it(tiny_encoder, tmp_path: Path):
         ([], [], "no sample"),
         ([Sample("e", "e.jpg", [])], [], "sample e has no tokens"),
         ([Sample("e", "e.jpg", ["a\nb"])], [], "line break"),
+        ([Sample("e", "e\nB-FAKE\tB-PER", ["a"])], [], "line break"),
         (SAMPLES, ["--view", "txt"], "has the views mm, text"),
         (SAMPLES, [], "needs --store"),
     ],

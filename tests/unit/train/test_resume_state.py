@@ -165,6 +165,30 @@ def test_a_kill_at_the_end_repeats_no_epoch(
     assert results(job) == expected(job)
 
 
+def test_a_kill_after_patience_ended_the_training(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state of an epoch that was not the last one allowed is deleted file by file."""
+    recipe = replace(job.spec.recipe, epochs=30, patience=1)
+    job = replace(job, spec=replace(job.spec, recipe=recipe))
+    delete = StateFolder._delete_all_but
+
+    def killed_at_the_end(self: StateFolder, names: set[str]) -> None:
+        unnamed = [folder for folder in self.folder.glob("epoch*") if folder.name not in names]
+        if any(name.startswith("epoch") for name in names):
+            delete(self, names)
+        elif unnamed:
+            next(unnamed[0].glob("*model*")).unlink()
+            raise Stop
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(StateFolder, "_delete_all_but", killed_at_the_end)
+        fit(job)
+    fit(job)
+    assert json.loads((job.out / "run.json").read_text("utf-8"))["epochs_run"] < 30
+    assert results(job) == expected(job)
+
+
 def test_deleted_results_come_back_without_an_epoch_until_they_are_scored(
     job: FitJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
