@@ -2,7 +2,8 @@
 
 Shows that the cluster profile makes what one machine makes, to the last byte; that a shard whose
 job is cancelled is tried again and continues; that GPU rules ask for GPUs; and that two processes
-train, and learn what one does. Exits 1 where one of these does not hold; the folder with the logs then stays.
+learn about what one does. Exits 1 where one of these does not hold; the folder with the logs then
+stays.
 """
 
 import argparse

@@ -22,7 +22,9 @@ def test_code_in_a_state_does_not_run(tmp_path: Path, name: str) -> None:
     accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
     state = StateFolder(tmp_path / "state", "guard")
     folder = state._epoch_folder(1)
-    accelerator.save_state(str(folder))
+    state.folder.mkdir()
+    state.best_weights(1).write_bytes(b"")
+    state.save(accelerator, Progress(epoch=1, best_epoch=1))
     state.load(accelerator, Progress(epoch=1))
     marker = tmp_path / "pwned"
     as_zip(folder / name, {"a": Evil(marker)})
