@@ -2,24 +2,28 @@
 
 The record `.mner_crops` has a line `<seal>  <file name>` for each file. The seal is a checksum of
 the file's bytes and of what they follow from: the image's bytes, the pixels cut out, and the
-version of the cutting. Lines are added as files are cut, so that a stopped run continues.
+version of the cutting. Lines are added as files are cut, so that a stopped run continues; a run
+that comes to its end leaves its own lines alone, in its order.
 """
 
 import hashlib
 import json
-import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
-from extract.atomic import write_text
+from extract.atomic import atomic_path
 from extract.file_digest import file_sha256
+from extract.lazy_table import pack_texts
 from extract.system_errors import named_system_errors
+from extract.text_index import TextIndex
 
 NAME = ".mner_crops"
 
-_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_NAME_START = 64 + 2
+"""Where the file name begins in a line."""
 
 
 class CropRecord:
@@ -33,43 +37,69 @@ class CropRecord:
     def __init__(self, folder: Path, version: int) -> None:
         self._folder, self._version = folder, version
         self._path = folder / NAME
-        self._file: TextIO | None = None
-        text = self._path.read_text("utf-8", "replace") if self._path.is_file() else ""
-        # What a kill left of a last line is no line, or names no file.
-        matches = map(_LINE.fullmatch, text.splitlines())
-        self._seals = {match[2]: match[1] for match in matches if match}
+        self._file: BinaryIO | None = None
+        # Where the lines of this run begin in the file.
+        self._start = 0
+        # What a kill left of a last line is the line of no file.
+        earlier = pack_texts(self._read_lines())
+        self._earlier = TextIndex(earlier) if earlier else None
 
     @contextmanager
     def open(self) -> Iterator["CropRecord"]:
         """Take new lines in the body of the `with` statement."""
-        with (
-            named_system_errors(self._path),
-            self._path.open("a", encoding="utf-8") as self._file,
-        ):
+        with named_system_errors(self._path), self._path.open("ab") as self._file:
             # Half a line may stand at the end.
-            self._file.write("\n")
+            self._file.write(b"\n")
+            self._start = self._file.tell()
             yield self
         self._file = None
 
-    def has(self, name: str, source_sha256: str, clipped: Iterable[int]) -> bool:
-        """Return whether a file is there, whole, and what these pixels of this image give."""
-        if name not in self._seals:
+    def keep(self, name: str, source_sha256: str, clipped: Iterable[int]) -> bool:
+        """Record a file of an earlier run again, if it may stay; within `open`.
+
+        Returns:
+            Whether it is there, whole, and what these pixels of this image give.
+        """
+        if self._earlier is None:
             return False
         try:
-            return self._seals[name] == self._seal(name, source_sha256, clipped)
+            line = self._line(name, source_sha256, clipped)
         except OSError:
             return False
+        if line not in self._earlier:
+            return False
+        self._file.write(f"{line}\n".encode())
+        return True
 
     def add(self, name: str, source_sha256: str, clipped: Iterable[int]) -> None:
         """Record a file that was just written; within `open`."""
-        self._seals[name] = self._seal(name, source_sha256, clipped)
-        self._file.write(f"{self._seals[name]}  {name}\n")
+        self._file.write(f"{self._line(name, source_sha256, clipped)}\n".encode())
         self._file.flush()
 
-    def rewrite(self, names: Iterable[str]) -> None:
-        """Keep the lines of these files alone, in this order."""
-        write_text(self._path, "".join(f"{self._seals[name]}  {name}\n" for name in names))
+    def names(self) -> Iterator[str]:
+        """Yield the files that this run kept or added, in its order; after `open`."""
+        return (line[_NAME_START:] for line in self._read_lines())
 
-    def _seal(self, name: str, source_sha256: str, clipped: Iterable[int]) -> str:
+    def rewrite(self) -> None:
+        """Leave the lines of this run alone; after `open`."""
+        with (
+            atomic_path(self._path) as tmp,
+            self._path.open("rb") as lines,
+            tmp.open("wb") as kept,
+        ):
+            lines.seek(self._start)
+            shutil.copyfileobj(lines, kept)
+        self._start = 0
+
+    def _read_lines(self) -> Iterator[str]:
+        """Yield the lines from where this run's begin, all of them before it has begun."""
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._start)
+            for line in file:
+                yield line.decode("utf-8", "replace").removesuffix("\n")
+
+    def _line(self, name: str, source_sha256: str, clipped: Iterable[int]) -> str:
         made_from = [self._version, source_sha256, list(clipped), file_sha256(self._folder / name)]
-        return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+        return f"{hashlib.sha256(json.dumps(made_from).encode()).hexdigest()}  {name}"

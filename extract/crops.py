@@ -16,10 +16,11 @@ These are the files that HVPNeT, DeepKE, VEC-MNER, Co-MIPN and RPI-HMIF read.
 import hashlib
 import json
 import math
+import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -33,7 +34,9 @@ from extract.caption_lists import strip_image_suffix
 from extract.errors import ConfigError, DataError
 from extract.images.decode import clip_box
 from extract.images.listed import load_listed
+from extract.lazy_table import LazyTable, pack, pack_texts
 from extract.manifest import ImageRow, iter_jsonl
+from extract.text_index import TextIndex, distinct
 
 if TYPE_CHECKING:
     from extract.store import StoredItem
@@ -75,41 +78,55 @@ class Crop:
     """Of the image file's bytes."""
 
 
-def crop_stems(image_ids: Iterable[str]) -> dict[str, str]:
-    """Return image id -> the image's part of its crops' file names.
+class CropStems(Mapping[str, str]):
+    """Image id -> the image's part of its crops' file names, made when it is asked for.
+
+    The names differ even where case is ignored. They are ASCII, so that no file system changes
+    their Unicode form.
 
     Args:
         image_ids: of the store, in its order: of two ids whose names differ in case at most, the
             first keeps the plain name.
 
-    Returns:
-        Names that differ even where case is ignored. They are ASCII, so that no file system
-        changes their Unicode form.
-
     Raises:
         DataError: two checksums begin alike.
     """
-    stems: dict[str, str] = {}
-    taken: set[str] = set()
-    for image_id in image_ids:
-        if image_id in stems:
-            continue
-        stem = quote(image_id, safe="")
-        if len(stem) > _LONGEST_STEM or stem.lower() in taken:
-            # `+` is in no quoted name.
-            digest = hashlib.sha256(image_id.encode("utf-8")).hexdigest()
-            stem = f"{stem[:_LONGEST_STEM]}+{digest[:8]}"
-        if stem.lower() in taken:
+
+    def __init__(self, image_ids: Iterable[str]) -> None:
+        self._ids = distinct(image_ids)
+        self._plain = TextIndex(pack_texts(_plain_stem(i).lower() for i in self._ids))
+        again = TextIndex(pack_texts(stem.lower() for stem in self.values())).first_repeat()
+        if again is not None:
+            image_id = self._ids[again]
             raise DataError(
-                f"image id {image_id!r}: crop name {stem!r} is taken. Rename the image."
+                f"image id {image_id!r}: crop name {self[image_id]!r} is taken. Rename the image."
             )
-        taken.add(stem.lower())
-        stems[image_id] = stem
-    return stems
+
+    def __getitem__(self, image_id: str) -> str:
+        """Return the part of one of the images."""
+        stem = _plain_stem(image_id)
+        first = self._plain.find(stem.lower())
+        if first is None:
+            raise KeyError(image_id)
+        if len(stem) <= _LONGEST_STEM and self._ids[first] == image_id:
+            return stem
+        # `+` is in no quoted name.
+        digest = hashlib.sha256(image_id.encode("utf-8")).hexdigest()
+        return f"{stem[:_LONGEST_STEM]}+{digest[:8]}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+def _plain_stem(image_id: str) -> str:
+    return quote(image_id, safe="")
 
 
 def crop_name(stem: str, number: int) -> str:
-    """Return the file name of crop `number` of the image that `crop_stems` names `stem`."""
+    """Return the file name of crop `number` of the image that `CropStems` names `stem`."""
     return f"{stem}_pred_yolo_crop_{number}.png"
 
 
@@ -133,7 +150,7 @@ def plan_crops(
     Args:
         item: of a grounding store.
         image: the same image's line of images.tsv.
-        stem: the image's part of the file names, of `crop_stems`.
+        stem: the image's part of the file names, of `CropStems`.
         min_size_px: smallest width and height of a crop.
     """
     plan = []
@@ -176,18 +193,15 @@ def cut_crops(
     Raises:
         DataError: the image file is not the one that images.tsv describes.
     """
-    wanted = [
-        crop
-        for crop in plan
-        if crop.crop and not record.has(crop.crop, crop.source_sha256, crop.clipped)
-    ]
-    if not wanted:
-        return 0
-    image = load_listed(row)
-    for crop in wanted:
+    image, n_cut = None, 0
+    for crop in plan:
+        if crop.crop is None or record.keep(crop.crop, crop.source_sha256, crop.clipped):
+            continue
+        image = image or load_listed(row)
         save_png(image.crop(tuple(crop.clipped)), folder / crop.crop)
         record.add(crop.crop, crop.source_sha256, crop.clipped)
-    return len(wanted)
+        n_cut += 1
+    return n_cut
 
 
 def save_png(image: Image.Image, path: Path) -> None:
@@ -215,47 +229,72 @@ def claim_folder(folder: Path) -> None:
 
 
 def remove_old_crops(folder: Path, kept: Iterable[str]) -> int:
-    """Remove crop files of earlier runs, and halves of interrupted ones; return their number."""
-    kept = set(kept)
-    old = [path for path in folder.iterdir() if _OURS.match(path.name) and path.name not in kept]
-    for path in old:
-        path.unlink()
+    """Remove crop files of earlier runs, and halves of interrupted ones; return their number.
+
+    Args:
+        folder: of the crops.
+        kept: names of files that are in it, each once.
+    """
+    names = pack_texts(kept)
+    # Every kept one is there: where there are no more, none is old.
+    if sum(1 for _ in _our_names(folder)) == len(names):
+        return 0
+    index = TextIndex(names)
+    old = [name for name in _our_names(folder) if name not in index]
+    for name in old:
+        (folder / name).unlink()
     return len(old)
 
 
-def write_manifest(path: Path, crops: Iterable[Crop]) -> None:
-    """Write one JSON object a crop."""
-    lines = (json.dumps(asdict(crop), ensure_ascii=False) + "\n" for crop in crops)
-    write_text(path, "".join(lines))
+def _our_names(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if _OURS.match(entry.name))
 
 
-def read_manifest(path: Path) -> list[Crop]:
-    """Read `crops.jsonl`.
+def manifest_line(crop: Crop) -> bytes:
+    """Return the line of a crop in `crops.jsonl`."""
+    return (json.dumps(vars(crop), ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def write_manifest(path: Path, lines: Iterable[bytes]) -> None:
+    """Write `crops.jsonl`; the lines are those of `manifest_line`."""
+    with atomic_path(path) as tmp, tmp.open("wb") as file:
+        file.writelines(lines)
+
+
+def iter_manifest(path: Path) -> Iterator[Crop]:
+    """Yield the lines of `crops.jsonl`.
 
     Raises:
         DataError: a line has other fields.
     """
-    crops = []
     for number, record in iter_jsonl(path):
         try:
-            crops.append(Crop(**record))
+            crop = Crop(**record)
         except TypeError as error:
             raise DataError(f"{path}:{number}: {error}") from error
-    return crops
+        yield crop
 
 
-def count_dropped(crops: Iterable[Crop]) -> dict[str, int]:
-    """Return how many rows gave no crop, by reason."""
-    return dict(sorted(Counter(crop.dropped for crop in crops if crop.dropped).items()))
+def read_manifest(path: Path) -> LazyTable[Crop]:
+    """Read `crops.jsonl`, whose lines are parsed when they are looked at; see `iter_manifest`."""
+    return pack(map(manifest_line, iter_manifest(path)), _parse_crop)
+
+
+def _parse_crop(line: bytes) -> Crop:
+    return Crop(**json.loads(line))
 
 
 def files_by_image(crops: Iterable[Crop]) -> dict[str, list[str]]:
     """Return image id -> file names of its crops, best first; images without crops are left out."""
-    files: dict[str, list[str]] = {}
-    for crop in sorted(crops, key=lambda crop: crop.row):
+    rows: dict[str, list[tuple[int, str]]] = {}
+    for crop in crops:
         if crop.crop is not None:
-            files.setdefault(crop.image_id, []).append(crop.crop)
-    return files
+            rows.setdefault(crop.image_id, []).append((crop.row, crop.crop))
+    return {
+        image_id: [name for _, name in sorted(found, key=itemgetter(0))]
+        for image_id, found in rows.items()
+    }
 
 
 def dictionary_key(image_id: str, form: KeyForm = "file", suffix: str = ".jpg") -> str:

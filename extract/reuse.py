@@ -32,6 +32,7 @@ from extract.manifest import STATUS, ImageRow
 from extract.store import FeatureStore, Header
 from extract.store.checksums import changed_datasets
 from extract.store.format import ALL_COLUMNS, as_stored, open_checked, reading
+from extract.system_errors import NamedSystemError
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ class EarlierRows:
         files: earlier feature files, the most trusted first; missing ones are passed over.
         header: of the shard; only files of its spec are used.
         rows: lines of images.tsv of the shard's items, in the same order.
+
+    Raises:
+        OSError: as `get`.
     """
 
     def __init__(self, files: Iterable[Path], header: Header, rows: Sequence[ImageRow]) -> None:
@@ -65,8 +69,9 @@ class EarlierRows:
         sums = header.input_sha256
         self._tried_again = {s for row, s in zip(rows, sums, strict=True) if row.status == "ok"}
         self._places: dict[str, tuple[Path, str]] = {}
+        self._identities: dict[Path, tuple[int, ...]] = {}
         self._given_up: set[Path] = set()
-        self._store = lru_cache(maxsize=_OPEN_STORES)(FeatureStore)
+        self._store = lru_cache(maxsize=_OPEN_STORES)(_open_same)
         wanted = set(sums)
         for path in files:
             if not wanted:
@@ -83,7 +88,7 @@ class EarlierRows:
         """Return the rows that were computed from these inputs, None where there are none.
 
         Raises:
-            OSError: this process may open no more files.
+            OSError: this process may open no more files, or write no temporary ones.
         """
         place = self._places.get(input_sha256)
         if place is None or place[0] in self._given_up:
@@ -91,9 +96,9 @@ class EarlierRows:
         path, image_id = place
         try:
             with reading(path):
-                item = self._store(path).item(image_id)
+                item = self._store(path, self._identities[path]).item(image_id)
         except _UNUSABLE as error:
-            _raise_if_of_the_process(error)
+            _raise_if_of_another_cause(error, path)
             logger.warning("%s: item '%s' is computed anew: %s", path, image_id, error)
             if not isinstance(error, StoreError):
                 # Each try may take a file server its time.
@@ -112,6 +117,7 @@ class EarlierRows:
                 if (store.fingerprint, store.outputs) != own:
                     logger.info("%s is of another spec: nothing is reused", path)
                     return {}
+                self._identities[path] = store.identity
                 found = {
                     checksum: (path, image_id)
                     for image_id, checksum in store.input_sha256().items()
@@ -121,7 +127,7 @@ class EarlierRows:
             with reading(path), open_checked(path) as file:
                 changed = changed_datasets(file) if found else []
         except _UNUSABLE as error:
-            _raise_if_of_the_process(error)
+            _raise_if_of_another_cause(error, path)
             logger.warning("nothing is reused: %s", error)
             return {}
         if changed:
@@ -133,8 +139,24 @@ class EarlierRows:
         return failed and checksum in self._tried_again
 
 
-def _raise_if_of_the_process(error: Exception) -> None:
-    if isinstance(error, OSError) and error.errno in _OF_THE_PROCESS:
+def _open_same(path: Path, identity: tuple[int, ...]) -> FeatureStore:
+    """Open the file that was looked through.
+
+    Raises:
+        MissingFileError: another one took its place, whose rows are of other inputs.
+    """
+    store = FeatureStore(path)
+    if store.identity != identity:
+        store.close()
+        raise MissingFileError(f"{path}: was replaced since its items were looked up")
+    return store
+
+
+def _raise_if_of_another_cause(error: Exception, path: Path) -> None:
+    """Raise what is no matter of an earlier file: of the process, or of its temporary files."""
+    is_of_the_process = isinstance(error, OSError) and error.errno in _OF_THE_PROCESS
+    names_another = isinstance(error, NamedSystemError) and error.filename != str(path)
+    if is_of_the_process or names_another:
         raise error
 
 

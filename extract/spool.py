@@ -1,12 +1,13 @@
 """Bytes on disk in place of memory: what grows with the corpus."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from extract.system_errors import named_system_errors
+from extract.system_errors import NamedSystemError, named_system_errors
 
 
 class FileBytes:
@@ -20,8 +21,29 @@ class FileBytes:
         self._file = file
 
     def __getitem__(self, piece: slice) -> bytes:
-        """Return the bytes of a piece with start and stop."""
-        return os.pread(self._file.fileno(), piece.stop - piece.start, piece.start)
+        """Return the bytes of a piece with start and stop.
+
+        Raises:
+            NamedSystemError: the file ends before the piece does.
+        """
+        found, position = [], piece.start
+        # The system reads less than 2 GiB at a time.
+        while position < piece.stop:
+            data = os.pread(self._file.fileno(), piece.stop - position, position)
+            if not data:
+                raise self._cut_off(position, piece.stop)
+            found.append(data)
+            position += len(data)
+        return b"".join(found)
+
+    def _cut_off(self, size: int, expected: int) -> NamedSystemError:
+        reason = (
+            f"ends after {size} bytes, expected at least {expected}: it was cut off while it was "
+            "in use. Run the same command again"
+        )
+        # A file without a name is known by its number.
+        name = self._file.name if isinstance(self._file.name, str) else "a temporary file"
+        return NamedSystemError(errno.ENODATA, reason, name)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines, once."""
@@ -51,7 +73,7 @@ class Spool:
         """Add bytes at the end.
 
         Raises:
-            NamedSystemError: the folder for temporary files (TMPDIR) is full.
+            NamedSystemError: the folder for temporary files (TMPDIR) is full, or there is none.
         """
         self._last += data
         if len(self._last) > self._limit:
@@ -65,8 +87,13 @@ class Spool:
         return FileBytes(self._file)
 
     def _write(self) -> None:
-        with named_system_errors(Path(tempfile.gettempdir())):
-            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
-            self._file.write(self._last)
-            self._file.flush()
+        try:
+            with named_system_errors(Path(tempfile.gettempdir())):
+                self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
+                self._file.write(self._last)
+                self._file.flush()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            # Else a caller takes it for an error of the file that it reads.
+            reason = f"{error.strerror}; set it to a folder that can be written to and has room"
+            raise NamedSystemError(error.errno, reason, "TMPDIR") from error
         self._last.clear()

@@ -5,6 +5,7 @@ builds tensors and plain containers and refuses the rest. It still unpacks archi
 compressed can grow a thousandfold, and torch never writes such.
 """
 
+import os
 import pickle
 import re
 import struct
@@ -24,6 +25,10 @@ BROKEN = (
 )  # fmt: skip
 # How torch says that it got no memory.
 _NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|not enough memory")
+# The last records of a zip archive (APPNOTE.TXT 4.3.14 to 4.3.16), in the order of the file.
+_END64 = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR64 = struct.Struct("<4sIQI")
+_END = struct.Struct("<4s4H2IH")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -81,10 +86,17 @@ def check_archive(path: Path) -> None:
 
     Raises:
         OSError: the operating system refused to read it.
-        DataError: a compressed or overlapping zip, or a tar (before torch 0.2; it may hold links).
+        DataError: a compressed or overlapping zip, one in which readers may find different
+            directories, or a tar (before torch 0.2; it may hold links).
     """
     try:
-        if zipfile.is_zipfile(path):
+        if zipfile.is_zipfile(path) or _begins_as_zip(path):
+            if not _has_plain_end(path):
+                raise DataError(
+                    f"{path}: expected a torch file, whose directory of parts ends where the last "
+                    "records of the archive begin; got something between, or a record elsewhere. "
+                    "The file is damaged or was not written by torch: get it again."
+                )
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
             packed = [e.filename for e in entries if e.compress_type != zipfile.ZIP_STORED]
@@ -98,6 +110,38 @@ def check_archive(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise_if_refused(error, path)
         raise DataError(f"{path}: a damaged archive ({first_line(error)}).") from error
+
+
+def _begins_as_zip(path: Path) -> bool:
+    """Torch goes by this alone where `zipfile` looks for the end."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\3\4"
+
+
+def _has_plain_end(path: Path) -> bool:
+    """Return whether the central directory ends right where the archive's last records begin.
+
+    Torch takes the directory from where the records say. `zipfile` takes it from before them.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(-min(size, _END64.size + _LOCATOR64.size + _END.size), os.SEEK_END)
+        tail = file.read()
+    if len(tail) < _END.size:
+        return False
+    magic, *_, length, start, n_comment = _END.unpack(tail[-_END.size :])
+    if magic != b"PK\5\6" or n_comment:
+        return False
+    records, tail = _END.size, tail[: -_END.size]
+    if tail[-_LOCATOR64.size :].startswith(b"PK\6\7"):
+        if len(tail) < _END64.size + _LOCATOR64.size:
+            return False
+        records += len(tail)
+        magic, *_, length, start = _END64.unpack(tail[: _END64.size])
+        _, _, position, _ = _LOCATOR64.unpack(tail[_END64.size :])
+        if magic != b"PK\6\6" or position != size - records:
+            return False
+    return start + length == size - records
 
 
 def first_line(error: BaseException) -> str:

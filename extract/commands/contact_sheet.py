@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     from extract.contact_sheet.content import group_samples
     from extract.contact_sheet.sheets import write_sheets
     from extract.logs import Progress
-    from extract.manifest import read_images
+    from extract.manifest import ImageRows, read_images
     from extract.named_files import read_splits
 
     for flag in ("columns", "per_sheet", "max_boxes", "limit"):
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise ConfigError(f"--{flag.replace('_', '-')}: expected at least 1, got {value}")
     started = time.monotonic()
-    images = {row.image_id: row for row in read_images(args.images)}
+    images = ImageRows(read_images(args.images))
     samples = group_samples(read_splits(args.samples))
     chosen = choose_images(samples, images, ids=args.ids, limit=args.limit, seed=args.seed)
     logger.info("contact sheet: %d of %d images", len(chosen), len(samples))
@@ -122,7 +122,7 @@ def choose_images(
     ids: Sequence[str] | None,
     limit: int | None,
     seed: int | None,
-) -> list["ImageRow"]:
+) -> Sequence["ImageRow"]:
     """Return the images to show, in the order of their first sample, or of `ids`.
 
     Args:
@@ -139,6 +139,7 @@ def choose_images(
     import random
 
     from extract.errors import DataError, near_match
+    from extract.manifest import pack_images
 
     image_of = {
         s.id: i for i, splits in samples.items() for found in splits.values() for s in found
@@ -164,7 +165,7 @@ def choose_images(
             f"--images: {len(absent)} images of the samples are not in it, e.g. {absent[0]!r}. "
             "Give the samples and the images.tsv of one run of `dataset`."
         )
-    return [images[image_id] for image_id in wanted]
+    return pack_images(images[image_id] for image_id in wanted)
 
 
 def open_stores(args: argparse.Namespace, stack: ExitStack) -> "Stores":

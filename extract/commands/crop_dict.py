@@ -47,16 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write both files; every image of the split is a key."""
-    from extract.crops import crop_dictionary, read_manifest, save_dictionary
+    from extract.crops import crop_dictionary, iter_manifest, save_dictionary
     from extract.errors import ConfigError
-    from extract.manifest import read_samples
+    from extract.manifest import iter_samples
 
     if args.out.suffix != ".pth":
         raise ConfigError(f"--out: expected a name ending in .pth, got '{args.out}'")
-    image_ids = [sample.image_id for path in args.samples for sample in read_samples(path)]
+    image_ids = (sample.image_id for path in args.samples for sample in iter_samples(path))
     dictionary = crop_dictionary(
         image_ids,
-        read_manifest(args.crops),
+        iter_manifest(args.crops),
         keys=args.keys,
         key_suffix=args.key_suffix,
         prefix=args.prefix,

@@ -4,11 +4,13 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from extract.crop_record import CropRecord
     from extract.manifest import ImageRow
     from extract.store import FeatureStore
 
@@ -43,13 +45,13 @@ def _cut(args: argparse.Namespace) -> None:
     from extract import crops
     from extract.crop_record import CropRecord
     from extract.errors import ConfigError
-    from extract.logs import Progress
-    from extract.manifest import read_images
+    from extract.lazy_table import pack
+    from extract.manifest import ImageRows, read_images
     from extract.store.verify import open_whole
 
     if args.min_size < 1:
         raise ConfigError(f"--min-size: expected at least 1 px, got {args.min_size}")
-    images = {row.image_id: row for row in read_images(args.images)}
+    images = ImageRows(read_images(args.images))
     started = time.monotonic()
     crops.claim_folder(args.out)
     manifest = args.out / crops.MANIFEST
@@ -58,36 +60,60 @@ def _cut(args: argparse.Namespace) -> None:
         logger.info("crops: %d images of %s", len(store.ids), args.store)
         # From here to its rewriting the folder is not complete.
         manifest.unlink(missing_ok=True)
-        progress = Progress("crops", len(store.ids))
-        stems = crops.crop_stems(store.ids)
-        done, n_cut = [], 0
+        counts, dropped = Counter(), Counter()
         record = CropRecord(args.out, crops.VERSION)
         with record.open():
-            for image_id in store.ids:
-                plan = crops.plan_crops(
-                    store.item(image_id),
-                    images[image_id],
-                    stem=stems[image_id],
-                    min_size_px=args.min_size,
-                )
-                n_cut += crops.cut_crops(plan, images[image_id], args.out, record)
-                done += plan
-                progress.update(1)
-    names = [crop.crop for crop in done if crop.crop]
-    removed = crops.remove_old_crops(args.out, names)
-    record.rewrite(names)
-    crops.write_manifest(manifest, done)
-    counts = {
+            # Packed: a large corpus has millions of crops.
+            lines = pack(_cut_images(store, images, args, record, counts, dropped), bytes)
+    removed = crops.remove_old_crops(args.out, record.names())
+    record.rewrite()
+    crops.write_manifest(manifest, lines)
+    summary = {
         "images": len(store.ids),
-        "images_with_crops": len({crop.image_id for crop in done if crop.crop}),
-        "crops": len(names),
-        "cut": n_cut,
-        "kept": len(names) - n_cut,
-        "dropped": crops.count_dropped(done),
+        "images_with_crops": counts["images_with_crops"],
+        "crops": counts["crops"],
+        "cut": counts["cut"],
+        "kept": counts["crops"] - counts["cut"],
+        "dropped": dict(sorted(dropped.items())),
         "old_files_removed": removed,
         "seconds": round(time.monotonic() - started, 1),
     }
-    logger.info(json.dumps(counts))
+    logger.info(json.dumps(summary))
+
+
+def _cut_images(
+    store: "FeatureStore",
+    images: Mapping[str, "ImageRow"],
+    args: argparse.Namespace,
+    record: "CropRecord",
+    counts: Counter[str],
+    dropped: Counter[str],
+) -> Iterator[bytes]:
+    """Cut the boxes of every image; yield their lines of the manifest.
+
+    Args:
+        store: of the boxes.
+        images: image id -> line of images.tsv.
+        args: of the command line.
+        record: of the folder, open.
+        counts: is added to: `images_with_crops`, `crops`, `cut`.
+        dropped: is added to: why there is no crop -> boxes.
+    """
+    from extract.crops import CropStems, cut_crops, manifest_line, plan_crops
+    from extract.logs import Progress
+
+    progress = Progress("crops", len(store.ids))
+    stems = CropStems(store.ids)
+    for image_id in store.ids:
+        row, stem = images[image_id], stems[image_id]
+        plan = plan_crops(store.item(image_id), row, stem=stem, min_size_px=args.min_size)
+        counts["cut"] += cut_crops(plan, row, args.out, record)
+        reasons = [crop.dropped for crop in plan if crop.dropped]
+        dropped.update(reasons)
+        counts["crops"] += len(plan) - len(reasons)
+        counts["images_with_crops"] += len(plan) > len(reasons)
+        yield from map(manifest_line, plan)
+        progress.update(1)
 
 
 def _check_store(

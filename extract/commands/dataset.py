@@ -34,6 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare the dataset."""
+    from extract.lock import only_process
+
+    # Whole, for `.` has no name that a lock could have.
+    with only_process(args.out.resolve()):
+        _prepare(args)
+
+
+def _prepare(args: argparse.Namespace) -> None:
     from extract.cli import json_value
     from extract.datasets.base import TextSettings
     from extract.images.limits import ImageLimits

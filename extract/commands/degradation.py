@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,12 +57,12 @@ def run(args: argparse.Namespace) -> None:
         write_counts,
     )
     from extract.degradation.page import make_page
-    from extract.manifest import read_images
+    from extract.manifest import ImageRows, read_images
     from extract.named_files import read_splits
 
     started = time.monotonic()
     splits = read_splits(args.samples)
-    images = {row.image_id: row for row in read_images(args.images)}
+    images = ImageRows(read_images(args.images))
     check_images(splits, images)
     with ExitStack() as stack:
         sources = open_sources(args, images, stack)
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def open_sources(
-    args: argparse.Namespace, images: dict[str, "ImageRow"], stack: ExitStack
+    args: argparse.Namespace, images: Mapping[str, "ImageRow"], stack: ExitStack
 ) -> list["Source"]:
     """Return what is to be searched, in the order images, phrases, stores, crops.
 
@@ -93,7 +94,7 @@ def open_sources(
         ConfigError: two of one kind have one name, or a kind is not known.
         DataError: a crop is of an image that is not in the manifest.
     """
-    from extract.crops import read_manifest
+    from extract.crops import iter_manifest
     from extract.degradation import sources
     from extract.errors import DataError
     from extract.inputs import phrases_by_image
@@ -113,14 +114,14 @@ def open_sources(
         store = stack.enter_context(open_whole(path))
         found.append(sources.store_source(name, store, kind))
     for name, path in named_paths(args.crops, "--crops"):
-        crops = read_manifest(path)
-        unknown = sorted({crop.image_id for crop in crops} - images.keys())
+        source = sources.crops_source(name, iter_manifest(path))
+        unknown = sorted(image_id for image_id in source.boxes if image_id not in images)
         if unknown:
             raise DataError(
                 f"{path}: {len(unknown)} images are not in {args.images}, e.g. {unknown[0]!r}. "
                 "Give the images.tsv that the crops were made from."
             )
-        found.append(sources.crops_source(name, crops))
+        found.append(source)
     names = [source.name for source in found]
     for name in names:
         if names.count(name) > 1:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,10 +122,10 @@ def read_corpus(args: argparse.Namespace, stack: ExitStack) -> "Corpus":
     """Read everything that was given; stores stay open as long as `stack`."""
     from extract.errors import ConfigError
     from extract.interop.layouts.base import Corpus
-    from extract.manifest import read_images
+    from extract.manifest import ImageRows, read_images
     from extract.store import open_whole
 
-    images = {row.image_id: row for row in read_images(args.images)}
+    images = ImageRows(read_images(args.images))
     samples = read_splits(args.samples, images)
     used = {sample.image_id for split in samples.values() for sample in split}
     stores = {}
@@ -144,7 +145,7 @@ def read_corpus(args: argparse.Namespace, stack: ExitStack) -> "Corpus":
     )
 
 
-def read_splits(paths: list[Path], images: dict[str, "ImageRow"]) -> dict[str, list["Sample"]]:
+def read_splits(paths: list[Path], images: Mapping[str, "ImageRow"]) -> dict[str, list["Sample"]]:
     """Return split -> samples, splits in their usual order, each named by its file.
 
     Raises:
@@ -172,7 +173,7 @@ def read_splits(paths: list[Path], images: dict[str, "ImageRow"]) -> dict[str, l
 
 
 def read_crops(
-    folder: Path | None, images: dict[str, "ImageRow"], used: set[str]
+    folder: Path | None, images: Mapping[str, "ImageRow"], used: set[str]
 ) -> "CropFolder | None":
     """Read a folder of crops and check that they were cut from these images.
 

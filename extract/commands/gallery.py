@@ -4,10 +4,15 @@ import argparse
 import json
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from extract.errors import ConfigError
+
+if TYPE_CHECKING:
+    from extract.manifest import ImageRow
 
 HELP = "Write thumbnails with boxes, captions and OCR words as JSON lines, for the report's page."
 EXAMPLE = (
@@ -69,13 +74,13 @@ def run(args: argparse.Namespace) -> None:
     logger.info(json.dumps({**counts, "seconds": round(time.monotonic() - started, 1)}))
 
 
-def _rows(args: argparse.Namespace) -> list:
+def _rows(args: argparse.Namespace) -> Sequence["ImageRow"]:
     """Return the manifest's line of each image of the samples, in order of first use."""
     from extract.commands.contact_sheet import choose_images
     from extract.contact_sheet.content import group_samples
-    from extract.manifest import read_images
+    from extract.manifest import ImageRows, read_images
     from extract.named_files import read_splits
 
-    images = {row.image_id: row for row in read_images(args.images)}
+    images = ImageRows(read_images(args.images))
     samples = group_samples(read_splits(args.samples))
     return choose_images(samples, images, ids=None, limit=None, seed=None)

@@ -22,8 +22,10 @@ def run(args: argparse.Namespace) -> None:
     from extract.atomic import write_json
     from extract.manifest import read_images
     from extract.store import verify_store
+    from extract.store.format import check_foreign
 
     images = read_images(args.images) if args.images else None
+    check_foreign(args.file)
     report = verify_store(args.file, images)
     # Where the rules put shards; those of this file are all merged, so what is left is stale.
     shards = args.file.parent.parent.glob(f"shards/{glob.escape(args.file.stem)}.*.partial")

@@ -12,14 +12,13 @@ problem that nothing has is listed with 0.
 """
 
 import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.atomic import write_text
+from extract.atomic import atomic_path
 from extract.degradation.sources import Finding, Source
 from extract.errors import DataError
 from extract.manifest import ImageRow, Sample
@@ -146,10 +145,10 @@ def general_reason(finding: Finding) -> str:
 
 def write_counts(path: Path, counts: Iterable[Count]) -> None:
     """Write the table of counts."""
-    rows = [
+    rows = (
         (*(getattr(count, name) for name in COUNT_COLUMNS[:-1]), _decimal(count.share))
         for count in counts
-    ]
+    )
     _write_table(path, COUNT_COLUMNS, rows)
 
 
@@ -159,16 +158,15 @@ def _decimal(share: float | None) -> str:
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
     """Write the table of ids."""
-    rows = [
+    rows = (
         (case.split, case.source, case.problem, case.sample_id, case.image_id, case.finding.detail)
         for case in cases
-    ]
+    )
     _write_table(path, ID_COLUMNS, rows)
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
+    with atomic_path(path) as tmp, tmp.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

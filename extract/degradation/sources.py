@@ -1,6 +1,6 @@
 """What is looked for in each file of a run, and where: images, phrases, stores, crops."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -172,22 +172,25 @@ _CROP_PROBLEMS = (
 
 def crops_source(name: str, crops: Iterable[Crop]) -> Source:
     """Search `crops.jsonl`."""
-    by_image: dict[str, list[Crop]] = defaultdict(list)
+    # By image. Of a crop without a problem nothing but its number stays.
+    findings: dict[str, list[Finding]] = defaultdict(list)
+    n_boxes: Counter[str] = Counter()
+    n_crops: Counter[str] = Counter()
     for crop in crops:
-        by_image[crop.image_id].append(crop)
+        n_boxes[crop.image_id] += 1
+        n_crops[crop.image_id] += crop.crop is not None
+        for finding in _of_crop(crop):
+            findings[crop.image_id].append(finding)
 
     def find(sample: Sample) -> Iterator[Finding]:
-        found = by_image.get(sample.image_id, [])
-        for crop in found:
-            yield from _of_crop(crop)
-        n_crops = sum(crop.crop is not None for crop in found)
-        detail = f"{n_crops} crops of {len(found)} boxes"
-        if n_crops < WANTED_CROPS:
+        image_id = sample.image_id
+        yield from findings.get(image_id, ())
+        detail = f"{n_crops[image_id]} crops of {n_boxes[image_id]} boxes"
+        if n_crops[image_id] < WANTED_CROPS:
             yield Finding("fewer_crops", detail)
-        if n_crops == 0:
+        if n_crops[image_id] == 0:
             yield Finding("no_crop", detail)
 
-    n_boxes = {image_id: len(found) for image_id, found in by_image.items()}
     return Source(f"crops/{name}", _CROP_PROBLEMS, find, n_boxes)
 
 

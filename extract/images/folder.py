@@ -106,8 +106,8 @@ def _iter_files(folder: Path) -> Iterator[str]:
     """Yield names of ordinary files and links to such; what is not UTF-8 is nobody's id."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            # A path's own is_file() says no to a circle of links, where the entry's raises.
-            is_file = (folder / entry.name).is_file() if entry.is_symlink() else entry.is_file()
+            # A link may lead to any text: where the entry and a path raise, this says no.
+            is_file = os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
             if is_file and _is_text(entry.name):
                 yield entry.name
 

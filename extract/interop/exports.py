@@ -20,6 +20,7 @@ from extract.errors import ConfigError, DataError, MissingFileError
 from extract.file_digest import file_sha256
 from extract.images.decode import FORMATS
 from extract.images.listed import load_listed
+from extract.lock import only_process
 from extract.manifest import ImageRow
 
 MANIFEST = "EXPORT.json"
@@ -39,9 +40,16 @@ def fresh_folder(out: Path) -> Iterator[Path]:
     An earlier export at `out` is replaced. What a killed export left is removed by the next one.
 
     Raises:
+        BusyError: another process is exporting there.
         ConfigError: `out` holds something that `export` did not write.
     """
     out = Path(out).resolve()
+    with only_process(out):
+        yield from _build(out)
+
+
+def _build(out: Path) -> Iterator[Path]:
+    """Yield the folder of `fresh_folder` once; the caller holds the lock."""
     building = out.with_name(f".{out.name}.{FORMAT}.partial")
     old = out.with_name(f".{out.name}.{FORMAT}.old")
     if old.exists() and not out.exists():

@@ -8,9 +8,11 @@ shards are merged like any others: a large file is never in memory.
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +27,7 @@ from extract.file_digest import file_sha256
 from extract.interop.base import Imported
 from extract.interop.names import plain_name
 from extract.interop.values import as_text
+from extract.lock import only_process
 from extract.manifest import STATUS, STATUS_NAMES, ImageRow, Sample
 from extract.options import options_from
 from extract.registry import available, load_module
@@ -111,6 +114,7 @@ def import_artefact(
     Raises:
         ConfigError: unknown kind or option, or a missing argument.
         DataError: a source breaks its format.
+        BusyError: another process is making `out`.
     """
     module = load_artefact(kind, "read")
     chosen = options_from(module.Options, options or {}, f"{kind} options")
@@ -147,7 +151,11 @@ def _source(path: Path) -> dict[str, str]:
 def _write_store(
     imported: Imported, targets: Sequence[Target], out: Path, origin: Origin, id_kind: str
 ) -> dict[str, Any]:
-    """Write a shard a block, merge them and return counts."""
+    """Write a shard a block, merge them and return counts.
+
+    Raises:
+        BusyError: another process is making `out`.
+    """
     from extract.provenance import code_version, package_versions
     from extract.store import merge_shards
 
@@ -156,20 +164,29 @@ def _write_store(
         "import": {**asdict(origin), "fingerprint": origin.fingerprint},
         "packages": package_versions(),
     }
-    folder = out.with_name(out.name + ".partial")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     status, n_rows, shards = Counter(dict.fromkeys(STATUS, 0)), 0, []
-    try:
+    with only_process(out), _work_folder(out) as folder:
         for number, block in enumerate(_blocks(imported, targets)):
             shards.append(folder / f"{number:05d}.h5")
             _write_shard(shards[-1], block, imported, origin, id_kind, provenance)
             status.update(STATUS_NAMES[result.status] for _, result in block)
             n_rows += sum(result.n_rows for _, result in block)
-        merge_shards(shards, out, ids=[target.id for target in targets])
+        # Under another name, for merging takes the lock of what it makes.
+        merge_shards(shards, folder / out.name, ids=[target.id for target in targets])
+        os.replace(folder / out.name, out)
+    return {"items": len(targets), "rows": n_rows, "status": dict(status)}
+
+
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `out` that goes at the end; the caller holds the lock."""
+    folder = out.with_name(out.name + ".partial")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return {"items": len(targets), "rows": n_rows, "status": dict(status)}
 
 
 def _blocks(

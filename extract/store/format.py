@@ -209,8 +209,28 @@ def reading(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: not readable as HDF5 ({error}). Delete it and rerun.") from error
 
 
+def check_foreign(path: Path) -> None:
+    """Check that a file can be opened here, whoever made it.
+
+    The seal is for accidents: anyone can compute one. So the file is read in another process first,
+    sealed or not, where its readers trust the seal of files that this program made.
+
+    Raises:
+        MissingFileError: no such file.
+        StoreError: the seal does not match, or the file is refused by `try_reading`.
+        OSError: the operating system refused to read it.
+    """
+    _check_is_file(path)
+    with reading(path):
+        check_seal(path)
+        try_reading(path)
+
+
 def open_checked(path: Path, *, needs_seal: bool = True) -> h5py.File:
     """Open a feature file read-only after checking that it is one, whole, and made of nothing else.
+
+    For files that this program made: a seal that matches is taken for a file that HDF5 can read.
+    What comes from elsewhere goes through `check_foreign` first, as `verify` does.
 
     Args:
         path: of the file.
@@ -222,8 +242,7 @@ def open_checked(path: Path, *, needs_seal: bool = True) -> h5py.File:
             `check_structure` refuses.
         OSError: the operating system refused to read it.
     """
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
+    _check_is_file(path)
     with reading(path):
         if check_seal(path):
             return _open(path, is_sealed=True)
@@ -239,6 +258,11 @@ def open_unsealed(path: Path) -> h5py.File:
     """
     with reading(path):
         return _open(path, is_sealed=True)
+
+
+def _check_is_file(path: Path) -> None:
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
 
 
 def _open(path: Path, *, is_sealed: bool) -> h5py.File:

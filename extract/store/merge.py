@@ -1,8 +1,7 @@
 """Shards -> one contiguous file, block by block, in manifest order."""
 
 import json
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,7 +77,7 @@ def _check_bytes(file: h5py.File, path: Path) -> None:
 def _join_heads(shards: Sequence[Path], out: Path) -> tuple[Header, dict[str, Any]]:
     """Return the header of all shards together, and the provenance of the first."""
     first: _Head | None = None
-    ids, checksums, sizes = [], [], []
+    sizes = []
     # One at a time: HDF5 keeps megabytes of each open file in memory.
     for path in shards:
         with open_checked(path) as file:
@@ -86,17 +85,15 @@ def _join_heads(shards: Sequence[Path], out: Path) -> tuple[Header, dict[str, An
             head = _read_head(file)
             first = first or head
             _check_head(head, path, first, shards[0])
-            ids.append(pack_texts(iter_texts(file["ids"])))
-            checksums.append(pack_texts(iter_texts(file["items/input_sha256"])))
             sizes.append(file["items/image_size"][:])
-    joined = pack_texts(chain.from_iterable(ids))
-    if TextIndex(joined).first_repeat() is not None:
+    ids = pack_texts(_iter_texts(shards, "ids"))
+    if TextIndex(ids).first_repeat() is not None:
         raise StoreError(f"{out}: an id occurs in two shards; were they made with one shard count?")
     header = Header(
         fingerprint=first.fingerprint,
         outputs=first.outputs,
-        ids=joined,
-        input_sha256=pack_texts(chain.from_iterable(checksums)),
+        ids=ids,
+        input_sha256=pack_texts(_iter_texts(shards, "items/input_sha256")),
         image_size=np.concatenate(sizes),
         id_kind=first.id_kind,
     )
@@ -165,25 +162,29 @@ def join_files(paths: Sequence[Path], header: Header, target: NewFile) -> None:
     """
     write_frame(target, header)
     status, sizes = [np.zeros(0, np.uint8)], [np.zeros(1, np.int64)]
-    reasons, texts = [], []
     for path in paths:
         with open_checked(path) as file:
             status.append(file["status"][:])
             sizes.append(np.diff(file["offsets"][:]))
-            reasons.append(pack_texts(iter_texts(file["items/reason"])))
-            if header.outputs.text:
-                texts.append(pack_texts(iter_texts(file["rows/text"])))
     # shape: (N+1,)
     offsets = np.cumsum(np.concatenate(sizes))
     target["status"][:] = np.concatenate(status)
-    write_texts(target["items/reason"], chain.from_iterable(reasons))
+    write_texts(target["items/reason"], _iter_texts(paths, "items/reason"))
     target["offsets"][:] = offsets
     names = row_columns(header.outputs)
     columns = [create_column(target, name, int(offsets[-1]), header.outputs) for name in names]
     if header.outputs.text:
-        write_texts(target["rows/text"], chain.from_iterable(texts))
+        write_texts(target["rows/text"], _iter_texts(paths, "rows/text"))
     _copy_rows(paths, [column for column in columns if column.dtype != object], target)
     target.check()
+
+
+def _iter_texts(paths: Sequence[Path], name: str) -> Iterator[str]:
+    """Yield the strings of one dataset of files that `open_checked` has just seen."""
+    # One at a time, as in `_join_heads`.
+    for path in paths:
+        with reading(path), open_file(path, "r") as file:
+            yield from iter_texts(file[name])
 
 
 def _copy_rows(paths: Sequence[Path], columns: Sequence[h5py.Dataset], target: NewFile) -> None:

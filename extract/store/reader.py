@@ -39,7 +39,8 @@ class FeatureStore:
     Raises (on first use):
         MissingFileError: no such file.
         StoreError: not this format, another major version, not complete, or damaged where opening
-            looks: everywhere but in the numbers of `/rows`, which `check_bytes` reads.
+            looks: everywhere but in the numbers of `/rows`, which `check_bytes` reads; or another
+            file took its path meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,24 +63,31 @@ class FeatureStore:
         if self._file is not None and self._pid == os.getpid():
             self._file.close()
         self._file, self._identity = None, ()
+        self._forget_index()
+
+    def _forget_index(self) -> None:
         for name in _INDEX:
             self.__dict__.pop(name, None)
 
     def _handle(self) -> h5py.File:
         if self._file is None or self._pid != os.getpid():
+            # Of a fork the parent has read the index.
+            has_index = bool(self._identity)
+            identity = self._identity or _identity(self.path)
             file = open_checked(self.path)
             try:
-                identity = _identity(self.path)
-                # Of a fork the parent has read the index.
-                if not self._identity:
+                if not has_index:
                     self._read_index(file)
-                elif identity != self._identity:
+                # After all that opens the path: the seal, HDF5 and the maps.
+                if _identity(self.path) != identity:
                     raise StoreError(
                         f"{self.path}: was replaced while it was in use, so that its rows are no "
                         "longer those of the index. Run the same command again."
                     )
             except BaseException:
                 file.close()
+                if not has_index:
+                    self._forget_index()
                 raise
             # Last, so that another thread never sees an open file without its index.
             self._file, self._pid, self._identity = file, os.getpid(), identity
@@ -112,6 +120,12 @@ class FeatureStore:
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._index
+
+    @property
+    def identity(self) -> tuple[int, ...]:
+        """What tells this file from any other that takes its path."""
+        self._handle()
+        return self._identity
 
     @property
     def fingerprint(self) -> str:
@@ -202,8 +216,11 @@ class FeatureStore:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Return what changes when another file takes the place of this one."""
-    found = path.stat()
+    """Return what changes when another file takes the place of this one; nothing of no file."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 

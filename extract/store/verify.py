@@ -1,7 +1,8 @@
 """Check a merged file against the format, its checksums and the manifest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -144,28 +145,50 @@ def _check_rows(file: h5py.File) -> list[str]:
     if outputs.feature_dim and int(np.prod(outputs.item_shape)) != outputs.feature_dim:
         findings.append(f"item_shape {outputs.item_shape} is not {outputs.feature_dim} values")
     if "labels" in rows:
-        labels = rows["labels"][:]
-        if ((labels < 0) | (labels >= len(outputs.labels))).any():
+        n_labels = len(outputs.labels)
+        blocks = iter_blocks(rows["labels"])
+        if any(((block < 0) | (block >= n_labels)).any() for block in blocks):
             findings.append("/rows/labels holds an index outside /vocab/labels")
     if "attributes" in rows:
         findings += _check_attributes(rows, len(outputs.attributes))
     if "boxes" in rows:
-        boxes = rows["boxes"][:]
-        bad = np.flatnonzero((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]))
-        findings += [f"/rows/boxes[{row}] has x2 < x1 or y2 < y1" for row in bad[:3]]
+        bad = _find_rows(rows["boxes"], lambda boxes, _: (boxes[:, 2:] < boxes[:, :2]).any(axis=1))
+        findings += [f"/rows/boxes[{row}] has x2 < x1 or y2 < y1" for row in islice(bad, 3)]
     return findings
+
+
+def _find_rows(
+    dataset: h5py.Dataset, is_wrong: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Iterator[int]:
+    """Yield the numbers of the wrong rows, ascending; one block is in memory at a time.
+
+    Args:
+        dataset: shape (M, ...).
+        is_wrong: (B rows, their numbers of shape (B,)) -> shape (B,), bool.
+    """
+    start = 0
+    for block in iter_blocks(dataset):
+        numbers = np.arange(start, start + len(block))
+        yield from numbers[is_wrong(block, numbers)].tolist()
+        start += len(block)
 
 
 def _check_attributes(rows: h5py.Group, n_words: int) -> list[str]:
-    ids, scores = rows["attributes"][:], rows["attribute_scores"][:]
-    findings = []
-    if ((ids < -1) | (ids >= n_words)).any():
-        findings.append("/rows/attributes holds an index outside /vocab/attributes")
-    if ((ids[:, :-1] == -1) & (ids[:, 1:] != -1)).any():
-        findings.append("/rows/attributes has an attribute after -1 (none)")
-    if (np.isfinite(scores) != (ids >= 0)).any():
-        findings.append("/rows/attribute_scores is not NaN exactly where there is no attribute")
-    return findings
+    findings = (
+        "/rows/attributes holds an index outside /vocab/attributes",
+        "/rows/attributes has an attribute after -1 (none)",
+        "/rows/attribute_scores is not NaN exactly where there is no attribute",
+    )
+    is_found = np.zeros(len(findings), bool)
+    # Blocks of the same rows: rows of both are of the same size.
+    blocks = (iter_blocks(rows[name]) for name in ("attributes", "attribute_scores"))
+    for ids, scores in zip(*blocks, strict=True):
+        is_found |= (
+            ((ids < -1) | (ids >= n_words)).any(),
+            ((ids[:, :-1] == -1) & (ids[:, 1:] != -1)).any(),
+            (np.isfinite(scores) != (ids >= 0)).any(),
+        )
+    return [finding for finding, is_here in zip(findings, is_found, strict=True) if is_here]
 
 
 def _check_manifest(file: h5py.File, images: Sequence[ImageRow]) -> list[str]:
@@ -179,12 +202,14 @@ def _check_manifest(file: h5py.File, images: Sequence[ImageRow]) -> list[str]:
     for i in np.flatnonzero((file["items/image_size"][:] != sizes).any(axis=1))[:3]:
         findings.append(f"item '{ids[i]}': image_size is not the manifest's {tuple(sizes[i])}")
     if "boxes" in file["rows"]:
-        boxes = file["rows/boxes"][:]
-        # shape: (M, 2)
-        limits = np.repeat(sizes, np.diff(file["offsets"][:]), axis=0)
-        outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, [1, 0]] > limits).any(axis=1)
-        outside &= limits[:, 0] > 0
-        findings += [
-            f"/rows/boxes[{row}] lies outside its image" for row in np.flatnonzero(outside)[:3]
-        ]
+        offsets = file["offsets"][:]
+
+        def is_outside(boxes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+            # shape: (B, 2)
+            limits = sizes[np.searchsorted(offsets, numbers, side="right") - 1]
+            outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, [1, 0]] > limits).any(axis=1)
+            return outside & (limits[:, 0] > 0)
+
+        bad = _find_rows(file["rows/boxes"], is_outside)
+        findings += [f"/rows/boxes[{row}] lies outside its image" for row in islice(bad, 3)]
     return findings

@@ -2,9 +2,10 @@
 
 `python -m tests.fuzz --minutes 20` runs every module of tests/fuzz/cases/ in turn. A module has
 `NAME` and `fuzz(folder, rng)`, which makes one trial in an empty folder from the random numbers of
-`rng` alone and returns None, or the text of a finding. An exception that is no MnerError is a
-finding, and so is a trial that ends its process, takes too long, or wants too much memory: trials
-run in a process of their own, which is started again.
+`rng` alone and returns None, or the text of a finding. An exception is a finding, but for an
+MnerError inside of `may_refuse` (tests/fuzz/refusal.py), where the trial reads its hostile input.
+So is a trial that ends its process, takes too long, or wants too much memory: trials run in a
+process of their own, which is started again.
 
 A finding is kept as FINDINGS/<case>/<n>.json with its inputs in the folder beside it, and
 `--repeat` makes the same trial again. The program ends with 1 when there is a finding.

@@ -23,6 +23,7 @@ from typing import Any
 
 from extract.process_limits import allow_seconds
 from tests.fuzz.memory import peak_of_all_mb
+from tests.fuzz.refusal import Refused
 
 TRIAL_CPU_S = 60
 """Processor time of a trial; hostile input within its limits takes far less."""
@@ -133,11 +134,9 @@ def _death(code: int | None) -> str:
 
 
 def _finding_of(module: Any, folder: Path, seed: str) -> str | None:
-    from extract.errors import MnerError
-
     try:
         return module.fuzz(folder, random.Random(seed))
-    except MnerError:
+    except Refused:
         return None
     except Exception:
         return traceback.format_exc()

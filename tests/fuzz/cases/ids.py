@@ -5,7 +5,7 @@ import random
 import unicodedata
 from pathlib import Path
 
-from extract.crops import crop_stems
+from extract.crops import CropStems
 from extract.images.files import UnreadableImage
 from extract.images.folder import ImageFolder
 from extract.logs import printable
@@ -19,6 +19,10 @@ _PARTS = (
     "\u2028", "\x85", "\xa0", "CON", "nul", "~", "-", "*", "?", " ", "#", "=", ".jpg", ".PNG",
     "x" * 90, "\ufeff", "\ufffd", "\r", "\n",
 )  # fmt: skip
+
+
+_LINKS = {"out": "../secret.png", "in": "a.png", "long": "x" * 300}
+"""Where links lead; no file could have the name of the last."""
 
 
 def fuzz(folder: Path, rng: random.Random) -> str | None:
@@ -46,7 +50,7 @@ def fuzz(folder: Path, rng: random.Random) -> str | None:
         if images.resolve() not in path.resolve().parents or not path.is_file():
             return f"{image_id!r} leads to {path!r}"
         rows.append(ImageRow(image_id, path.as_posix(), "0" * 64, 1, 1, "ok"))
-    return _check_tables(folder, ids, rows) or _check_index(images, files)
+    return _check_tables(folder, ids, rows) or _check_index(files)
 
 
 def _name(rng: random.Random) -> str:
@@ -62,7 +66,7 @@ def _place(images: Path, name: str, rng: random.Random) -> None:
     """Make a file, a link or something else of this name, where the system allows it."""
     data = os.fsencode(name.replace("/", "_"))[:200] + rng.choice((b"", b".png", b"\xff", b".jpg"))
     path = images / os.fsdecode(data)
-    kind = rng.choice(("file", "file", "file", "out", "in", "circle", "pipe", "folder"))
+    kind = rng.choice(("file", "file", "file", *_LINKS, "circle", "pipe", "folder"))
     if os.path.lexists(path) or path.name in (".", ".."):
         return
     if kind == "file":
@@ -72,16 +76,16 @@ def _place(images: Path, name: str, rng: random.Random) -> None:
     elif kind == "folder":
         path.mkdir()
     else:
-        path.symlink_to({"out": "../secret.png", "in": "a.png", "circle": path.name}[kind])
+        path.symlink_to(_LINKS.get(kind, path.name))
 
 
 def _check_tables(folder: Path, ids: list[str], rows: list[ImageRow]) -> str | None:
     write_images(folder / "images.tsv", rows)
     if list(read_images(folder / "images.tsv")) != rows:
         return "images.tsv is read as other rows than were written"
-    stems = crop_stems(ids)
+    stems = CropStems(ids)
     if len({stem.lower() for stem in stems.values()}) != len(ids):
-        return f"two ids have one crop name: {stems!r}"
+        return f"two ids have one crop name: {dict(stems)!r}"
     unsafe = [stem for stem in stems.values() if not stem.isascii() or "/" in stem or not stem]
     if unsafe:
         return f"unsafe crop names {unsafe!r}"
@@ -90,9 +94,15 @@ def _check_tables(folder: Path, ids: list[str], rows: list[ImageRow]) -> str | N
     return f"a log would hold {bad!r}" if bad else None
 
 
-def _check_index(images: Path, files: ImageFolder) -> str | None:
-    """Every ordinary file is found under its whole name."""
-    for name in files.files:
-        if files.find(name) != images / name:
+def _check_index(files: ImageFolder) -> str | None:
+    """Every ordinary file, and every link to one, is found under its whole name."""
+    with os.scandir(os.fsencode(files.folder)) as entries:
+        names = [entry.name for entry in entries if os.path.isfile(entry.path)]
+    for raw in names:
+        try:
+            name = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        if files.find(name) != files.folder / name:
             return f"{name!r} is a file, found {files.find(name)!r}"
     return None

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor, ImageDraw
 
 from extract.__main__ import main
+from extract.commands.contact_sheet import choose_images
 from extract.contact_sheet import labels as labels_module
 from extract.contact_sheet.content import MAX_WORDS, SHADES, Stores, describe, group_samples
 from extract.contact_sheet.labels import Wanted, place_labels
@@ -20,7 +22,15 @@ from extract.contact_sheet.tile import TILE_PX, draw_tile, make_faces
 from extract.errors import DataError, MissingFileError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.file_digest import file_sha256
-from extract.manifest import STATUS, ImageRow, Sample, read_images, write_images, write_samples
+from extract.manifest import (
+    STATUS,
+    ImageRow,
+    ImageRows,
+    Sample,
+    read_images,
+    write_images,
+    write_samples,
+)
 from extract.store import FeatureStore, FeatureWriter, Header
 
 FACE = Typeface(14)
@@ -517,3 +527,17 @@ def test_a_changed_image_is_not_drawn(corpus, tmp_path, capsys):
     )
     # The folder is not complete.
     assert not (tmp_path / "sheets" / "sheets.tsv").exists()
+
+
+def test_the_lines_of_the_chosen_images_are_not_held(tmp_path):
+    path, ids = tmp_path / "many.tsv", [f"i{i}" for i in range(3000)]
+    write_images(path, (ImageRow(i, f"{i}.png", "0" * 64, 5, 6, "ok") for i in ids))
+    rows = read_images(path)
+    samples = {image_id: {} for image_id in ids}
+    tracemalloc.start()
+    chosen = choose_images(samples, ImageRows(rows), ids=None, limit=None, seed=None)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Objects of them would take 370 bytes each.
+    assert held < 200 * len(ids)
+    assert chosen == rows

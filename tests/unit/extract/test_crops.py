@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,17 +12,22 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.crops import (
+    Crop,
+    CropStems,
     claim_folder,
     clip_to_image,
     crop_dictionary,
     crop_name,
-    crop_stems,
+    iter_manifest,
+    manifest_line,
     plan_crops,
     read_manifest,
+    write_manifest,
 )
 from extract.errors import ConfigError, DataError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.images.decode import probe_image
+from extract.lazy_table import pack_texts
 from extract.manifest import STATUS, ImageRow, Sample, write_images, write_samples
 from extract.store import FeatureWriter, Header, StoredItem, merge_shards
 
@@ -48,7 +54,7 @@ def test_a_box_that_is_not_finite_is_outside(bad):
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.integers(0, 99)), unique=True, max_size=8))
 def test_different_crops_have_different_plain_names(crops):
-    stems = crop_stems(image_id for image_id, _ in crops)
+    stems = CropStems(image_id for image_id, _ in crops)
     names = [crop_name(stems[image_id], number) for image_id, number in crops]
     assert len({name.lower() for name in names}) == len(crops)
     assert all(name.isascii() and "/" not in name and "\0" not in name for name in names)
@@ -66,24 +72,24 @@ def test_different_crops_have_different_plain_names(crops):
     ],
 )
 def test_names(image_id, name):
-    assert crop_name(crop_stems([image_id])[image_id], 0) == name
+    assert crop_name(CropStems([image_id])[image_id], 0) == name
 
 
 def test_ids_that_differ_in_case_get_a_suffix_by_the_later_one():
     ids = ["Ab", "ab", "é", "É", "e\u0301", "AB", "ab", "%41b"]
-    stems = crop_stems(ids)
+    stems = CropStems(ids)
     assert stems["Ab"] == "Ab"
     assert re.fullmatch(r"ab\+[0-9a-f]{8}", stems["ab"])
     assert re.fullmatch(r"AB\+[0-9a-f]{8}", stems["AB"])
     assert len({stem.lower() for stem in stems.values()}) == len(stems) == 7
     # The order decides who keeps the plain name; the suffix depends on the id alone.
-    other = crop_stems(["AB", "ab"])
+    other = CropStems(["AB", "ab"])
     assert other["AB"] == "AB" and other["ab"] == stems["ab"]
 
 
 def test_long_ids_are_cut_to_what_a_file_system_takes(tmp_path):
     ids = ["犬" * 80, "犬" * 80 + "a", "x" * 5000]
-    names = [crop_name(stem, 10**6) for stem in crop_stems(ids).values()]
+    names = [crop_name(stem, 10**6) for stem in CropStems(ids).values()]
     assert len(set(names)) == 3
     for name in names:
         (tmp_path / f".{name}.0a1b2c3d.4194304.tmp").touch()
@@ -347,3 +353,48 @@ def test_a_folder_of_foreign_crops_is_left_alone(tmp_path) -> None:
     claim_folder(tmp_path / "ours")
     (tmp_path / "ours" / foreign.name).write_bytes(b"ours")
     claim_folder(tmp_path / "ours")
+
+
+def test_the_memory_of_the_command_hardly_grows_with_the_rows(corpus):
+    """Rows without a crop, so that no files are written: each has its line all the same."""
+    ids = [str(i) for i in range(40)]
+    for seed, image_id in enumerate(ids):
+        corpus.add(image_id, 4, 4, seed=seed)
+
+    def peak(rows_each):
+        store = corpus.store({image_id: [(5, 5, 9, 9)] * rows_each for image_id in ids})
+        tracemalloc.start()
+        assert corpus.cut(store) == 0
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(1)  # imports
+    few, many = peak(60), peak(180)
+    # An object of each row, and their lines in one text, would take 900 bytes a row.
+    assert many - few < 300 * 120 * len(ids)
+    assert len(read_manifest(corpus.folder / "crops" / "crops.jsonl")) == 180 * len(ids)
+
+
+def test_a_manifest_takes_the_memory_of_its_lines(tmp_path):
+    path, n = tmp_path / "crops.jsonl", 3000
+    crops = [Crop(f"i{i}", 0, f"{i}.png", None, [0.5] * 4, [0] * 4, 0.5, "x", "") for i in range(n)]
+    write_manifest(path, map(manifest_line, crops))
+    tracemalloc.start()
+    read = read_manifest(path)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1.5 * path.stat().st_size
+    assert read == crops == list(iter_manifest(path))
+
+
+def test_the_names_of_images_are_not_held():
+    n = 5000
+    ids = pack_texts(f"17_06_{i:07d}.jpg" for i in range(n))
+    tracemalloc.start()
+    stems = CropStems(ids)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # A dictionary of them would take 300 bytes an image.
+    assert held < 100 * n
+    assert stems[ids[7]] == ids[7] and len(stems) == n

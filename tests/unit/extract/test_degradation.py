@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 
 from extract.__main__ import main
-from extract.crops import Crop, write_manifest
+from extract.crops import Crop, manifest_line, write_manifest
 from extract.degradation import page
 from extract.degradation.counts import general_reason
-from extract.degradation.sources import Finding, kind_of_store, store_source
+from extract.degradation.sources import Finding, crops_source, kind_of_store, store_source
 from extract.errors import ConfigError, DataError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.manifest import STATUS, ImageRow, Sample, read_images, write_images, write_samples
@@ -111,7 +112,7 @@ def write_corpus(folder: Path) -> list[str]:
             phrases = [{"text": "x", "start": 0, "end": 1}] * n
             file.write(json.dumps({"id": sample_id, "phrases": phrases}) + "\n")
     crops = [crop for image_id, boxes in BOXES.items() for crop in make_crops(image_id, boxes)]
-    write_manifest(folder / "yolo" / "crops.jsonl", crops)
+    write_manifest(folder / "yolo" / "crops.jsonl", map(manifest_line, crops))
     boxes = {
         "a": (5, ["x"] * 5),
         "b": ("nothing_found", "no phrase"),
@@ -492,7 +493,7 @@ def test_user_errors(command, tmp_path, capsys, change, message):
     write_images(tmp_path / "few.tsv", IMAGES[:2] + IMAGES[3:])
     write_store(tmp_path / "few.h5", {"a": ("missing", "why")}, Outputs(feature_dim=2))
     crop = make_crops("nobody", [((0, 0, 5, 5), (0, 0, 5, 5), None)])
-    write_manifest(tmp_path / "few" / "crops.jsonl", crop)
+    write_manifest(tmp_path / "few" / "crops.jsonl", map(manifest_line, crop))
     assert main([*command, *change]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out" / "counts.tsv").exists()
@@ -518,3 +519,19 @@ def test_splits_are_named_by_their_files(tmp_path):
     write_samples(tmp_path / "twice.jsonl", samples)
     with pytest.raises(DataError, match=r"twice\.jsonl: sample id '1' occurs twice"):
         read_splits([tmp_path / "twice.jsonl"])
+
+
+def test_crops_without_a_problem_are_not_held():
+    n, box = 4000, [0.0, 0.0, 5.0, 5.0]
+    crops = (
+        Crop(f"{i // 5}", i % 5, f"{i}.png", None, [*box], [0, 0, 5, 5], 0.5, f"phrase {i}", "")
+        for i in range(n)
+    )
+    tracemalloc.start()
+    source = crops_source("yolo", crops)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Objects of them would take 500 bytes each.
+    assert held < 150 * n
+    assert source.boxes == {str(i): 5 for i in range(n // 5)}
+    assert list(source.find(Sample("t", "7", ["x"]))) == []

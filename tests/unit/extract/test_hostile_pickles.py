@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,8 +73,10 @@ def test_ita_keeps_code_inert(tmp_path: Path, marker: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("write", [as_zip, as_legacy])
-def test_what_torch_saves_is_read(tmp_path: Path, write: Callable[..., None]) -> None:
-    write(tmp_path / "a.pth", {"w": torch.arange(3)})
+@pytest.mark.parametrize("n_more", [0, 300])
+def test_what_torch_saves_is_read(tmp_path: Path, write: Callable[..., None], n_more: int) -> None:
+    more = {f"x{i}": torch.zeros(1) for i in range(n_more)}
+    write(tmp_path / "a.pth", {"w": torch.arange(3), **more})
     assert read_tensors(tmp_path / "a.pth")["w"].tolist() == [0, 1, 2]
 
 
@@ -124,6 +127,56 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     as_compressed(path, {"w": torch.zeros(5_000_000)})
     assert path.stat().st_size < 100_000
     with pytest.raises(DataError, match=r"bomb\.pth: .*compressed archive"):
+        read_tensors(path)
+
+
+def as_stored(directory: bytes) -> bytes:
+    """Return a central directory that calls all of its parts uncompressed and small."""
+    changed, at = bytearray(directory), 0
+    while at < len(changed):
+        changed[at + 10 : at + 12] = b"\0\0"
+        changed[at + 20 : at + 28] = struct.pack("<II", 1, 1)
+        at += 46 + sum(struct.unpack_from("<HHH", changed, at + 28))
+    return bytes(changed)
+
+
+def two_directories(data: bytes) -> bytes:
+    """`zipfile` reads the second, as it counts from the end; torch counts from the beginning."""
+    end = data.rindex(b"PK\5\6")
+    _, start = struct.unpack_from("<II", data, end + 12)
+    return data[:end] + as_stored(data[start:end]) + data[end:]
+
+
+def two_zip64_records(data: bytes) -> bytes:
+    """`zipfile` reads the second, as it stands before its locator; torch goes where that points."""
+    end = data.rindex(b"PK\5\6")
+    (n_parts,) = struct.unpack_from("<H", data, end + 10)
+    length, start = struct.unpack_from("<II", data, end + 12)
+
+    def record(start: int) -> bytes:
+        numbers = (44, 45, 45, 0, 0, n_parts, n_parts, length, start)
+        return struct.pack("<4sQ2H2I4Q", b"PK\6\6", *numbers)
+
+    first = data[:end] + record(start)
+    second = first + as_stored(data[start:end]) + record(len(first))
+    return second + struct.pack("<4sIQI", b"PK\6\7", 0, end, 1) + data[end:]
+
+
+def half_a_record_more(data: bytes) -> bytes:
+    """`zipfile` finds no archive, torch the whole record before."""
+    return data + b"PK\5\6"
+
+
+@pytest.mark.parametrize("hide", [two_directories, two_zip64_records, half_a_record_more])
+def test_a_zip_bomb_is_not_hidden_from_the_check(
+    tmp_path: Path, hide: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "bomb.pth"
+    as_compressed(path, {"w": torch.zeros(5_000_000)})
+    path.write_bytes(hide(path.read_bytes()))
+    # Torch itself unpacks it.
+    assert len(torch.load(path, weights_only=True)["w"]) == 5_000_000
+    with pytest.raises(DataError, match=r"bomb\.pth: .*whose directory of parts ends where"):
         read_tensors(path)
 
 

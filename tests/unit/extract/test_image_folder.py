@@ -76,6 +76,7 @@ def test_what_is_no_ordinary_file_neither_blocks_nor_counts(folder: Path) -> Non
     os.mkfifo(folder / "pipe.png")
     (folder / "circle.png").symlink_to("circle.png")
     (folder / "nowhere.png").symlink_to("gone.png")
+    (folder / "long.png").symlink_to("x" * 300)
     (folder / "zero.png").symlink_to("/dev/zero")
     here = os.getcwd()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -84,7 +85,7 @@ def test_what_is_no_ordinary_file_neither_blocks_nor_counts(folder: Path) -> Non
             listener.bind("socket.png")
         finally:
             os.chdir(here)
-    for name in ("folder", "pipe", "circle", "nowhere", "zero", "socket"):
+    for name in ("folder", "pipe", "circle", "nowhere", "long", "zero", "socket"):
         assert row_of(folder, name, follow_links=True).status == "missing", name
 
 

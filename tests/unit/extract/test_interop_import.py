@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from extract.__main__ import main
-from extract.errors import ConfigError, DataError, MissingFileError, StoreError
+from extract.errors import BusyError, ConfigError, DataError, MissingFileError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop import stores
 from extract.interop.names import match_names
@@ -58,6 +58,24 @@ def test_equal_imports_give_equal_bytes_whatever_the_block_size(tmp_path, monkey
     run_import("caption_list", source, tmp_path / "c.h5", IMAGES)
     first = (tmp_path / "a.h5").read_bytes()
     assert first == (tmp_path / "b.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
+
+
+def test_a_second_import_does_not_touch_the_first(tmp_path, monkeypatch):
+    source, out = forty(tmp_path), tmp_path / "stores" / "x.h5"
+    run_import("caption_list", source, tmp_path / "alone.h5", IMAGES)
+    write_shard, refused = stores._write_shard, []
+
+    def write_and_start_another(*arguments):
+        write_shard(*arguments)
+        with pytest.raises(BusyError, match=r"x\.h5: another process") as caught:
+            run_import("caption_list", source, out, IMAGES)
+        refused.append(caught.value)
+
+    monkeypatch.setattr(stores, "_write_shard", write_and_start_another)
+    run_import("caption_list", source, out, IMAGES)
+    assert refused
+    assert out.read_bytes() == (tmp_path / "alone.h5").read_bytes()
+    assert [path.name for path in out.parent.iterdir()] == ["x.h5"]
 
 
 def test_the_fingerprint_follows_source_options_and_version_not_the_name(tmp_path, monkeypatch):

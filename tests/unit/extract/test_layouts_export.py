@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from extract.__main__ import main
-from extract.errors import ConfigError, DataError
+from extract.errors import BusyError, ConfigError, DataError
 from extract.interop.exports import fresh_folder, write_manifest
 from extract.interop.layouts.base import file_ids, imgid_text
 from extract.manifest import Sample, write_images, write_samples
@@ -98,6 +98,17 @@ def test_an_export_that_fails_leaves_the_earlier_one(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_second_export_does_not_touch_the_first(tmp_path):
+    out = tmp_path / "out"
+    with fresh_folder(out) as folder:
+        (folder / "a.txt").write_text("first")
+        with pytest.raises(BusyError, match="out: another process"), fresh_folder(out):
+            pass
+        write_manifest(folder, {})
+    assert {path.name for path in out.iterdir()} == {"a.txt", "EXPORT.json"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -117,7 +128,8 @@ def test_a_killed_export_leaves_nothing_under_its_name(repo_root, tmp_path):
     assert process.stdout.readline() == "building\n"
     os.kill(process.pid, signal.SIGKILL)
     process.wait(timeout=10)
-    assert not out.exists() and len(list(tmp_path.iterdir())) == 1
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".out.mner-export.partial", ".out.lock"}
     with fresh_folder(out) as folder:
         assert not list(folder.iterdir())
         write_manifest(folder, {})

@@ -1,17 +1,22 @@
 """merge(n shards) is bitwise one shard, whatever n; what does not belong together is refused."""
 
 import hashlib
+import tempfile
+import tracemalloc
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from extract import lazy_table
 from extract.errors import MissingFileError, StoreError
-from extract.extractors.base import Outputs
+from extract.extractors.base import ItemFeatures, Outputs
 from extract.runner import select_shard
-from extract.store import FeatureStore, checksums, merge_shards
+from extract.spool import Spool
+from extract.store import FeatureStore, FeatureWriter, checksums, merge_shards
 from extract.store.checksums import checked_datasets, content_sha256
 from tests.unit.extract.feature_files import (
     FULL,
@@ -66,6 +71,43 @@ def test_many_blocks_give_the_same_file(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(checksums, "_BLOCK_BYTES", 24)
     merge_shards(shards, tmp_path / "many.h5")
     assert sha256(tmp_path / "many.h5") == sha256(tmp_path / "one.h5")
+
+
+def test_many_shards_need_no_more_temporary_files_than_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a file descriptor of its own."""
+    make, made = tempfile.TemporaryFile, []
+
+    def count() -> object:
+        made[-1] += 1
+        return make()
+
+    for n_shards in (2, 9):
+        shards = write_shards(tmp_path, n_shards)
+        made.append(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(lazy_table, "Spool", partial(Spool, limit=0))
+            patch.setattr(tempfile, "TemporaryFile", count)
+            merge_shards(shards, tmp_path / "m.h5", ids=make_ids(N))
+    assert made[0] == made[1] > 0
+
+
+def test_the_memory_of_joining_texts_does_not_grow_with_the_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums, "_STRINGS_PER_BLOCK", 2)
+    text_bytes, peaks = 200_000, []
+    for n_parts in (8, 32):
+        header = make_header([f"i{i}" for i in range(n_parts)], Outputs(text=True))
+        writer = FeatureWriter(tmp_path / "partial", header)
+        for _ in range(n_parts):
+            writer.append([ItemFeatures(text=("x" * text_bytes,))])
+        tracemalloc.start()
+        writer.finish(tmp_path / "s.h5", {})
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 5 * text_bytes
 
 
 def test_no_items_merge_to_no_items(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from extract.errors import DataError, MissingFileError
 from extract.file_digest import file_sha256
 from extract.images.folder import ImageFolder
 from extract.images.probe_pool import ProbePool
+from extract.lock import only_process
 from extract.manifest import ImageRow, Sample, read_images, read_samples
 from extract.prepare import (
     compare_counts,
@@ -255,3 +256,17 @@ def test_text_settings_are_checked(
 ) -> None:
     assert run(write_corpus(tmp_path, "a"), "--text", text) == 2
     assert "--text: " in capsys.readouterr().err
+
+
+def test_two_at_once_are_refused_and_leave_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path, "a")
+    with only_process(tmp_path / "out"):
+        assert run(tmp_path) == 2
+        assert "out: another process" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    assert run(tmp_path, "--out", ".") == 0
+    assert not list(tmp_path.rglob("*.lock"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.crops import clip_to_image, crop_name, crop_stems
+from extract.crops import CropStems, clip_to_image, crop_name
 from extract.errors import ConfigError, DataError
 from extract.images.decode import clip_box
 from extract.interop.layouts.base import file_ids
@@ -68,7 +68,7 @@ NEAR = st.lists(
 
 @given(NEAR)
 def test_crops_of_two_images_never_share_a_file(image_ids: list[str]) -> None:
-    stems = crop_stems(image_ids)
+    stems = CropStems(image_ids)
     assert list(stems) == list(dict.fromkeys(image_ids))
     names = {on_disk(crop_name(stem, k)) for stem in stems.values() for k in range(12)}
     assert len(names) == 12 * len(stems)
@@ -79,7 +79,7 @@ def test_crops_of_two_images_never_share_a_file(image_ids: list[str]) -> None:
 @given(st.integers(170, 400), st.text("aA%", max_size=3), st.text("aA%", max_size=3))
 def test_long_names_fit_a_file_system_and_still_differ(length: int, a: str, b: str) -> None:
     ids = ["x" * length + a, "x" * length + b]
-    stems = crop_stems(ids)
+    stems = CropStems(ids)
     assert len({crop_name(stem, 0).lower() for stem in stems.values()}) == len(set(ids))
     # With the dot, the machine, the number of the process and the ending of a temporary name.
     temporary = [f".{crop_name(s, 99)}.0a1b2c3d.4194304.tmp" for s in stems.values()]

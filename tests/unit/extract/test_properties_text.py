@@ -64,8 +64,8 @@ ROWS = st.builds(
     image_id=TEXT,
     path=TEXT,
     sha256=st.sampled_from(["", "0" * 64]),
-    height=st.integers(0, 2**31),
-    width=st.integers(0, 2**31),
+    height=st.integers(0, 2**31 - 1),
+    width=st.integers(0, 2**31 - 1),
     status=st.sampled_from(list(STATUS)),
     reason=TEXT,
 )

@@ -6,13 +6,14 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from extract import reuse, runner
+from extract import lazy_table, reuse, runner, spool
 from extract.errors import BusyError, StoreError
 from extract.extractors import base, random
 from extract.images.decode import probe_image
@@ -20,9 +21,11 @@ from extract.lock import lock_file, only_process
 from extract.manifest import STATUS, ImageRow
 from extract.runner import Inputs, Runtime, run_extraction
 from extract.spec import FeatureSpec
-from extract.store import FeatureStore, FeatureWriter, merge_shards
+from extract.spool import Spool
+from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
 from extract.store import format as store_format
 from extract.store.format import open_file
+from extract.system_errors import NamedSystemError
 
 BATCH = 2
 N = 12
@@ -231,9 +234,9 @@ def test_what_is_merged_is_forgotten_and_what_is_not_stays(bench: Bench) -> None
 def test_what_another_process_builds_is_not_forgotten(bench: Bench) -> None:
     bench.shards(bench.rows(), 2)
     alive, dead = (bench.folder / f"noise.{k}-of-3.h5.partial" for k in (1, 2))
-    for partial in (alive, dead):
-        partial.mkdir()
-        (partial / "00000000.h5").write_bytes(b"a part")
+    for folder in (alive, dead):
+        folder.mkdir()
+        (folder / "00000000.h5").write_bytes(b"a part")
     lock_file(bench.path("2-of-3")).write_text("of a killed process")
     # Another process has another descriptor; so has this one, and flock tells them apart.
     with only_process(bench.path("1-of-3")):
@@ -381,6 +384,84 @@ def test_without_file_descriptors_nothing_is_computed_anew(
         with pytest.raises(OSError, match="Too many open files"):
             bench.shards(bench.rows(), reused=old)
     assert bench.shards(bench.rows(), reused=old) == (0, N)
+
+
+@pytest.mark.parametrize("problem", ["full", "absent"])
+def test_without_temporary_files_nothing_is_computed_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """The ids of a large file are read into one."""
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    old, absent = bench.merged(bench.rows(), "old"), str(bench.folder / "absent")
+    header = header_of(old)
+    monkeypatch.setattr(lazy_table, "Spool", partial(Spool, limit=0))
+    monkeypatch.setattr(spool.tempfile, "tempdir", absent)
+    if problem == "full":
+        monkeypatch.setattr(spool.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(NamedSystemError) as caught:
+        reuse.EarlierRows([old], header, bench.rows())
+    assert caught.value.filename == (absent if problem == "full" else "TMPDIR")
+
+
+def header_of(*paths: Path) -> Header:
+    """Return a header for the items of feature files of one spec."""
+    sums: dict[str, str] = {}
+    for path in paths:
+        with FeatureStore(path) as store:
+            sums |= store.input_sha256()
+            fingerprint, outputs = store.fingerprint, store.outputs
+    sizes = np.ones((len(sums), 2), np.int32)
+    return Header(fingerprint, outputs, tuple(sums), tuple(sums.values()), sizes)
+
+
+def test_the_rows_of_a_file_that_another_process_replaces_are_computed_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = bench.merged(bench.rows(), "old")
+    # The same ids with other images.
+    other = bench.merged([bench.row(f"photo{i}", 100 + i) for i in range(N)], "other")
+    found = reuse.EarlierRows._find
+
+    def find(rows: reuse.EarlierRows, path: Path, wanted: set[str]) -> dict:
+        places = found(rows, path, wanted)
+        os.replace(other, path)
+        return places
+
+    monkeypatch.setattr(reuse.EarlierRows, "_find", find)
+    assert bench.shards(bench.rows(), reused=old) == (N, 0)
+    monkeypatch.undo()
+    bench.assert_equals_a_fresh_run(bench.rows())
+
+
+def test_a_replaced_file_is_used_while_it_is_open_and_asked_once_then(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, opened = bench.rows(4), []
+    first, second = (bench.merged(part, name) for part, name in ((rows[:3], "a"), (rows[3:], "b")))
+    other = bench.merged([bench.row(f"photo{i}", 100 + i) for i in range(3)], "other")
+    header = header_of(first, second)
+    with FeatureStore(first) as store:
+        expected = store.item("photo1").features.tolist()
+    open_same = reuse._open_same
+
+    def count(path: Path, identity: tuple[int, ...]) -> FeatureStore:
+        opened.append(path)
+        return open_same(path, identity)
+
+    monkeypatch.setattr(reuse, "_OPEN_STORES", 1)
+    monkeypatch.setattr(reuse, "_open_same", count)
+    earlier = reuse.EarlierRows([first, second], header, rows)
+    sums = header.input_sha256
+    assert earlier.get(sums[0]) is not None
+    os.replace(other, first)
+    assert earlier.get(sums[1]).features.tolist() == expected
+    # The second file takes the place of the first among the open ones.
+    assert earlier.get(sums[3]) is not None
+    assert [earlier.get(checksum) for checksum in sums[:3]] == [None] * 3
+    assert opened == [first, second, first]
 
 
 def test_a_file_that_another_process_removes_is_done_without(

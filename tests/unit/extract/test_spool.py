@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import os
 import pickle
 import random
 import tracemalloc
@@ -34,6 +35,25 @@ def test_any_piece_is_what_was_added(limit: int) -> None:
         last = rng.randrange(first, len(whole) + 1)
         assert data[first:last] == whole[first:last]
     assert pickle.loads(pickle.dumps(data)) == whole
+
+
+def test_what_the_system_reads_in_pieces_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux reads at most 2 GiB at a time."""
+    data, pread = filled([b"0123456789"], limit=0), os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, at: pread(file, min(size, 3), at))
+    assert data[1:9] == b"12345678"
+    assert pickle.loads(pickle.dumps(data)) == b"0123456789"
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"0123456789")
+    data = FileBytes(path.open("rb"))
+    os.truncate(path, 4)
+    assert data[2:4] == b"23"
+    with pytest.raises(NamedSystemError, match="ends after 4 bytes, expected at least 9") as caught:
+        _ = data[2:9]
+    assert caught.value.filename == str(path)
 
 
 def test_few_bytes_make_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,3 +112,16 @@ def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool.tempfile, "tempdir", "/the/folder")
     with pytest.raises(NamedSystemError, match="/the/folder"):
         filled([b"ab"], limit=1)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_without_a_folder_for_temporary_files_tmpdir_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    absent = str(tmp_path / "absent")
+    # Python looks for a folder once; it may be gone later.
+    monkeypatch.setattr(spool.tempfile, "tempdir", absent if is_known else None)
+    monkeypatch.setattr(spool.tempfile, "_candidate_tempdir_list", lambda: [absent])
+    with pytest.raises(NamedSystemError, match="set it to a folder") as caught:
+        filled([b"ab"], limit=1)
+    assert caught.value.filename == "TMPDIR"

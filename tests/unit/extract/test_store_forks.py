@@ -1,12 +1,15 @@
 """A feature store in a process and in its forks, as the workers of a training are."""
 
 import multiprocessing
+import os
 from pathlib import Path
+
+import pytest
 
 from extract.errors import StoreError
 from extract.extractors.base import Outputs
 from extract.manifest import STATUS
-from extract.store import FeatureStore
+from extract.store import FeatureStore, reader
 from tests.unit.extract.feature_files import make_ids, write_merged
 
 FEATURES = Outputs(feature_dim=6, feature_dtype="float32")
@@ -50,6 +53,27 @@ def test_rows_of_two_files_are_never_mixed(tmp_path: Path) -> None:
     child.start()
     assert "was replaced while it was in use" in found.get(timeout=60)
     child.join(timeout=60)
+
+
+@pytest.mark.parametrize("step", ["open_checked", "read_vocabularies"])
+def test_a_file_that_is_replaced_while_it_is_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Each step opens the path: the seal, HDF5, the maps of numbers."""
+    path, other = (write_merged(tmp_path / f"{n}.h5", n, FEATURES) for n in (6, 9))
+    original = getattr(reader, step)
+
+    def replace_first(*args: object) -> object:
+        os.replace(other, path)
+        return original(*args)
+
+    store = FeatureStore(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, step, replace_first)
+        with pytest.raises(StoreError, match="was replaced while it was in use"):
+            len(store)
+    # Nothing of the failed try is left: the index, too, is that of the new file.
+    assert len(store) == 9
 
 
 def test_a_closed_store_opens_what_is_there_then(tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def test_a_string_that_is_no_utf8_names_the_file(store: Path) -> None:
         opened.item("a/b/c.jpg")
 
 
+def test_offsets_whose_differences_are_beyond_int64_are_refused(store: Path) -> None:
+    def wrap(file: h5py.File) -> None:
+        file["offsets"][1:4] = 2**63 - 1, -(2**63), -1
+
+    change_file(store, wrap)
+    with pytest.raises(StoreError, match=r"evil\.h5: /offsets: expected non-decreasing"):
+        len(FeatureStore(store))
+
+
 def test_ids_that_are_equal_are_refused(store: Path) -> None:
     def double(file: h5py.File) -> None:
         file["ids"][:2] = "x"

@@ -1,6 +1,7 @@
 """`verify` passes what is whole and finds every kind of damage."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from extract.__main__ import main
 from extract.errors import StoreError
+from extract.extractors.base import ItemFeatures, Outputs
 from extract.manifest import STATUS, write_images
-from extract.store import verify_store
+from extract.store import checksums, merge_shards, verify_store
 from extract.store.checksums import add_checksums, checked_datasets
 from tests.unit.extract.feature_files import (
     change_file,
@@ -182,6 +184,53 @@ def test_wrong_values_are_found_even_with_right_checksums(
     with pytest.raises(StoreError) as caught:
         verify_store(store, make_images(make_ids(N)))
     assert finding in str(caught.value)
+
+
+@pytest.mark.parametrize("block_bytes", [16, 64, 2**20])
+def test_rows_are_numbered_across_blocks(
+    store: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    def spoil(file: h5py.File) -> None:
+        for row in (3, 9, 10, 17):
+            file["rows/boxes"][row] = (99, 0, 98, 9)
+        file["rows/labels"][17] = 3
+        add_checksums(file)
+
+    change_file(store, spoil)
+    monkeypatch.setattr(checksums, "_BLOCK_BYTES", block_bytes)
+    with pytest.raises(StoreError) as caught:
+        verify_store(store, make_images(make_ids(N)))
+    assert str(caught.value).splitlines()[1:-1] == [
+        "  - /rows/labels holds an index outside /vocab/labels",
+        *(f"  - /rows/boxes[{row}] has x2 < x1 or y2 < y1" for row in (3, 9, 10)),
+        *(f"  - /rows/boxes[{row}] lies outside its image" for row in (3, 9, 10)),
+    ]
+
+
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = Outputs(2, boxes=True, labels=("a",), attributes=("b",))
+    ids = make_ids(4)
+    monkeypatch.setattr(checksums, "_BLOCK_BYTES", 4096)
+    peaks = []
+    for n_rows in (10, 4000):
+        words = np.full((n_rows, 16), -1, np.int32)
+        item = ItemFeatures(
+            features=np.ones((n_rows, 2)),
+            boxes=np.ones((n_rows, 4)),
+            labels=np.zeros(n_rows, np.int32),
+            attributes=words,
+            attribute_scores=np.full(words.shape, np.nan),
+        )
+        shard = write_shard(tmp_path / "s.h5", make_header(ids, outputs), [item] * len(ids))
+        merge_shards([shard], tmp_path / "m.h5")
+        tracemalloc.start()
+        verify_store(tmp_path / "m.h5", make_images(ids))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # The boxes alone take 256,000 bytes.
+    assert peaks[1] < peaks[0] + 50_000
 
 
 def test_the_ids_are_those_of_the_manifest(store: Path) -> None:
