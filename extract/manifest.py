@@ -262,6 +262,9 @@ class ImageRows(Mapping[str, ImageRow]):
             raise KeyError(image_id)
         return self._rows[place]
 
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._index
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
 
