@@ -209,6 +209,15 @@ def reading(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: not readable as HDF5 ({error}). Delete it and rerun.") from error
 
 
+def path_identity(path: Path) -> tuple[int, ...]:
+    """Return what changes when another file takes the place of this one; nothing of no file."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def check_foreign(path: Path) -> None:
     """Check that a file can be opened here, whoever made it.
 

@@ -26,6 +26,7 @@ from extract.store.format import (
     create_column,
     open_checked,
     open_file,
+    path_identity,
     read_outputs,
     reading,
     row_columns,
@@ -44,8 +45,8 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
         ids: the manifest's ids; the shards must hold exactly these in this order.
 
     Raises:
-        StoreError: fingerprints or columns differ, a shard is incomplete or damaged, or ids are
-            not the manifest's.
+        StoreError: fingerprints or columns differ, a shard is incomplete, damaged or replaced
+            meanwhile, or ids are not the manifest's.
         BusyError: another process merges to `out`.
     """
     with only_process(out):
@@ -53,10 +54,14 @@ def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None
 
 
 def _merge(shards: Sequence[Path], out: Path, ids: Sequence[str] | None) -> None:
+    identities = [path_identity(path) for path in shards]
     header, provenance = _join_heads(shards, out)
     _check_ids(header.ids, ids, out)
     with new_file(out) as merged:
         join_files(shards, header, merged)
+        for path, identity in zip(shards, identities, strict=True):
+            if path_identity(path) != identity:
+                raise StoreError(f"{path}: was replaced while it was merged. Merge again.")
         add_checksums(merged)
         counts = np.bincount(merged["status"][:], minlength=len(STATUS))
         provenance["counts"] = {name: int(counts[code]) for name, code in STATUS.items()}

@@ -18,6 +18,7 @@ from extract.store.format import (
     ALL_COLUMNS,
     StoredItem,
     open_checked,
+    path_identity,
     read_outputs,
     read_vocabularies,
     reading,
@@ -73,13 +74,13 @@ class FeatureStore:
         if self._file is None or self._pid != os.getpid():
             # Of a fork the parent has read the index.
             has_index = bool(self._identity)
-            identity = self._identity or _identity(self.path)
+            identity = self._identity or path_identity(self.path)
             file = open_checked(self.path)
             try:
                 if not has_index:
                     self._read_index(file)
                 # After all that opens the path: the seal, HDF5 and the maps.
-                if _identity(self.path) != identity:
+                if path_identity(self.path) != identity:
                     raise StoreError(
                         f"{self.path}: was replaced while it was in use, so that its rows are no "
                         "longer those of the index. Run the same command again."
@@ -213,15 +214,6 @@ class FeatureStore:
         """Yield (id, item) in manifest order."""
         for image_id in self.ids:
             yield image_id, self.item(image_id)
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    """Return what changes when another file takes the place of this one; nothing of no file."""
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray | None:

@@ -16,7 +16,7 @@ from extract.errors import MissingFileError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.runner import select_shard
 from extract.spool import Spool
-from extract.store import FeatureStore, FeatureWriter, checksums, merge_shards
+from extract.store import FeatureStore, FeatureWriter, checksums, merge, merge_shards
 from extract.store.checksums import checked_datasets, content_sha256
 from tests.unit.extract.feature_files import (
     FULL,
@@ -212,6 +212,23 @@ def test_a_failed_merge_leaves_the_old_file(tmp_path: Path) -> None:
         merge_shards(shards, out)
     assert sha256(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5", "m.h5"]
+
+
+def test_a_shard_that_is_replaced_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = two_shards(tmp_path)
+    join = merge.join_files
+
+    def replaced_before(*arguments: object) -> None:
+        shards[1].with_name("new.h5").write_bytes(shards[1].read_bytes())
+        shards[1].with_name("new.h5").replace(shards[1])
+        join(*arguments)
+
+    monkeypatch.setattr(merge, "join_files", replaced_before)
+    with pytest.raises(StoreError, match=r"b\.h5: was replaced while it was merged"):
+        merge_shards(shards, tmp_path / "m.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5"]
 
 
 def test_shards_of_two_versions_of_a_tool_are_refused(tmp_path: Path) -> None:
