@@ -82,7 +82,9 @@ class Inert:
         """Drop an element of a set."""
 
 
-class _InertUnpickler(pickle.Unpickler):
+class _InertUnpickler(pickle._Unpickler):
+    """In Python: the one in C takes gigabytes where a short file names a high place of its memo."""
+
     def find_class(self, module: str, name: str) -> Any:
         return super().find_class(module, name) if (module, name) in _SAFE else Inert
 

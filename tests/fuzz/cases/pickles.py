@@ -1,5 +1,6 @@
 """Torch files with code at a random place, in every format and in damaged ones."""
 
+import os
 import random
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from extract.checkpoints import read_tensors
 from extract.errors import MnerError
 from extract.interop.artefacts import vgg_pt
 from extract.interop.crop_archives import load_dictionary
+from tests.fuzz.memory import peak_mb
 from tests.fuzz.mutations import mutate
 from tests.unit.extract.evil_pickles import FORMATS, Evil
 from train.checkpoint_conversion import read_state
@@ -19,13 +21,16 @@ from train.upstream import ita
 
 NAME = "pickles"
 
+# The libraries take half of it; the files have some kilobytes.
+MAX_RSS_MB = 1500
+
 _LOADERS: tuple[Callable[[Path], Any], ...] = (
     read_tensors, load_dictionary, read_state, vgg_pt._load, ita.read_checkpoint,
 )  # fmt: skip
 
 
 def fuzz(folder: Path, rng: random.Random) -> str | None:
-    """Read one file with every loader; its code must not run."""
+    """Read one file with every loader; its code must not run, and a short file takes little memory."""
     marker, path = folder / "pwned", folder / "foreign.pth"
     form = rng.choice(sorted(FORMATS))
     FORMATS[form](path, _content(rng, Evil(marker)))
@@ -43,6 +48,8 @@ def fuzz(folder: Path, rng: random.Random) -> str | None:
                 return f"{load.__name__} took a {form} with code in it"
         if marker.exists():
             return f"{load.__name__}: the code of a {form} ran"
+        if peak_mb(os.getpid()) > MAX_RSS_MB:
+            return f"{load.__name__}: took {peak_mb(os.getpid())} MB for a {form}"
     return None
 
 

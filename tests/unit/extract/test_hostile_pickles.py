@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,21 @@ def test_ita_keeps_code_inert(tmp_path: Path, marker: Path, form: str) -> None:
     with pytest.raises(DataError, match=r"best-model\.pt"):
         ita.read_checkpoint(path)
     assert not marker.exists()
+
+
+def test_a_high_place_of_the_memo_takes_no_memory(tmp_path: Path) -> None:
+    as_legacy(tmp_path / "best-model.pt", {"state_dict": {}})
+    data = (tmp_path / "best-model.pt").read_bytes()
+    # BINPUT 0 becomes LONG_BINPUT 2**24 - 1.
+    high = data.replace(b"}q\x00", b"}r\xff\xff\xff\x00")
+    assert high != data
+    (tmp_path / "best-model.pt").write_bytes(high)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"best-model\.pt: expected a dict with state_dict"):
+        ita.read_checkpoint(tmp_path / "best-model.pt")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 @pytest.mark.parametrize("write", [as_zip, as_legacy])
