@@ -30,7 +30,7 @@ _LOADERS: tuple[Callable[[Path], Any], ...] = (
 
 
 def fuzz(folder: Path, rng: random.Random) -> str | None:
-    """Read one file with every loader; its code must not run, and a short file takes little memory."""
+    """Read one file with every loader: its code must not run, nor may it take much memory."""
     marker, path = folder / "pwned", folder / "foreign.pth"
     form = rng.choice(sorted(FORMATS))
     FORMATS[form](path, _content(rng, Evil(marker)))
