@@ -42,7 +42,7 @@ bench: .venv/test.stamp tesseract  ## rates of every extractor, the pixel store,
 	$(BIN)/python tests/bench/phrases.py || [ $$? -eq 2 ]  # needs the Twitter corpora
 
 bench-load: export PYTHONPATH := $(CURDIR)
-bench-load: .venv/test.stamp  ## time and memory by corpus size, to 200,000 images (30 minutes, 1 GB of /tmp)
+bench-load: .venv/test.stamp  ## time and memory by corpus size, to 200,000 images (11 minutes, 1 GB of /tmp)
 	$(BIN)/python tests/bench/load.py
 
 bench-models: export PYTHONPATH := $(CURDIR)
