@@ -58,7 +58,7 @@ fuzz: .venv/test.stamp tesseract  ## hostile images, ids, texts and files (MINUT
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20)
 
 slurm-demo: export PYTHONPATH := $(CURDIR)
-slurm-demo: .venv/test.stamp tesseract slurm  ## the sample through a Slurm of this machine alone (15 minutes, root)
+slurm-demo: .venv/test.stamp tesseract slurm  ## the sample through a Slurm of this machine alone (10 minutes, root)
 	$(BIN)/python -m tests.slurm
 
 lint: .venv/test.stamp  ## style of Python and rules, and Snakemake's own lint
