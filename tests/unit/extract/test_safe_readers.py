@@ -69,6 +69,7 @@ def test_no_reader_can_run_code(repo_root: Path) -> None:
         "numpy.load(path, allow_pickle=False)",
         "pickle.load(file)",
         "pickle.loads(data)",
+        "pickle._Unpickler(file).load()",
         "pandas.read_pickle(path)",
         "joblib.load(path)",
         "from pickle import load",
