@@ -79,6 +79,15 @@ def _check_bytes(file: h5py.File, path: Path) -> None:
         )
 
 
+class _Head(NamedTuple):
+    """What all shards of a set have in common."""
+
+    fingerprint: str
+    id_kind: str
+    outputs: Outputs
+    provenance: dict[str, Any]
+
+
 def _join_heads(shards: Sequence[Path], out: Path) -> tuple[Header, dict[str, Any]]:
     """Return the header of all shards together, and the provenance of the first."""
     first: _Head | None = None
@@ -103,15 +112,6 @@ def _join_heads(shards: Sequence[Path], out: Path) -> tuple[Header, dict[str, An
         id_kind=first.id_kind,
     )
     return header, first.provenance
-
-
-class _Head(NamedTuple):
-    """What all shards of a set have in common."""
-
-    fingerprint: str
-    id_kind: str
-    outputs: Outputs
-    provenance: dict[str, Any]
 
 
 def _read_head(file: h5py.File) -> _Head:

@@ -68,6 +68,9 @@ def test_a_training_computes_with_no_more_threads_than_cores(fresh, cores, proce
     target = "results/tiny/runs/tiny_text_crf/seed1/model.safetensors"
     result = fresh.snakemake("--dry-run", "--printshellcmds", "--cores", str(cores), target)
     assert re.findall(r"train fit .*--threads (\d+) ", result.output) == [str(threads)]
+    # Without a file of its own accelerate takes one from the home folder.
+    has_settings = "accelerate launch --config_file" in result.output
+    assert has_settings == (processes > 1)
 
 
 def test_features_alone_need_no_model(fresh):

@@ -57,6 +57,27 @@ def is_running(pid: int) -> bool:
     return state not in "ZX"
 
 
+def test_what_lies_in_the_home_folder_decides_nothing(tmp_path: Path) -> None:
+    settings = tmp_path / "accelerate/default_config.yaml"
+    settings.parent.mkdir()
+    lines = ("compute_environment: LOCAL_MACHINE", "distributed_type: 'NO'", "gpu_ids: '0'")
+    settings.write_text("\n".join(lines), encoding="utf-8")
+    script = tmp_path / "count.py"
+    script.write_text("import os; print('processes', os.environ['WORLD_SIZE'])", encoding="utf-8")
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
+    command += ["--config_file", str(ROOT / "workflow/accelerate.yaml"), str(script)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split().count("processes") == 2 == done.stdout.split().count("2")
+
+
 def test_a_lone_process_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr("train.launch.ctypes.CDLL", lambda *_: pytest.fail("prctl was called"))
