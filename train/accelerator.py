@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from extract.errors import ConfigError
+from extract.precision import resolve_precision, warn_if_emulated
 from train.launch import launched_processes
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -24,7 +25,7 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
 
     Args:
         device: `auto` (a GPU where there is one), `cpu` or `cuda`.
-        precision: `fp32` or `bf16` (autocast).
+        precision: `fp32` or `bf16` (autocast), or `auto`: see `extract.precision`.
 
     Raises:
         ConfigError: `cuda` without a GPU.
@@ -37,7 +38,8 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
     # Not use_deterministic_algorithms(): it imports the compiler, which costs seconds a process.
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False
-    mixed = {"fp32": "no", "bf16": "bf16"}[precision]
+    warn_if_emulated(precision, device)
+    mixed = {"fp32": "no", "bf16": "bf16"}[resolve_precision(precision, device)]
     # accelerate would take settings from them that change the weights, accumulation for one.
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
         del os.environ[name]

@@ -82,7 +82,7 @@ def import_checkpoint(job: ImportJob) -> dict[str, Any]:
         variant="main",
         seed=0,
         options=dataclasses.asdict(options),
-        recipe=Recipe(),
+        recipe=Recipe(precision="fp32"),
         entity_types=list(job.entity_types),
         vocabulary=vocabulary,
         fingerprints=fingerprints,

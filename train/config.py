@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from extract.errors import ConfigError, MissingFileError, near_match
 from extract.options import options_from
+from extract.precision import resolve_precision
 from train.assignments import parse_paths
 from train.variants import VARIANTS, WITHOUT
 
@@ -45,8 +46,9 @@ class Recipe:
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, after each update; it is what is
     validated and kept. 0 switches it off."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 is autocast, in training and in evaluation; weights stay float32."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 is autocast, in training and in evaluation; weights stay float32. `auto` is bf16 where
+    the device computes it natively, and becomes a value in the run spec."""
     length_buckets: bool = True
     """Batches of samples of similar length (less padding), in shuffled order."""
     selection: Literal["best_valid", "last"] = "best_valid"
@@ -125,6 +127,17 @@ def read_run_spec(path: Path) -> RunSpec:
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
     return options_from(RunSpec, mapping, str(path))
+
+
+def with_precision(spec: RunSpec, device: str) -> RunSpec:
+    """Return a run spec whose precision is a value, what `auto` means on this machine.
+
+    Args:
+        spec: of the run.
+        device: that it is trained on: `auto`, `cpu` or `cuda`.
+    """
+    precision = resolve_precision(spec.recipe.precision, device)
+    return replace(spec, recipe=replace(spec.recipe, precision=precision))
 
 
 def parse_roles(pairs: list[str], flag: str) -> dict[str, Path]:

@@ -9,7 +9,7 @@ import logging
 import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from extract.system_errors import named_system_errors
 from train import checkpoint
 from train.accelerator import create_accelerator, seed_all, used_resources
 from train.averaging import weight_average
-from train.config import RunSpec, check_roles, check_weights_roles
+from train.config import RunSpec, check_roles, check_weights_roles, with_precision
 from train.data import FeatureSource, entity_types, read_training, without_tags
 from train.guard import training_guard
 from train.history import LossSums, selection_score, write_history
@@ -92,7 +92,7 @@ def fit(job: FitJob) -> dict[str, Any]:
     # Of several processes the first writes, and holds the lock.
     lock = only_process(job.out) if is_first_process() else nullcontext()
     with training_guard(job.samples_dir), lock:
-        return _fit(job)
+        return _fit(replace(job, spec=with_precision(job.spec, job.device)))
 
 
 def _fit(job: FitJob) -> dict[str, Any]:
@@ -139,6 +139,7 @@ class Trainer:
             sums, system = self.identity["weights_sha256"], job.spec.system
             check_initial_run(job.init_from, system, options, self.vocabulary, sums)
         self.state = StateFolder(job.out / "state", digest(self.identity))
+        self._refuse_other_precision()
         self.epoch_weights = KeptEpochs(job.out)
         self.finished = self._find_finished()
         self.progress = self._start()
@@ -197,6 +198,25 @@ class Trainer:
             "torch": torch.__version__,
             "processes": self.accelerator.num_processes,
         }
+
+    def _refuse_other_precision(self) -> None:
+        """See that this training was not begun in another precision.
+
+        Raises:
+            ConfigError: the run folder holds it in that precision, finished or not.
+        """
+        out, spec = self.job.out, self.job.spec
+        for other in {"fp32", "bf16"} - {self.recipe.precision}:
+            recipe = replace(self.recipe, precision=other)
+            of_other = {"spec": checkpoint.resolved(replace(spec, recipe=recipe))}
+            guard = digest({**self.identity, **of_other})
+            if self.state.is_of(guard) or read_finished(out, guard):
+                raise ConfigError(
+                    f"{out}: this training was begun in {other}, and {spec.run} is to be "
+                    f"trained in {self.recipe.precision} (recipe.precision, or what `auto` means "
+                    f"on this machine). Set recipe.precision to {other} to continue it, or delete "
+                    "the folder to begin anew."
+                )
 
     def _prepare(self, model_class: type[TaggingModel]) -> tuple[Any, Any]:
         """Return model and optimizer on the device, new or as the last whole epoch left them."""

@@ -55,6 +55,8 @@ class RunFacts:
     n_test: int
     gold: str = "original"
     """Which tags it was trained on."""
+    precision: str = ""
+    """`fp32` or `bf16`, what it was trained and is scored in; empty if not known."""
 
 
 @cache
@@ -87,8 +89,14 @@ def run_facts(folder: Path, n_test: int) -> RunFacts:
     if config.is_file():
         encoder = encoder_name(json.loads(config.read_text(encoding="utf-8")))
     info = json.loads(run.read_text(encoding="utf-8"))
-    gold = info.get("recipe", {}).get("gold", "original")
-    return RunFacts(encoder, frozenset(info.get("features", {})), n_test, gold)
+    recipe = info.get("recipe", {})
+    return RunFacts(
+        encoder,
+        frozenset(info.get("features", {})),
+        n_test,
+        gold=recipe.get("gold", "original"),
+        precision=recipe.get("precision", ""),
+    )
 
 
 def encoder_name(config: Mapping[str, Any]) -> str:

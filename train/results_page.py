@@ -26,6 +26,8 @@ LEGEND = {
     "detectable": "the true difference that the test of the row finds in 80 % of such test "
     "splits before Holm's correction (2.80 standard errors of the paired difference): against "
     "text_crf, or of a control against its main run. Smaller ones may be there and be missed.",
+    "computed in": "precision of the networks, in training and in scoring: fp32, or bf16, which is "
+    "autocast. In the other precision, or on another processor, the same run has other scores.",
 }
 """Column -> what it means."""
 
@@ -65,6 +67,7 @@ _SCORES: dict[str, Cell] = {
     "seen": lambda row: _number(row.seen_recall_mean),
     "unseen": lambda row: _number(row.unseen_recall_mean),
     "repaired": lambda row: _number(row.repaired_f1_mean),
+    "computed in": lambda row: row.computed_in,
 }
 _PUBLISHED_COLUMNS: dict[str, Cell] = {
     "system": lambda row: row.system,

@@ -47,6 +47,8 @@ class ResultRow:
     min_detectable: float | None
     """The true difference that the test of this row finds with 80 % power, before Holm's
     correction: against text_crf, or of a control against its main run."""
+    computed_in: str
+    """`fp32` or `bf16`, what the runs were trained and scored in."""
     encoder: str
     published_f1: float | None
     published_source: str
@@ -135,6 +137,7 @@ def _published(dataset: str, name: Name, results: Sequence[SeedResult]) -> dict[
     entry = published_for(base_system(name[0]), dataset, facts[0]) if name[1] == MAIN else None
     reasons = [reason for fact in facts for reason in obstacles(entry, fact)] if entry else []
     return {
+        "computed_in": ", ".join(dict.fromkeys(fact.precision for fact in facts)),
         "encoder": encoders,
         "published_f1": entry.f1 if entry else None,
         "published_source": entry.source if entry else "",

@@ -81,6 +81,14 @@ class StateFolder:
             return self._dropped(str(error))
         return progress
 
+    def is_of(self, guard: str) -> bool:
+        """Return whether an unfinished training with this guard left its state here."""
+        try:
+            found = json.loads((self.folder / POINTER).read_text(encoding="utf-8"))
+            return found["guard"] == guard
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return False
+
     def _check(self, files: dict[str, str]) -> None:
         """Compare the files of the state with their checksums."""
         for name, expected in files.items():

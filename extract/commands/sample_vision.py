@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=7, help="of drawings and weights")
     parser.add_argument("--images", type=int, default=3000, help="drawings to learn from")
     parser.add_argument("--epochs", type=int, help="passes over the drawings (default: 10, 16)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="auto: bf16 where the processor computes it natively, else fp32 (default: auto)",
+    )
     parser.add_argument("--threads", type=int, help="of torch and of drawing (default: all cores)")
 
 
@@ -40,5 +46,6 @@ def run(args: argparse.Namespace) -> None:
         n_images=args.images,
         epochs=args.epochs,
         threads=args.threads,
+        precision=args.precision,
     )
     logger.info("%s: accuracy on its own drawings %.3f", args.out, accuracy)

@@ -16,6 +16,7 @@ from extract.extractors import pixels
 from extract.extractors.base import Item
 from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.network_input import normalize
+from extract.precision import Precision
 from extract.random_weights import write_clip_preprocessing
 from extract.sample.draw import draw_picture
 from extract.sample.drawings import CLASSES, class_of, draw_all
@@ -77,7 +78,7 @@ def save(tower: "nn.Module", folder: Path) -> None:
 
 
 def fit(
-    inputs: "Tensor", targets: "Tensor", *, seed: int, epochs: int
+    inputs: "Tensor", targets: "Tensor", *, seed: int, epochs: int, precision: Precision
 ) -> tuple["nn.Module", float]:
     """Train; return the tower and its last accuracy."""
     import torch
@@ -104,7 +105,9 @@ def fit(
             if len(rows) < _BATCH:
                 continue
             labels = targets[rows]
-            by_class_token, by_patches = _scores(tower, head, _moved(inputs[rows], generator))
+            by_class_token, by_patches = _scores(
+                tower, head, _moved(inputs[rows], generator), precision
+            )
             cross_entropy = nn.functional.cross_entropy
             loss = cross_entropy(by_class_token, labels) + cross_entropy(by_patches, labels)
             optimizer.zero_grad()
@@ -119,7 +122,9 @@ def fit(
     return tower.eval(), accuracy
 
 
-def _scores(tower: "nn.Module", head: "nn.Module", batch: "Tensor") -> tuple["Tensor", "Tensor"]:
+def _scores(
+    tower: "nn.Module", head: "nn.Module", batch: "Tensor", precision: Precision
+) -> tuple["Tensor", "Tensor"]:
     """Ask the class token, and the mean of the patches, what is seen.
 
     Readers use both; a tower trained on photographs has taught both.
@@ -129,7 +134,7 @@ def _scores(tower: "nn.Module", head: "nn.Module", batch: "Tensor") -> tuple["Te
     """
     import torch
 
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         states = tower(pixel_values=batch)
     patches = states.last_hidden_state[:, 1:].float().mean(dim=1)
     return head(states.pooler_output.float()), head(patches)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from extract.checkpoint_folder import checkpoint_folder
 from extract.errors import ConfigError
+from extract.precision import resolve_precision, warn_if_emulated
 from extract.sample import clip_tower, vgg_tower
 from extract.sample.drawings import plan_drawings, torch_threads
 
@@ -28,6 +29,7 @@ def train_tower(
     n_images: int = 3000,
     epochs: int | None = None,
     threads: int | None = None,
+    precision: str = "auto",
 ) -> float:
     """Draw, train and write `config.json` and `model.safetensors`.
 
@@ -38,6 +40,7 @@ def train_tower(
         n_images: drawings to learn from, of one or two objects each.
         epochs: passes over them; None takes the architecture's own number.
         threads: of torch and of drawing; None takes all cores.
+        precision: `fp32`, `bf16`, or `auto`: bf16 where the processor computes it natively.
 
     Returns:
         Accuracy of the last pass on what was learned from (augmented), 0-1.
@@ -51,13 +54,16 @@ def train_tower(
         raise ConfigError(f"sample-vision: at least one epoch, got {epochs}")
     if n_images < _SMALLEST_RUN:
         raise ConfigError(f"sample-vision: at least {_SMALLEST_RUN} images, got {n_images}")
+    warn_if_emulated(precision, "cpu")
+    chosen = resolve_precision(precision, "cpu")
     started = time.monotonic()
     threads = threads or os.cpu_count() or 1
     inputs, targets = tower.draw_inputs(plan_drawings(seed, n_images), threads)
     logger.info("%d drawings in %.1f s", n_images, time.monotonic() - started)
     with torch_threads(threads):
-        network, accuracy = tower.fit(inputs, targets, seed=seed, epochs=epochs)
-    with checkpoint_folder(folder, MARKER, {"seed": seed, "images": n_images}) as building:
+        network, accuracy = tower.fit(inputs, targets, seed=seed, epochs=epochs, precision=chosen)
+    record = {"seed": seed, "images": n_images, "precision": chosen}
+    with checkpoint_folder(folder, MARKER, record) as building:
         tower.save(network, building)
     logger.info("%s: trained in %.1f s", folder, time.monotonic() - started)
     return accuracy

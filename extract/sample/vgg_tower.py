@@ -12,6 +12,7 @@ import numpy as np
 
 from extract.atomic import write_json
 from extract.images.decode import resize_exact
+from extract.precision import Precision
 from extract.sample.draw import draw_picture
 from extract.sample.drawings import CLASSES, NOTHING, class_of, draw_all
 from extract.sample.picture import PicturePlan
@@ -79,7 +80,7 @@ def _pool_stem(pixels: np.ndarray) -> np.ndarray:
 
 
 def fit(
-    pixels: np.ndarray, targets: np.ndarray, *, seed: int, epochs: int
+    pixels: np.ndarray, targets: np.ndarray, *, seed: int, epochs: int, precision: Precision
 ) -> tuple["nn.Sequential", float]:
     """Train the layers behind the stem; return them (with batch norm) and the last accuracy."""
     import torch
@@ -105,7 +106,7 @@ def fit(
         for rows in torch.randperm(len(inputs), generator=generator).split(_BATCH):
             if len(rows) < _BATCH:
                 continue
-            scores = _scores(stack, head, _augment(inputs[rows], generator))
+            scores = _scores(stack, head, _augment(inputs[rows], generator), precision)
             loss = _loss(scores, labels[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -118,11 +119,13 @@ def fit(
     return stack, accuracy
 
 
-def _scores(stack: "nn.Sequential", head: "nn.Linear", batch: "Tensor") -> "Tensor":
+def _scores(
+    stack: "nn.Sequential", head: "nn.Linear", batch: "Tensor", precision: Precision
+) -> "Tensor":
     """Return one score a class and grid cell, shape (B, cells, classes), float32."""
     import torch
 
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         grid = stack(batch)
     return head(grid.float().flatten(2).transpose(1, 2))
 

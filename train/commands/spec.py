@@ -2,7 +2,12 @@
 
 import argparse
 import json
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from train.config import RunSpec
 
 HELP = "Check the options and the recipe of a run and write its spec."
 EXAMPLE = (
@@ -11,10 +16,19 @@ EXAMPLE = (
 )
 
 
+logger = logging.getLogger(__name__)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `spec`."""
     parser.add_argument("--definition", required=True, help="run spec as JSON, defaults left out")
     parser.add_argument("--out", type=Path, required=True, help="run spec to write")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="what the run is trained on: decides what the precision `auto` becomes",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,4 +53,16 @@ def run(args: argparse.Namespace) -> None:
         f"{where}.features: {spec.system}", module.Model.required_features(options), spec.features
     )
     check_variant(spec.variant, spec.features, f"{where}.variant")
-    write_json(args.out, resolved(spec))
+    write_json(args.out, resolved(_with_precision(spec, args.device)))
+
+
+def _with_precision(spec: "RunSpec", device: str) -> "RunSpec":
+    """Settle the precision, but for a GPU that only the training's own machine has."""
+    import torch
+
+    from train.config import with_precision
+
+    if device == "cuda" and not torch.cuda.is_available():
+        logger.info("%s: no GPU here; precision is settled where it is trained", spec.run)
+        return spec
+    return with_precision(spec, device)

@@ -44,6 +44,7 @@ UPSTREAM_RECIPE = Recipe(
     warmup=0.01,
     length_buckets=False,
     ties="last",
+    precision="fp32",
 )
 """The released training scripts: AdamW, betas 0.9 and 0.999, linear schedule, seed 1234.
 

@@ -44,6 +44,7 @@ RECIPE = Recipe(
     clip=1.0,
     length_buckets=False,
     ties="last",
+    precision="fp32",
 )
 """The published values (Twitter-2015; nothing separate is known of Twitter-2017)."""
 

@@ -315,6 +315,7 @@ def upstream_recipe(options: Options) -> Recipe:
         length_buckets=False,
         selection_view="mean" if options.cva else "mm",
         ties="last",
+        precision="fp32",
     )
 
 

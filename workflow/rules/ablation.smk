@@ -29,6 +29,8 @@ rule tabulate_ablation:
         page="results/ablations/{ablation}.md",
     log:
         "logs/tabulate_ablation.{ablation}.log",
+    benchmark:
+        "benchmarks/tabulate_ablation.{ablation}.tsv"
     wildcard_constraints:
         ablation="|".join(RUN["ablations"]) or "none",
     localrule: True

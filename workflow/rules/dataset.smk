@@ -124,6 +124,8 @@ rule audit_dataset:
         ),
     log:
         "logs/{dataset}/audit_dataset.log",
+    benchmark:
+        "benchmarks/{dataset}/audit_dataset.tsv"
     wildcard_constraints:
         dataset=CORPORA,
     conda:
@@ -149,6 +151,8 @@ rule check_overlap:
         "results/{dataset}/overlap.json",
     log:
         "logs/{dataset}/check_overlap.log",
+    benchmark:
+        "benchmarks/{dataset}/check_overlap.tsv"
     priority: 100
     localrule: True
     conda:

@@ -24,6 +24,8 @@ rule diagnose_run:
         "results/{dataset}/runs/{run}/seed{seed}/best_test.json",
     log:
         "logs/{dataset}/diagnose.{run}.seed{seed}.log",
+    benchmark:
+        "benchmarks/{dataset}/diagnose_run.{run}.seed{seed}.tsv"
     conda:
         "../../envs/train.yaml"
     threads: lambda wildcards: runtime("models", wildcards.run, "threads")
@@ -53,6 +55,8 @@ rule tabulate_diagnoses:
         "results/diagnostics/best_test.tsv",
     log:
         "logs/tabulate_diagnoses.log",
+    benchmark:
+        "benchmarks/tabulate_diagnoses.tsv"
     localrule: True
     conda:
         "../../envs/train.yaml"

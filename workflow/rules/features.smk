@@ -99,6 +99,8 @@ rule merge_features:
         ensure("results/{dataset}/features/{features}.h5", non_empty=True),
     log:
         "logs/{dataset}/merge_features.{features}.log",
+    benchmark:
+        "benchmarks/{dataset}/merge_features.{features}.tsv"
     wildcard_constraints:
         features=COMPUTED,
     conda:
@@ -125,6 +127,8 @@ rule verify_features:
         ),
     log:
         "logs/{dataset}/verify_features.{features}.log",
+    benchmark:
+        "benchmarks/{dataset}/verify_features.{features}.tsv"
     conda:
         "../../envs/vision.yaml"
     shell:

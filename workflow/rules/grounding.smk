@@ -58,6 +58,8 @@ rule extract_phrases:
         ensure("results/{dataset}/phrases/{phrases}.jsonl", non_empty=True),
     log:
         "logs/{dataset}/extract_phrases.{phrases}.log",
+    benchmark:
+        "benchmarks/{dataset}/extract_phrases.{phrases}.tsv"
     conda:
         "../../envs/text.yaml"
     resources:
@@ -112,6 +114,8 @@ rule make_dictionary:
         json="results/{dataset}/crops/{grounder}/{split}_dict.json",
     log:
         "logs/{dataset}/make_dictionary.{grounder}.{split}.log",
+    benchmark:
+        "benchmarks/{dataset}/make_dictionary.{grounder}.{split}.tsv"
     conda:
         "../../envs/vision.yaml"
     shell:

@@ -42,6 +42,8 @@ rule count_degradation:
         ),
     log:
         "logs/{dataset}/count_degradation.log",
+    benchmark:
+        "benchmarks/{dataset}/count_degradation.tsv"
     conda:
         "../../envs/vision.yaml"
     shell:
@@ -72,6 +74,8 @@ rule draw_sheets:
         "results/{dataset}/sheets/sheets.tsv",
     log:
         "logs/{dataset}/draw_sheets.log",
+    benchmark:
+        "benchmarks/{dataset}/draw_sheets.tsv"
     conda:
         "../../envs/vision.yaml"
     params:

@@ -48,6 +48,8 @@ rule tag_tweets:
         jsonl="results/{tweets}/predictions/{dataset}/{run}/seed{seed}/predictions.jsonl",
     log:
         "logs/{tweets}/tag_tweets.{dataset}.{run}.seed{seed}.log",
+    benchmark:
+        "benchmarks/{tweets}/tag_tweets.{dataset}.{run}.seed{seed}.tsv"
     wildcard_constraints:
         tweets=TWEETS,
         dataset=CORPORA,

@@ -51,6 +51,8 @@ rule summarize:
         page="results/table.md",
     log:
         "logs/summarize.log",
+    benchmark:
+        "benchmarks/summarize.tsv"
     conda:
         "../../envs/train.yaml"
     shell:
@@ -77,6 +79,8 @@ rule make_gallery:
         "results/{dataset}/gallery.jsonl",
     log:
         "logs/{dataset}/make_gallery.log",
+    benchmark:
+        "benchmarks/{dataset}/make_gallery.tsv"
     conda:
         "../../envs/vision.yaml"
     shell:
@@ -120,6 +124,8 @@ rule draw_report:
         ],
     log:
         "logs/draw_report.log",
+    benchmark:
+        "benchmarks/draw_report.tsv"
     conda:
         "../../envs/train.yaml"
     params:

@@ -23,14 +23,19 @@ rule write_run_spec:
         "results/specs/runs/{run}.json",
     log:
         "logs/specs/runs.{run}.log",
+    benchmark:
+        "benchmarks/write_run_spec.{run}.tsv"
     priority: 100
     conda:
         "../../envs/train.yaml"
+    resources:
+        device=config["device"],
     params:
         definition=lambda wildcards: run_definition(wildcards.run),
     shell:
         "python -m train spec "
         "--definition {params.definition:q} "
+        "--device {resources.device} "
         "--out {output:q} "
         "> {log:q} 2>&1"
 
@@ -100,6 +105,8 @@ rule evaluate:
         predictions="results/{dataset}/runs/{run}/seed{seed}/predictions.conll",
     log:
         "logs/{dataset}/evaluate.{run}.seed{seed}.log",
+    benchmark:
+        "benchmarks/{dataset}/evaluate.{run}.seed{seed}.tsv"
     conda:
         "../../envs/train.yaml"
     threads: lambda wildcards: runtime("models", wildcards.run, "threads")

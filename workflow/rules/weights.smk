@@ -14,6 +14,8 @@ rule make_random_weights:
         directory("results/weights/{weights}"),
     log:
         "logs/weights/{weights}.log",
+    benchmark:
+        "benchmarks/make_random_weights.{weights}.tsv"
     wildcard_constraints:
         weights=made("random"),
     conda:
@@ -35,6 +37,8 @@ rule cut_weights:
         directory("results/weights/{weights}"),
     log:
         "logs/weights/{weights}.log",
+    benchmark:
+        "benchmarks/cut_weights.{weights}.tsv"
     wildcard_constraints:
         weights=made("cut"),
     conda:
@@ -55,7 +59,7 @@ rule train_sample_vision:
     log:
         "logs/weights/{weights}.log",
     benchmark:
-        "benchmarks/weights.{weights}.tsv"
+        "benchmarks/train_sample_vision.{weights}.tsv"
     wildcard_constraints:
         weights=made("trained"),
     conda:
@@ -66,11 +70,13 @@ rule train_sample_vision:
         architecture=lambda wildcards: trained_tower(wildcards.weights, "architecture"),
         seed=lambda wildcards: trained_tower(wildcards.weights, "seed"),
         images=lambda wildcards: trained_tower(wildcards.weights, "images"),
+        precision=lambda wildcards: trained_tower(wildcards.weights, "precision"),
     shell:
         "python -m extract sample-vision "
         "--architecture {params.architecture} "
         "--seed {params.seed} "
         "--images {params.images} "
+        "--precision {params.precision} "
         "--threads {threads} "
         "--out {output:q} "
         "> {log:q} 2>&1"
@@ -84,6 +90,8 @@ rule write_spec:
         "results/specs/{features}.json",
     log:
         "logs/specs/{features}.log",
+    benchmark:
+        "benchmarks/write_spec.{features}.tsv"
     conda:
         "../../envs/vision.yaml"
     params:

@@ -1,6 +1,7 @@
 """The sample's vision towers: their drawings, their weights, and that they learn."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from extract.sample import clip_tower, drawings, vgg_tower
 from extract.sample.captions import KINDS, KINDS_OF_TYPE
 from extract.sample.plan import draw, plan_corpus
 from extract.sample.train_tower import ARCHITECTURES, train_tower
+from tests.unit.extract.test_precision import AVX2
 
 torch = pytest.importorskip("torch")
 
@@ -109,6 +111,19 @@ def test_a_short_run_writes_a_clip_tower_that_models_load(tmp_path):
         states = tower(pixel_values=pixels).last_hidden_state
     n_patches = (clip_tower.CROP_PX // clip_tower.SIZES["patch_size"]) ** 2
     assert states.shape == (len(labels), 1 + n_patches, clip_tower.SIZES["hidden_size"])
+
+
+def test_on_an_avx2_processor_a_tower_is_trained_in_float32(tmp_path):
+    command = "extract sample-vision --seed 1 --images 100 --epochs 1 --threads 1 --out"
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split(), str(tmp_path / "tower")],
+        env={**os.environ, **AVX2},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "tower" / "trained.json").read_text())["precision"] == "fp32"
 
 
 def test_crops_are_labelled_with_what_they_show():

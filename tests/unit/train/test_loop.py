@@ -27,7 +27,9 @@ from train.models.base import ModelOutput
 pytestmark = pytest.mark.usefixtures("dummy")
 
 EPOCHS = 30
-RECIPE = Recipe(epochs=3, batch_size=5, lr={"default": 0.05}, warmup=0.1, clip=5.0)
+RECIPE = Recipe(
+    epochs=3, batch_size=5, lr={"default": 0.05}, warmup=0.1, clip=5.0, precision="fp32"
+)
 
 
 @pytest.fixture
