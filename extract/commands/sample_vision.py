@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=7, help="of drawings and weights")
     parser.add_argument("--images", type=int, default=3000, help="drawings to learn from")
+    parser.add_argument(
+        "--drawings",
+        type=Path,
+        help="file of `python -m extract sample-drawings` (default: they are drawn anew)",
+    )
     parser.add_argument("--epochs", type=int, help="passes over the drawings (default: 10, 16)")
     parser.add_argument(
         "--precision",
@@ -44,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
         args.architecture,
         seed=args.seed,
         n_images=args.images,
+        drawings=args.drawings,
         epochs=args.epochs,
         threads=args.threads,
         precision=args.precision,

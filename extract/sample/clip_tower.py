@@ -18,12 +18,14 @@ from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.network_input import normalize
 from extract.precision import Precision
 from extract.random_weights import write_clip_preprocessing
-from extract.sample.draw import draw_picture
-from extract.sample.drawings import CLASSES, class_of, draw_all
+from extract.sample.drawings import CLASSES, class_of
 from extract.sample.picture import PicturePlan
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor, nn
+
+    from extract.sample.tower_inputs import TowerInputs
 
 logger = logging.getLogger(__name__)
 
@@ -49,25 +51,34 @@ _CLIP = 1.0
 _SHIFT_PX = 3
 
 
-def draw_inputs(plans: Sequence[PicturePlan], workers: int) -> tuple["Tensor", "Tensor"]:
-    """Draw pictures and cut out every object that one is about.
-
-    Returns:
-        Normalised pixels, shape (N, 3, CROP_PX, CROP_PX), and classes, shape (N,), int64.
-    """
+def inputs_and_targets(drawn: "TowerInputs") -> tuple["Tensor", "Tensor"]:
+    """Return normalised crops, shape (R, 3, CROP_PX, CROP_PX), float32, and classes, (R,)."""
     import torch
 
-    squares = torch.from_numpy(np.concatenate(draw_all(_crops_of, plans, workers)))
-    squares = squares.view(-1, CROP_PX, CROP_PX, 3).permute(0, 3, 1, 2)
-    labels = torch.tensor([class_of(placed.kind) for plan in plans for placed in plan.mains])
-    return normalize(squares.float(), CLIP_MEAN, CLIP_STD).contiguous(), labels
+    squares = torch.from_numpy(drawn.crops).permute(0, 3, 1, 2)
+    squares = normalize(squares.float(), CLIP_MEAN, CLIP_STD).contiguous()
+    return squares, torch.from_numpy(drawn.labels)
 
 
-def _crops_of(plan: PicturePlan) -> np.ndarray:
-    """Return a picture's main objects as stores of pixels hold them, shape (R, numbers)."""
+def crop_labels(plans: Sequence[PicturePlan]) -> np.ndarray:
+    """Return the class of every object that a picture is about, shape (R,), int64."""
+    return np.array([class_of(placed.kind) for plan in plans for placed in plan.mains])
+
+
+def crops_of(picture: "Image.Image", plan: PicturePlan) -> np.ndarray:
+    """Return a picture's main objects as stores of pixels hold them.
+
+    Args:
+        picture: drawn from the plan.
+        plan: says where the objects are.
+
+    Returns:
+        Shape (objects, CROP_PX, CROP_PX, 3), uint8.
+    """
     boxes = np.array([placed.box for placed in plan.mains], np.float32)
     cutter = pixels.Extractor(pixels.Options(of="crops", size=CROP_PX))
-    return cutter.prepare(Item("", draw_picture(plan), boxes=boxes)).features
+    rows = cutter.prepare(Item("", picture, boxes=boxes)).features
+    return rows.reshape(-1, CROP_PX, CROP_PX, 3)
 
 
 def save(tower: "nn.Module", folder: Path) -> None:

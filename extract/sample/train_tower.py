@@ -9,7 +9,8 @@ from extract.checkpoint_folder import checkpoint_folder
 from extract.errors import ConfigError
 from extract.precision import resolve_precision, warn_if_emulated
 from extract.sample import clip_tower, vgg_tower
-from extract.sample.drawings import plan_drawings, torch_threads
+from extract.sample.drawings import torch_threads
+from extract.sample.tower_inputs import draw_tower_inputs, read_tower_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +19,6 @@ ARCHITECTURES = {"vgg": vgg_tower, "clip": clip_tower}
 MARKER = "trained.json"
 """File that says of a checkpoint folder that it was trained here."""
 
-_SMALLEST_RUN = 100
-
 
 def train_tower(
     folder: Path,
@@ -27,17 +26,20 @@ def train_tower(
     *,
     seed: int,
     n_images: int = 3000,
+    drawings: Path | None = None,
     epochs: int | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> float:
-    """Draw, train and write `config.json` and `model.safetensors`.
+    """Train on drawings and write `config.json` and `model.safetensors`.
 
     Args:
         folder: to write; one that was trained here before is replaced.
         architecture: a key of ARCHITECTURES.
         seed: of the drawings and of the weights; equal seeds and thread counts give equal bytes.
         n_images: drawings to learn from, of one or two objects each.
+        drawings: file of `python -m extract sample-drawings` with that seed and number; without
+            it they are drawn here.
         epochs: passes over them; None takes the architecture's own number.
         threads: of torch and of drawing; None takes all cores.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the processor computes it natively.
@@ -52,14 +54,16 @@ def train_tower(
     epochs = tower.EPOCHS if epochs is None else epochs
     if epochs < 1:
         raise ConfigError(f"sample-vision: at least one epoch, got {epochs}")
-    if n_images < _SMALLEST_RUN:
-        raise ConfigError(f"sample-vision: at least {_SMALLEST_RUN} images, got {n_images}")
     warn_if_emulated(precision, "cpu")
     chosen = resolve_precision(precision, "cpu")
     started = time.monotonic()
     threads = threads or os.cpu_count() or 1
-    inputs, targets = tower.draw_inputs(plan_drawings(seed, n_images), threads)
-    logger.info("%d drawings in %.1f s", n_images, time.monotonic() - started)
+    if drawings:
+        drawn = read_tower_inputs(drawings)
+    else:
+        drawn = draw_tower_inputs(seed, n_images, threads)
+    logger.info("%d drawings in %.1f s", len(drawn.pictures), time.monotonic() - started)
+    inputs, targets = tower.inputs_and_targets(drawn)
     with torch_threads(threads):
         network, accuracy = tower.fit(inputs, targets, seed=seed, epochs=epochs, precision=chosen)
     record = {"seed": seed, "images": n_images, "precision": chosen}

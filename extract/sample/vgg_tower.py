@@ -13,12 +13,14 @@ import numpy as np
 from extract.atomic import write_json
 from extract.images.decode import resize_exact
 from extract.precision import Precision
-from extract.sample.draw import draw_picture
-from extract.sample.drawings import CLASSES, NOTHING, class_of, draw_all
+from extract.sample.drawings import CLASSES, NOTHING, class_of
 from extract.sample.picture import PicturePlan
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor, nn
+
+    from extract.sample.tower_inputs import TowerInputs
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +39,9 @@ _BATCH = 50
 _PEAK_RATE = 3e-3
 
 
-def draw_inputs(plans: Sequence[PicturePlan], workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw pictures.
-
-    Returns:
-        Pooled pixels, shape (N, 3, 56, 56), uint8, and targets, shape (N, classes), float32.
-    """
-    pictures = np.stack(draw_all(_network_input, plans, workers))
-    return _pool_stem(pictures), kind_targets(plans)
+def inputs_and_targets(drawn: "TowerInputs") -> tuple[np.ndarray, np.ndarray]:
+    """Return pooled pixels, shape (N, 3, 56, 56), uint8, and targets, (N, classes), float32."""
+    return drawn.pictures, drawn.kinds
 
 
 def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
@@ -57,10 +54,14 @@ def kind_targets(plans: Sequence[PicturePlan]) -> np.ndarray:
     return targets
 
 
-def _network_input(plan: PicturePlan) -> np.ndarray:
-    """Return the drawing as the `vgg` extractor sees it, shape (3, 224, 224), uint8."""
-    image = resize_exact(draw_picture(plan), (INPUT_SIZE, INPUT_SIZE))
-    return np.asarray(image).transpose(2, 0, 1)
+def pooled_pixels(picture: "Image.Image") -> np.ndarray:
+    """Return a drawing as the `vgg` extractor sees it, behind the leading poolings.
+
+    Returns:
+        Shape (3, 56, 56), uint8.
+    """
+    pixels = np.asarray(resize_exact(picture, (INPUT_SIZE, INPUT_SIZE))).transpose(2, 0, 1)
+    return _pool_stem(pixels[None])[0]
 
 
 def _stem_depth() -> int:

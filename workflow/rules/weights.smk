@@ -52,8 +52,33 @@ rule cut_weights:
         "> {log:q} 2>&1"
 
 
+rule draw_for_towers:
+    """Draw what the sample's vision towers learn from: `python -m extract sample-drawings`."""
+    output:
+        temp("results/drawings/seed{tower_seed}_{n_drawings}.npz"),
+    log:
+        "logs/weights/draw_for_towers.seed{tower_seed}_{n_drawings}.log",
+    benchmark:
+        "benchmarks/draw_for_towers.seed{tower_seed}_{n_drawings}.tsv"
+    wildcard_constraints:
+        tower_seed=r"\d+",
+        n_drawings=r"\d+",
+    conda:
+        "../../envs/vision.yaml"
+    threads: all_cores
+    shell:
+        "python -m extract sample-drawings "
+        "--seed {wildcards.tower_seed} "
+        "--images {wildcards.n_drawings} "
+        "--workers {threads} "
+        "--out {output:q} "
+        "> {log:q} 2>&1"
+
+
 rule train_sample_vision:
     """Train a vision tower of the sample on other drawings: `python -m extract sample-vision`."""
+    input:
+        tower_drawings,
     output:
         directory("results/weights/{weights}"),
     log:
@@ -76,6 +101,7 @@ rule train_sample_vision:
         "--architecture {params.architecture} "
         "--seed {params.seed} "
         "--images {params.images} "
+        "--drawings {input:q} "
         "--precision {params.precision} "
         "--threads {threads} "
         "--out {output:q} "

@@ -11,6 +11,12 @@ def trained_tower(name, key):
     return config["weights"][name]["trained"][key]
 
 
+def tower_drawings(wildcards):
+    """The drawings that a tower learns from; towers of one seed and number share them."""
+    seed, images = (trained_tower(wildcards.weights, key) for key in ("seed", "images"))
+    return f"results/drawings/seed{seed}_{images}.npz"
+
+
 def tower_version(wildcards):
     """VERSION of a tower's training: raising it is a reason to train again."""
     architecture = trained_tower(wildcards.weights, "architecture")

@@ -13,6 +13,12 @@ from extract.errors import ConfigError
 from extract.sample import clip_tower, drawings, vgg_tower
 from extract.sample.captions import KINDS, KINDS_OF_TYPE
 from extract.sample.plan import draw, plan_corpus
+from extract.sample.tower_inputs import (
+    draw_tower_inputs,
+    inputs_of,
+    read_tower_inputs,
+    write_tower_inputs,
+)
 from extract.sample.train_tower import ARCHITECTURES, train_tower
 from tests.unit.extract.test_precision import AVX2
 
@@ -105,7 +111,7 @@ def test_a_short_run_writes_a_clip_tower_that_models_load(tmp_path):
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
     tower = load_vision_tower(tmp_path / "one", pretrained=True)
-    pixels, labels = clip_tower.draw_inputs(drawings.plan_drawings(2, 3), 1)
+    pixels, labels = clip_tower.inputs_and_targets(inputs_of(drawings.plan_drawings(2, 3), 1))
     assert len(pixels) == len(labels) >= 3
     with torch.no_grad():
         states = tower(pixel_values=pixels).last_hidden_state
@@ -126,9 +132,21 @@ def test_on_an_avx2_processor_a_tower_is_trained_in_float32(tmp_path):
     assert json.loads((tmp_path / "tower" / "trained.json").read_text())["precision"] == "fp32"
 
 
+def test_a_file_of_drawings_gives_the_same_tower_as_drawing_anew(tmp_path):
+    write_tower_inputs(draw_tower_inputs(1, 100, 1), tmp_path / "drawings.npz")
+    drawn = read_tower_inputs(tmp_path / "drawings.npz")
+    for name, array in vars(draw_tower_inputs(1, 100, 2)).items():
+        np.testing.assert_array_equal(array, getattr(drawn, name))
+    settings = {"seed": 1, "n_images": 100, "epochs": 1, "threads": 1}
+    train_tower(tmp_path / "given", "clip", drawings=tmp_path / "drawings.npz", **settings)
+    train_tower(tmp_path / "drawn", "clip", **settings)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("given", "drawn")]
+    assert weights[0] == weights[1]
+
+
 def test_crops_are_labelled_with_what_they_show():
     plans = drawings.plan_drawings(2, 40)
-    _, labels = clip_tower.draw_inputs(plans, 1)
+    _, labels = clip_tower.inputs_and_targets(inputs_of(plans, 1))
     kinds = [placed.kind for plan in plans for placed in plan.mains]
     shown = [drawings.CLASSES[label] for label in labels]
     assert [kind if kind in drawings.CLASSES else drawings.NOTHING for kind in kinds] == shown
@@ -180,7 +198,10 @@ def test_the_clip_tower_names_what_other_crops_show(tmp_path):
 
     train_tower(tmp_path, "clip", seed=7)
     tower = CLIPVisionModel.from_pretrained(tmp_path)
-    splits = [clip_tower.draw_inputs(drawings.plan_drawings(seed, 200), 1) for seed in (8, 9)]
+    splits = [
+        clip_tower.inputs_and_targets(inputs_of(drawings.plan_drawings(seed, 200), 1))
+        for seed in (8, 9)
+    ]
     with torch.no_grad():
         states = [tower(pixel_values=pixels).pooler_output for pixels, _ in splits]
     centres = torch.stack(
