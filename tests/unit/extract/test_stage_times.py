@@ -27,11 +27,7 @@ def folder(tmp_path: Path) -> Path:
 def test_jobs_are_summed_by_stage(folder):
     times = stage_times(sorted(folder.rglob("*.tsv")))
     assert list(times) == ["training", "scoring on test", OTHERS]
-    assert (times["training"].jobs, times["training"].wall_s, times["training"].cpu_s) == (
-        2,
-        80,
-        78,
-    )
+    assert times["training"] == StageTime(jobs=2, wall_s=80, cpu_s=78)
     assert times["scoring on test"].cpu_s == 0
 
 
