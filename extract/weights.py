@@ -117,7 +117,7 @@ def _remedy(entry: Mapping[str, Any]) -> str:
     """Return how to get a file: the entry's command or address, and its checksum."""
     parts = []
     if entry.get("fetch"):
-        parts.append(f"Get it: {entry['fetch']}")
+        parts.append(f"Get it: `{entry['fetch']}`")
     if entry.get("revision"):
         parts.append(f"revision {entry['revision']}")
     if entry.get("sha256"):
