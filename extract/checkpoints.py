@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from extract.errors import DataError, MissingFileError
 from extract.torch_files import BROKEN, first_line, load_plain, raise_unless_broken
+from extract.whole_files import check_whole
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +62,7 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
     if path.suffix != ".safetensors":
         tensors = load_plain(path)
     else:
+        check_whole(path)
         try:
             return load_file(path)
         except (SafetensorError, *BROKEN) as error:

@@ -23,7 +23,14 @@ import torch
 from torch import Tensor
 
 from extract.errors import DataError, MissingFileError, near_match
-from extract.torch_files import BROKEN, check_archive, first_line, raise_unless_broken
+from extract.torch_files import (
+    BROKEN,
+    check_archive,
+    first_line,
+    is_cut_off,
+    raise_unless_broken,
+)
+from extract.whole_files import check_whole, damaged
 from train.config import Recipe
 from train.metrics import Counts
 from train.models.ita import EXTRA_STATES, Options
@@ -119,6 +126,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path}: no such checkpoint.")
+    check_whole(path)
     check_archive(path)
     try:
         with warnings.catch_warnings():
@@ -129,6 +137,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             )
     except BROKEN as error:
         raise_unless_broken(error, path)
+        if is_cut_off(error):
+            raise damaged(path, first_line(error)) from error
         raise DataError(f"{path}: not a checkpoint of torch ({first_line(error)})") from error
     wanted = ("state_dict", "tag_dictionary")
     if not isinstance(content, dict) or any(name not in content for name in wanted):
