@@ -184,7 +184,7 @@ def complete_spec(definition: Mapping[str, Any]) -> FeatureSpec:
 
     Raises:
         MissingFileError: a weights file is absent.
-        DataError: a weights file is damaged or incomplete.
+        DamagedFileError: a weights file is not whole.
         ConfigError: the definition is not legal, or a checksum differs from the config's.
     """
     from extract.weights import check_files, check_weights, resolve_weights

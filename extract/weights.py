@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.errors import ConfigError, DamagedFileError, DataError, MissingFileError
 from extract.file_digest import file_sha256
 from extract.whole_files import check_whole, is_legacy_torch
 
@@ -61,7 +61,7 @@ def weights_sha256(path: Path) -> str:
     if path.is_file():
         return file_sha256(path)
     total = hashlib.sha256()
-    for name, file in sorted(_counted_files(path)):
+    for name, file in sorted(counted_files(path)):
         total.update(f"{name}\0{file_sha256(file)}\n".encode())
     return total.hexdigest()
 
@@ -85,8 +85,9 @@ def check_weights(entry: Mapping[str, Any], path: Path, *, of_spec: bool = False
     advice += ", or correct `sha256`"
     if of_spec:
         advice = "It was replaced since: write the spec again, as a new call of snakemake does"
+    size = sum(file.stat().st_size for _, file in counted_files(path))
     raise ConfigError(
-        f"{path}: {_size(path):,} bytes with sha256 {found}, but the "
+        f"{path}: {size:,} bytes with sha256 {found}, but the "
         f"{'spec was made with' if of_spec else 'config expects'} {expected}. {advice}."
     )
 
@@ -99,36 +100,34 @@ def check_files(entry: Mapping[str, Any], path: Path) -> None:
         path: of the file or folder.
 
     Raises:
-        DataError: one is damaged or incomplete; the message says how to get it again.
+        DamagedFileError: one is not whole; the message says how to get it again.
     """
-    for file in [path] if path.is_file() else [file for _, file in sorted(_counted_files(path))]:
+    for _, file in counted_files(path):
         try:
             check_whole(file)
             if is_legacy_torch(file):
                 from extract.torch_files import load_plain
 
                 load_plain(file)  # the end of such a file shows nothing
-        except DataError as error:
+        except DamagedFileError as error:
             remedy = _remedy(entry)
-            raise DataError(f"{error} {remedy}." if remedy else str(error)) from error
+            raise DamagedFileError(f"{error} {remedy}." if remedy else str(error)) from error
+        except DataError:
+            continue  # whole, but no plain tensors: its reader says what it wants
 
 
-def _counted_files(folder: Path) -> list[tuple[str, Path]]:
-    """Return (relative name, file) of what counts for a folder's checksum."""
+def counted_files(path: Path) -> list[tuple[str, Path]]:
+    """Return (relative name, file) of what counts for the checksum of a file or a folder."""
+    if path.is_file():
+        return [(path.name, path)]
     found = []
-    for file in folder.rglob("*"):
-        relative = file.relative_to(folder)
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path)
         is_hidden = any(part.startswith(".") for part in relative.parts)
         is_note = file.name.lower().startswith("readme") or file.name.endswith(".run.json")
         if file.is_file() and not is_hidden and not is_note:
             found.append((relative.as_posix(), file))
     return found
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of what counts for the checksum."""
-    files = [path] if path.is_file() else [file for _, file in _counted_files(path)]
-    return sum(file.stat().st_size for file in files)
 
 
 def _resolve_package(entry: Mapping[str, Any], name: str) -> Path:

@@ -10,12 +10,13 @@ import pickle
 import struct
 from pathlib import Path
 
-from extract.errors import DataError
+from extract.errors import DamagedFileError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".json")
 """Of the files that are looked at."""
 
 _GIT_LFS = b"version https://git-lfs"
+_PAGES = (b"<!doc", b"<html", b"<?xml")
 _ZIP, _LEGACY = b"PK\3\4", pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 # A zip archive ends with a record, of which a comment may take so many bytes.
 _ZIP_END, _TAIL = b"PK\5\6", 65_557
@@ -28,17 +29,17 @@ def check_whole(path: Path) -> None:
         path: of one of `SUFFIXES`; any other file passes.
 
     Raises:
-        DataError: with the size found and, where the file states it, the size expected.
+        DamagedFileError: with the size found and, where the file states it, the size expected.
     """
     problem = _problem(path) if path.suffix in SUFFIXES else ""
     if problem:
         raise damaged(path, problem)
 
 
-def damaged(path: Path, problem: str) -> DataError:
+def damaged(path: Path, problem: str) -> DamagedFileError:
     """Return the error of a file that is not whole, with the size found and what shows it."""
     size = path.stat().st_size
-    return DataError(
+    return DamagedFileError(
         f"{path}: damaged or incomplete, {size:,} bytes found: {problem}. Get the file again."
     )
 
@@ -60,7 +61,7 @@ def _problem(path: Path) -> str:
         return "it is empty"
     if start == _GIT_LFS:
         return "it is the pointer that Git LFS leaves in place of a file (`git lfs pull` gets it)"
-    if start.lstrip()[:1] == b"<":
+    if start.lstrip()[:5].lower() in _PAGES:
         return "it is a page of a web site, not the file"
     if path.suffix == ".json":
         return _problem_of_json(path)
@@ -81,11 +82,11 @@ def _problem_of_safetensors(path: Path, size: int) -> str:
     """Compare the size with what the header says, which names the end of each tensor."""
     with path.open("rb") as file:
         start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if len(start) < 8:
+            return "it ends within its header"
+        (length,) = struct.unpack("<Q", start)
         if 8 + length > size:
-            return (
-                f"its header alone takes {8 + length:,} bytes" if len(start) == 8 else "no header"
-            )
+            return f"its header alone takes {8 + length:,} bytes"
         header = file.read(length)
     try:
         tensors = json.loads(header)
