@@ -18,8 +18,8 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".json")
 _GIT_LFS = b"version https://git-lfs"
 _PAGES = (b"<!doc", b"<html", b"<?xml")
 _ZIP, _LEGACY = b"PK\3\4", pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
-# A zip archive ends with a record, of which a comment may take so many bytes.
-_ZIP_END, _TAIL = b"PK\5\6", 65_557
+# A zip archive ends with a record of 22 bytes; a comment may follow it.
+_ZIP_END, _END_SIZE, _TAIL = b"PK\5\6", 22, 65_557
 
 
 def check_whole(path: Path) -> None:
@@ -56,7 +56,8 @@ def _problem(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(len(_GIT_LFS))
         file.seek(-min(size, _TAIL), os.SEEK_END)
-        is_cut_zip = start.startswith(_ZIP) and _ZIP_END not in file.read()
+        last = file.read()
+    has_end = 0 <= last.rfind(_ZIP_END) <= len(last) - _END_SIZE
     if not start:
         return "it is empty"
     if start == _GIT_LFS:
@@ -67,7 +68,8 @@ def _problem(path: Path) -> str:
         return _problem_of_json(path)
     if path.suffix == ".safetensors":
         return _problem_of_safetensors(path, size)
-    return "the archive has a beginning and no end" if is_cut_zip else ""
+    is_cut = start.startswith(_ZIP) and not has_end
+    return "the archive has a beginning and no end" if is_cut else ""
 
 
 def _problem_of_json(path: Path) -> str:

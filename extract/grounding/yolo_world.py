@@ -294,7 +294,7 @@ def load_detector(path: Path, device: str) -> Any:
     check_whole(path)
     check_archive(path)
     try:
-        # Of a path, ultralytics drops quotes and blanks, and then looks for the file on the network.
+        # Ultralytics drops quotes from a path, and then looks for the file on the network.
         with TemporaryDirectory() as folder:
             link = Path(folder, "model.pt")
             link.symlink_to(path.resolve())
@@ -304,8 +304,8 @@ def load_detector(path: Path, device: str) -> Any:
         raise_unless_broken(error, path)
         found = first_line(error.__cause__ or error)  # ultralytics' own words advise other models
         raise DataError(
-            f"{path}: not a checkpoint of ultralytics' known layers ({found}). Other pickles can "
-            "run code and are not opened. Compare its checksum with the source's."
+            f"{path}: not an ultralytics checkpoint of its known layers ({found}). Other pickles "
+            "can run code and are not opened. Compare its checksum with the source's."
         ) from error
     if not isinstance(model, WorldModel):
         raise DataError(

@@ -192,7 +192,7 @@ def test_a_zip_bomb_is_not_hidden_from_the_check(
     path.write_bytes(hide(path.read_bytes()))
     # Torch itself unpacks it.
     assert len(torch.load(path, weights_only=True)["w"]) == 5_000_000
-    with pytest.raises(DataError, match=r"bomb\.pth: .*whose directory of parts ends where"):
+    with pytest.raises(DataError, match=r"bomb\.pth: .*(parts ends where|no end)"):
         read_tensors(path)
 
 
