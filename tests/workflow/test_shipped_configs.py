@@ -60,6 +60,10 @@ def place_placeholders(folder: Path, config: dict) -> None:
             path = folder / entry["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch() if path.suffix else path.mkdir()
+    for entry in config["models"].values():
+        vectors = entry.get("options", {}).get("word_vectors")
+        if vectors:
+            (folder / vectors).touch()
 
 
 def test_all_shipped_configs_are_tested(repo_root):

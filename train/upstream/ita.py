@@ -169,8 +169,13 @@ def _options(content: Mapping[str, Any], states: Sequence[str]) -> Options:
         cva_temperature=float(tagger.get("temperature", 1.0)),
         dropout=float(tagger.get("dropout", 0.0)),
         word_dropout=float(content.get("use_word_dropout", 0.1)),
-        extra_states=tuple(name for name in EXTRA_STATES if name in states),
+        **told_options(states),
     )
+
+
+def told_options(states: Sequence[str]) -> dict[str, Any]:
+    """Return the options that the tag dictionary tells: which of the extra states it has."""
+    return {"extra_states": tuple(name for name in EXTRA_STATES if name in states)}
 
 
 def from_upstream(
@@ -263,9 +268,12 @@ def _rows(dictionary: Sequence[str], states: Sequence[str]) -> tuple[list[int], 
     place = {name: row for row, name in enumerate(dictionary)}
     missing = [name for name in (*states, START, STOP) if name not in place]
     if missing:
+        extra = [name for name in EXTRA_STATES if name in place]
+        advice = "It holds the tags that the corpora of the checkpoint have: check --entity-types."
+        if set(missing) <= set(EXTRA_STATES):
+            advice = f"Set the option extra_states to {extra}, those that it has."
         raise DataError(
-            f"ITA tag dictionary: no {', '.join(missing)} in {', '.join(dictionary)}. It holds the "
-            "tags that the corpora of the checkpoint have."
+            f"ITA tag dictionary: no {', '.join(missing)} in {', '.join(dictionary)}. {advice}"
         )
     more = set(place) - {*states, *EXTRA_STATES, START, STOP}
     if more or len(place) != len(dictionary):
