@@ -20,6 +20,7 @@ from extract.extractors.base import ATTRIBUTES_PER_ROW
 from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.images.decode import center_crop, resize_shorter_side, to_array
 from extract.network_input import network_input, normalize
+from extract.torch_files import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -59,8 +60,7 @@ class AttributeScorer:
             model = load_pretrained(CLIPModel, folder)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{folder}: not a whole CLIP checkpoint with its tokenizer "
-                f"({str(error).splitlines()[0]})"
+                f"{folder}: not a whole CLIP checkpoint with its tokenizer ({first_line(error)})"
             ) from error
         self.device = torch.device(device)
         self._model = model.to(self.device)

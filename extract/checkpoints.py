@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from extract.errors import DataError, MissingFileError
 from extract.torch_files import BROKEN, first_line, load_plain, raise_unless_broken
+from extract.whole_files import check_whole
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -60,6 +62,7 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
     if path.suffix != ".safetensors":
         tensors = load_plain(path)
     else:
+        check_whole(path)
         try:
             return load_file(path)
         except (SafetensorError, *BROKEN) as error:
@@ -75,22 +78,30 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
     return dict(tensors)
 
 
-def check_tensors(
-    found: Mapping[str, "torch.Tensor"], expected: Mapping[str, "torch.Tensor"], path: Path
-) -> None:
-    """See that two sets of tensors have the same names and shapes.
+def fill_network(network: "nn.Module", tensors: Mapping[str, "torch.Tensor"], path: Path) -> None:
+    """Put the tensors of a checkpoint into a network; each tensor of either has its counterpart.
+
+    The network's own `load_state_dict` decides what that is: layers know the names that they had
+    in older versions, and batch norms do without the count of training steps, which evaluation
+    does not read and files from before 2018 lack.
+
+    Args:
+        network: with fresh weights.
+        tensors: by the network's names, of any version.
+        path: of the checkpoint, for the message.
 
     Raises:
         DataError: a name is missing or unexpected, or a shape differs.
     """
-    problems = [f"missing {name}" for name in sorted(set(expected) - set(found))]
-    problems += [f"unexpected {name}" for name in sorted(set(found) - set(expected))]
-    problems += [
-        f"{name} has shape {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in sorted(set(found) & set(expected))
-        if found[name].shape != expected[name].shape
-    ]
-    _raise_if(problems, path)
+    try:
+        # A plain mapping: one with versions in it would keep layers from mending older names.
+        found = network.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        # The first line names the class, each of the others a tensor of another shape.
+        _raise_if([line.strip().rstrip(".") for line in str(error).splitlines()[1:]], path)
+        raise
+    problems = [f"missing {name}" for name in sorted(found.missing_keys)]
+    _raise_if(problems + [f"unexpected {name}" for name in sorted(found.unexpected_keys)], path)
 
 
 def from_folder(load: Callable[..., Any], folder: Path, **options: Any) -> Any:

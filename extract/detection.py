@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from extract.checkpoints import check_tensors, find_checkpoint, read_tensors
+from extract.checkpoints import fill_network, find_checkpoint, read_tensors
 from extract.errors import DataError
 from extract.images.decode import to_array
-from extract.resnet_trunk import without_step_counts
 from extract.vocabularies import BACKGROUND, UNUSED, read_vocabulary
 
 if TYPE_CHECKING:
@@ -133,11 +132,10 @@ class Detector:
 
         config = read_detector_config(path)
         checkpoint = find_checkpoint(Path(path))
-        tensors = without_step_counts(read_tensors(checkpoint))
+        tensors = read_tensors(checkpoint)
         self.labels = config.labels
         model = build_detector(config, _architecture(config, tensors, checkpoint))
-        check_tensors(tensors, without_step_counts(model.state_dict()), checkpoint)
-        model.load_state_dict(tensors, strict=False)
+        fill_network(model, tensors, checkpoint)
         model.transform.min_size, model.transform.max_size = (min_size,), max_size
         self.device = torch.device(device)
         self.model = model.eval().to(self.device)

@@ -16,6 +16,10 @@ class DataError(MnerError):
     """A corpus, manifest or annotation file breaks its format."""
 
 
+class DamagedFileError(DataError):
+    """A file is not whole: cut off, or an error page or a pointer in its place."""
+
+
 class MissingFileError(MnerError):
     """A file that a stage needs (weights, corpus, store) is not there."""
 

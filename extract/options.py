@@ -4,11 +4,14 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from extract.errors import ConfigError, near_match
 
 T = TypeVar("T")
+
+FilePath = Annotated[str, "names a file"]
+"""Of an option: the file is an input of the workflow, and is looked for before anything runs."""
 
 
 def options_from(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:

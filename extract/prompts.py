@@ -7,6 +7,7 @@ from pathlib import Path
 
 from extract.checkpoints import from_folder
 from extract.errors import DataError
+from extract.torch_files import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class PromptWriter:
             self._tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{folder}: no tokenizer beside the checkpoint ({str(error).splitlines()[0]})"
+                f"{folder}: no tokenizer beside the checkpoint ({first_line(error)})"
             ) from error
         self._start, self._end = self._tokenizer.cls_token_id, self._tokenizer.sep_token_id
         self._dot = self._tokenizer.convert_tokens_to_ids(".")

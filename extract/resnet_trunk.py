@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from extract.checkpoints import check_tensors, find_checkpoint, read_tensors
+from extract.checkpoints import fill_network, find_checkpoint, read_tensors
 from extract.errors import DataError
 from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
 from extract.images.decode import resize_exact, to_array
@@ -50,11 +50,13 @@ class ResnetTrunk:
 
         self.mean, self.std = read_normalization(Path(path))
         checkpoint = find_checkpoint(Path(path))
-        # The classifier of an ImageNet checkpoint has no part in the features.
-        tensors = _features_only(read_tensors(checkpoint))
+        tensors = read_tensors(checkpoint)
         network = build_resnet(tensors, checkpoint)
-        check_tensors(tensors, _features_only(network.state_dict()), checkpoint)
-        network.load_state_dict(tensors, strict=False)
+        self.feature_dim: int = network.fc.in_features
+        # The classifier of an ImageNet checkpoint has no part in the features.
+        network.fc = torch.nn.Identity()
+        features = {name: value for name, value in tensors.items() if not name.startswith("fc.")}
+        fill_network(network, features, checkpoint)
         self.device, self._bfloat16 = torch.device(device), bfloat16
         network = network.eval().to(self.device, memory_format=torch.channels_last)
         self._to_c4 = torch.nn.Sequential(
@@ -62,7 +64,6 @@ class ResnetTrunk:
             network.layer1, network.layer2, network.layer3,
         )  # fmt: skip
         self._c4_to_c5 = network.layer4
-        self.feature_dim: int = network.fc.in_features
 
     def pool(
         self,
@@ -176,17 +177,3 @@ def build_resnet(tensors: Mapping[str, Any], path: Path) -> Any:
     return ResNet(
         Bottleneck, depths, num_classes=1, groups=max(1, filters // width), width_per_group=width
     )
-
-
-def without_step_counts(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out how many training steps a batch norm saw.
-
-    Older checkpoints lack the count, and evaluation does not read it.
-    """
-    suffix = "num_batches_tracked"
-    return {name: value for name, value in tensors.items() if not name.endswith(suffix)}
-
-
-def _features_only(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    counted = without_step_counts(tensors)
-    return {name: value for name, value in counted.items() if not name.startswith("fc.")}

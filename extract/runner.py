@@ -261,7 +261,7 @@ class _Job:
                 logger.warning("%s: RANDOM weights for role %s (asked for)", self.spec.name, role)
         paths = {role: resolve_weights(entry, entry["name"]) for role, entry in entries.items()}
         for role, entry in entries.items():
-            check_weights(entry, paths[role])
+            check_weights(entry, paths[role], of_spec=True)
         threads = self.runtime.threads
         if threads:
             # Read by torch when it is imported; set below where it already was.

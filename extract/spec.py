@@ -184,14 +184,16 @@ def complete_spec(definition: Mapping[str, Any]) -> FeatureSpec:
 
     Raises:
         MissingFileError: a weights file is absent.
+        DamagedFileError: a weights file is not whole.
         ConfigError: the definition is not legal, or a checksum differs from the config's.
     """
-    from extract.weights import check_weights, resolve_weights
+    from extract.weights import check_files, check_weights, resolve_weights
 
     filled, weights = fill_defaults(definition), {}
     for role, entry in filled["weights"].items():
         named = {"name": role, **entry}
         path = resolve_weights(named, named["name"])
+        check_files(named, path)
         weights[role] = {**named, "sha256": check_weights(named, path)}
     return FeatureSpec(**{**filled, "weights": weights})
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from extract.errors import DataError, MissingFileError
 from extract.system_errors import raise_if_refused
+from extract.whole_files import check_whole, damaged
 
 # What torch and pickle raise for files that are broken, or hold other objects; some of it also
 # where nothing is wrong with the file, see `raise_unless_broken`.
@@ -30,6 +31,12 @@ _END64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR64 = struct.Struct("<4sIQI")
 _END = struct.Struct("<4s4H2IH")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# How torch and pickle say that a file ends too early.
+_CUT_OFF = re.compile(r"unexpected EOF|Ran out of input|truncated|^EOFError$")
+# What the weights-only reader found, in the middle of advice to read with another one.
+_FOUND = re.compile(r"WeightsUnpickler error:\s*(.+)", re.DOTALL)
+# Sentences of libraries that advise to run what is in a file.
+_UNSAFE = re.compile(r"weights_only|safe_globals|trust|arbitrary code", re.IGNORECASE)
 
 
 def load_plain(path: Path, *, mapped: bool = False, remedy: str = "") -> Any:
@@ -49,12 +56,15 @@ def load_plain(path: Path, *, mapped: bool = False, remedy: str = "") -> Any:
 
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file.")
+    check_whole(path)
     check_archive(path)
     is_zip = zipfile.is_zipfile(path)  # files from before torch 1.6 are not, and cannot be mapped
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and is_zip)
     except BROKEN as error:
         raise_unless_broken(error, path)
+        if is_cut_off(error):
+            raise damaged(path, first_line(error)) from error
         raise DataError(
             f"{path}: not a torch file of plain tensors ({first_line(error)}). Other pickles can "
             "run code and are not opened. "
@@ -79,6 +89,11 @@ def raise_unless_broken(error: BaseException, path: Path) -> None:
             "or allow the job more; if the file itself is small, it is damaged."
         ) from error
     raise_if_refused(error, path)
+
+
+def is_cut_off(error: BaseException) -> bool:
+    """Return whether torch or pickle say that a file ends too early."""
+    return bool(_CUT_OFF.search(str(error).strip() or type(error).__name__))
 
 
 def check_archive(path: Path) -> None:
@@ -145,6 +160,15 @@ def _has_plain_end(path: Path) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the beginning of an error's text, without the colours that torch gives it."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return "".join(filter(str.isprintable, _COLOUR.sub("", text)))[:200]
+    """Return the first line of an error's text that is no advice to read a file unsafely.
+
+    Colours that torch gives it are left out, too.
+    """
+    text = _COLOUR.sub("", str(error)).strip()
+    found = _FOUND.search(text)
+    for line in (found[1] if found else text).splitlines():
+        sentences = [s for s in re.split(r"(?<=[.!]) ", line) if not _UNSAFE.search(s)]
+        kept = "".join(filter(str.isprintable, " ".join(sentences))).strip()
+        if kept:
+            return kept[:200].rstrip(".")
+    return type(error).__name__

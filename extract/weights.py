@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError, MissingFileError
+from extract.errors import ConfigError, DamagedFileError, DataError, MissingFileError
 from extract.file_digest import file_sha256
+from extract.whole_files import check_whole, is_legacy_torch
 
 KINDS = ("path", "package", "trained", "random", "cut")
 
@@ -39,7 +40,7 @@ def resolve_weights(entry: Mapping[str, Any], name: str) -> Path:
         return _resolve_package(entry, name)
     if kinds[0] == "path":
         path = Path(entry["path"]).expanduser()
-        remedy = _remedy(entry)
+        remedy = _remedy(entry) or "Put it there, or correct `path`"
     else:
         path = MADE_WEIGHTS / name
         remedy = f"Make it: `snakemake {path.as_posix()}`"
@@ -60,33 +61,68 @@ def weights_sha256(path: Path) -> str:
     if path.is_file():
         return file_sha256(path)
     total = hashlib.sha256()
-    for name, file in sorted(_counted_files(path)):
+    for name, file in sorted(counted_files(path)):
         total.update(f"{name}\0{file_sha256(file)}\n".encode())
     return total.hexdigest()
 
 
-def check_weights(entry: Mapping[str, Any], path: Path) -> str:
+def check_weights(entry: Mapping[str, Any], path: Path, *, of_spec: bool = False) -> str:
     """Return the checksum after comparing it with the entry's `sha256`, where it has one.
+
+    Args:
+        entry: the catalogue entry, or that of a spec.
+        path: of the file or folder.
+        of_spec: the entry is a spec's, with the checksum of what was there when it was written.
 
     Raises:
         ConfigError: it differs.
     """
     found = weights_sha256(path)
     expected = str(entry.get("sha256") or found).lower()
-    if found != expected:
-        raise ConfigError(
-            f"{path}: sha256 is {found}, but the config, or the spec that was made of it, expects "
-            f"{expected}. Get the file again, correct `sha256`, or delete the spec to use the new "
-            f"file. {_remedy(entry)}."
-        )
-    return found
+    if found == expected:
+        return found
+    advice = _remedy({**entry, "sha256": None}) or "Get the file again"
+    advice += ", or correct `sha256`"
+    if of_spec:
+        advice = "It was replaced since: write the spec again, as a new call of snakemake does"
+    size = sum(file.stat().st_size for _, file in counted_files(path))
+    raise ConfigError(
+        f"{path}: {size:,} bytes with sha256 {found}, but the "
+        f"{'spec was made with' if of_spec else 'config expects'} {expected}. {advice}."
+    )
 
 
-def _counted_files(folder: Path) -> list[tuple[str, Path]]:
-    """Return (relative name, file) of what counts for a folder's checksum."""
+def check_files(entry: Mapping[str, Any], path: Path) -> None:
+    """See that the files of a checkpoint are whole, before anything remembers their checksum.
+
+    Args:
+        entry: the catalogue entry.
+        path: of the file or folder.
+
+    Raises:
+        DamagedFileError: one is not whole; the message says how to get it again.
+    """
+    for _, file in counted_files(path):
+        try:
+            check_whole(file)
+            if is_legacy_torch(file):
+                from extract.torch_files import load_plain
+
+                load_plain(file)  # the end of such a file shows nothing
+        except DamagedFileError as error:
+            remedy = _remedy(entry)
+            raise DamagedFileError(f"{error} {remedy}." if remedy else str(error)) from error
+        except DataError:
+            continue  # whole, but no plain tensors: its reader says what it wants
+
+
+def counted_files(path: Path) -> list[tuple[str, Path]]:
+    """Return (relative name, file) of what counts for the checksum of a file or a folder."""
+    if path.is_file():
+        return [(path.name, path)]
     found = []
-    for file in folder.rglob("*"):
-        relative = file.relative_to(folder)
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path)
         is_hidden = any(part.startswith(".") for part in relative.parts)
         is_note = file.name.lower().startswith("readme") or file.name.endswith(".run.json")
         if file.is_file() and not is_hidden and not is_note:
@@ -114,12 +150,12 @@ def _resolve_package(entry: Mapping[str, Any], name: str) -> Path:
 
 
 def _remedy(entry: Mapping[str, Any]) -> str:
-    """Return how to get a file: the entry's command or address, and its checksum."""
+    """Return how to get a file, and its checksum, as far as the entry says."""
     parts = []
     if entry.get("fetch"):
-        parts.append(f"Get it: {entry['fetch']}")
+        parts.append(f"Get it: `{entry['fetch']}`")
     if entry.get("revision"):
-        parts.append(f"revision {entry['revision']}")
+        parts.append(f"Its revision is {entry['revision']}")
     if entry.get("sha256"):
-        parts.append(f"expected sha256 {entry['sha256']}")
-    return ", ".join(parts) or "Put it there, or correct `path`"
+        parts.append(f"Its sha256 should be {entry['sha256']}")
+    return ". ".join(parts)

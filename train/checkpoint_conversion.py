@@ -63,7 +63,8 @@ def import_checkpoint(job: ImportJob) -> dict[str, Any]:
         raise ConfigError(f"{job.out}: holds a finished run already. Name another folder.")
     module = load_module("train.models", job.system)
     found = read_released(job, converter)
-    options = released_options(module.Options, found.options, job.options)
+    changes = {**converter.told(found), **job.options}
+    options = released_options(module.Options, found.options, changes)
     check_weights_roles(job.system, module.Model.roles_for(options), job.weights)
     fingerprints = {}
     if job.stores:

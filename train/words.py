@@ -1,7 +1,9 @@
 """Words for models without a subword tokenizer: normal form, vocabularies, word-vector files."""
 
+import gzip
 import hashlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from extract.errors import DataError, MissingFileError
+from extract.whole_files import damaged
 
 PAD, UNK = "[pad]", "[unk]"
 PAD_ID, UNK_ID = 0, 1
@@ -55,11 +58,12 @@ def rank_symbols(symbols: Iterable[str]) -> list[str]:
 def read_word_vectors(path: Path, dim: int, *, limit: int = 0) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (word, vector) of a text file: a word and its numbers on each line.
 
-    A first line of two fields (count and width, word2vec's header) is skipped; of a word that
-    occurs twice the first vector counts.
+    The last `dim` fields are the vector: a word may hold blanks, as some of GloVe's do. A first
+    line of two numbers (count and width, word2vec's header) is skipped; of a word that occurs
+    twice the first vector counts.
 
     Args:
-        path: UTF-8 text; fields separated by blanks or tabs.
+        path: UTF-8 text, gzipped or not; fields separated by blanks or tabs.
         dim: numbers a line.
         limit: read only so many words; 0 reads all.
 
@@ -68,7 +72,7 @@ def read_word_vectors(path: Path, dim: int, *, limit: int = 0) -> Iterator[tuple
 
     Raises:
         MissingFileError: no such file.
-        DataError: a line has another number of numbers.
+        DataError: it is no such text, or a line has another number of numbers.
     """
     if not path.is_file():
         raise MissingFileError(
@@ -81,27 +85,65 @@ def read_word_vectors(path: Path, dim: int, *, limit: int = 0) -> Iterator[tuple
 
 def _read_all_vectors(path: Path, dim: int) -> Iterator[tuple[str, np.ndarray]]:
     seen: set[str] = set()
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            # Only blanks and tabs separate: a word may be a no-break space.
-            word, *fields = line.strip(" \t\r\n").replace("\t", " ").split(" ")
-            if number == 1 and len(fields) == 1 and dim != 1:
-                continue
-            vector = _parse_vector(fields)
-            if vector is None or len(vector) != dim:
-                got = f"{len(fields)} fields" if vector is None else f"{len(vector)} numbers"
-                raise DataError(f"{path}:{number}: expected {dim} numbers after a word, got {got}")
-            if word not in seen:
-                seen.add(word)
-                yield word, vector
+    for number, line in _numbered_lines(path):
+        # Only blanks and tabs separate: a word may be a no-break space.
+        fields = [field for field in line.replace("\t", " ").split(" ") if field]
+        if number == 1 and len(fields) == 2 and all(map(str.isdecimal, fields)):
+            if int(fields[1]) != dim:
+                raise DataError(f"{path}: its vectors have {fields[1]} numbers, expected {dim}.")
+            continue
+        vector = _parse_vector(fields[-dim:]) if len(fields) > dim else None
+        # A word that ends in a number would be one of wider vectors.
+        if vector is None or (len(fields) > dim + 1 and _is_number(fields[-dim - 1])):
+            raise DataError(
+                f"{path}:{number}: expected a word and {dim} numbers, got {len(fields)} fields: "
+                f"{line[:60]!r}. Set word_dim to the width of these vectors, or give others."
+            )
+        word = " ".join(fields[:-dim])
+        if word not in seen:
+            seen.add(word)
+            yield word, vector
+    if not seen:
+        raise DataError(f"{path}: no word vector in it ({path.stat().st_size:,} bytes).")
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line of a text file, gzipped or not.
+
+    Raises:
+        DataError: it is an archive, a pickle or other bytes, or a compressed file is cut off.
+    """
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start[:1] == b"\x80" or start == b"PK":
+        raise DataError(
+            f"{path}: expected text, a word and its numbers a line; got a torch file, a pickle or "
+            "a zip archive. Unpack an archive; write vectors of another kind as text."
+        )
+    number = 0
+    try:
+        with (gzip.open if start == b"\x1f\x8b" else open)(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line.decode("utf-8").strip(" \t\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}:{number}: not UTF-8 (byte 0x{error.object[error.start]:02x}). Convert text in "
+            "Latin-1 with `iconv -f LATIN1 -t UTF-8`; write a binary word2vec file as text."
+        ) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise damaged(path, str(error)) from error
 
 
 def _parse_vector(fields: Sequence[str]) -> np.ndarray | None:
     try:
-        vector = np.array([field for field in fields if field], dtype=np.float32)
+        vector = np.array(fields, dtype=np.float32)
     except ValueError:
         return None
     return vector if np.isfinite(vector).all() else None
+
+
+def _is_number(field: str) -> bool:
+    return _parse_vector([field]) is not None
 
 
 def build_word_vocabulary(

@@ -349,6 +349,14 @@ def source_version(module: Path) -> int:
     return int(stated[1]) if stated else 1
 
 
+def file_options(module: Path) -> list[str]:
+    """Return the options of a system that name a file, as its source annotates them.
+
+    Not imported, as above.
+    """
+    return re.findall(r"^    (\w+): [^=\n]*\bFilePath\b", module.read_text("utf-8"), re.MULTILINE)
+
+
 @cache
 def folder_state(path: str) -> str:
     """Return a checksum of the paths below a folder, sizes and times of all files in it."""

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write one line of JSON, the path and its sha256, to standard output."""
     from extract.errors import ConfigError
-    from extract.weights import check_weights, resolve_weights
+    from extract.weights import check_files, check_weights, resolve_weights
 
     entry = _read_entry(args.entry)
     made = next((kind for kind in _WRITERS if kind in entry), None)
@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
         if args.out is not None:
             raise ConfigError("weights: --out is only for `random` and `cut` entries.")
         path = resolve_weights(entry, args.name or "entry")
+        check_files(entry, path)
     else:
         if args.out is None:
             raise ConfigError(f"weights: a `{made}` entry needs --out, the folder to write.")
@@ -61,7 +62,7 @@ def _write_cut(recipe: object, out: Path) -> None:
     """Check the recipe `{of, layers}`, with the source's own entry as `of`, and cut."""
     from extract.cut_weights import cut_weights
     from extract.errors import ConfigError
-    from extract.weights import check_weights, resolve_weights
+    from extract.weights import check_files, check_weights, resolve_weights
 
     is_complete = (
         isinstance(recipe, dict)
@@ -75,6 +76,7 @@ def _write_cut(recipe: object, out: Path) -> None:
             f"{recipe!r:.100}"
         )
     source = resolve_weights(recipe["of"], recipe["of"].get("name", "entry"))
+    check_files(recipe["of"], source)
     cut_weights(source, recipe["layers"], out, sha256=check_weights(recipe["of"], source))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from extract.checkpoints import check_tensors, find_checkpoint, read_tensors
+from extract.checkpoints import fill_network, find_checkpoint, read_tensors
 from extract.errors import ConfigError, DataError
 from extract.extractors import base
 from extract.images.decode import FilterName, resize_exact, to_array
@@ -102,11 +102,7 @@ class Extractor(base.Extractor):
             for name, tensor in read_tensors(checkpoint).items()
             if not name.startswith("classifier.")
         }
-        expected = {f"features.{name}": value for name, value in features.state_dict().items()}
-        check_tensors(tensors, expected, checkpoint)
-        features.load_state_dict(
-            {name.removeprefix("features."): tensor for name, tensor in tensors.items()}
-        )
+        fill_network(torch.nn.ModuleDict({"features": features}), tensors, checkpoint)
         self.device = torch.device(device)
         dtype = getattr(torch, self.options.compute)
         self.features = features.eval().to(self.device, dtype, memory_format=torch.channels_last)

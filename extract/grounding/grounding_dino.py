@@ -44,6 +44,7 @@ from extract.grounding.base import (
 from extract.images.decode import resize_exact, to_array
 from extract.network_input import network_input, normalize
 from extract.prompts import Prompt, PromptWriter
+from extract.torch_files import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +154,7 @@ class Extractor(BaseExtractor):
             model = load_pretrained(GroundingDinoForObjectDetection, path)
         except (OSError, ValueError, SafetensorError) as error:
             raise DataError(
-                f"{path}: not a Grounding DINO checkpoint ({str(error).splitlines()[0]})"
+                f"{path}: not a Grounding DINO checkpoint ({first_line(error)})"
             ) from error
         self._queries = model.config.num_queries
         self._check_sizes(path)

@@ -16,6 +16,7 @@ Source: Cheng et al. 2024, YOLO-World: Real-Time Open-Vocabulary Object Detectio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -33,6 +34,8 @@ from extract.grounding.base import (
     rows_to_features,
 )
 from extract.offline import leave_home_alone, set_offline
+from extract.torch_files import BROKEN, check_archive, first_line, raise_unless_broken
+from extract.whole_files import check_whole
 
 if TYPE_CHECKING:
     import torch
@@ -238,8 +241,7 @@ class TextEncoder:
             )
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{folder}: not a CLIP text checkpoint with its tokenizer "
-                f"({str(error).splitlines()[0]})"
+                f"{folder}: not a CLIP text checkpoint with its tokenizer ({first_line(error)})"
             ) from error
         self._model = model.to(device)
         self._max_tokens = model.config.max_position_embeddings
@@ -289,17 +291,22 @@ def load_detector(path: Path, device: str) -> Any:
             "grounding yolo_world: package 'ultralytics' is not installed (AGPL-3.0). "
             "Run: pip install '.[yolo]' (in this project's folder)"
         ) from error
-    import pickle
-
+    check_whole(path)
+    check_archive(path)
     try:
-        checkpoint, _ = torch_safe_load(path, safe_only=True)
+        # Ultralytics drops quotes from a path, and then looks for the file on the network.
+        with TemporaryDirectory() as folder:
+            link = Path(folder, "model.pt")
+            link.symlink_to(path.resolve())
+            checkpoint, _ = torch_safe_load(link, safe_only=True)
         model = checkpoint.get("ema") or checkpoint["model"]
-    except (
-        pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, AttributeError,
-        AssertionError, ModuleNotFoundError,
-    ) as error:  # fmt: skip
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: not an ultralytics checkpoint ({first_line})") from error
+    except (*BROKEN, ModuleNotFoundError) as error:
+        raise_unless_broken(error, path)
+        found = first_line(error.__cause__ or error)  # ultralytics' own words advise other models
+        raise DataError(
+            f"{path}: not an ultralytics checkpoint of its known layers ({found}). Other pickles "
+            "can run code and are not opened. Compare its checksum with the source's."
+        ) from error
     if not isinstance(model, WorldModel):
         raise DataError(
             f"{path}: holds a {type(model).__name__}, expected a YOLO-World model (WorldModel)."

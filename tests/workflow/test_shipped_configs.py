@@ -60,6 +60,10 @@ def place_placeholders(folder: Path, config: dict) -> None:
             path = folder / entry["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch() if path.suffix else path.mkdir()
+    for entry in config["models"].values():
+        vectors = entry.get("options", {}).get("word_vectors")
+        if vectors:
+            (folder / vectors).touch()
 
 
 def test_all_shipped_configs_are_tested(repo_root):
@@ -132,7 +136,7 @@ def test_missing_checkpoint_names_the_command_that_fetches_it(repo_root, tmp_pat
     result = Workspace(folder, repo_root, files(repo_root, name)).snakemake("--dry-run", "features")
     assert result.returncode != 0
     assert "weights.vgg16_imagenet" in result.last_line
-    assert "curl -L --create-dirs -o weights/vgg16-397923af.pth https://" in result.last_line
+    assert "curl -fL --create-dirs -o weights/vgg16-397923af.pth https://" in result.last_line
 
 
 @pytest.mark.parametrize("name", CONFIGS)

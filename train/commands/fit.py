@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         MnerError: splits overlap, --overlap is of another corpus, or as `train.loop.fit`.
     """
-    from extract.weights import resolve_weights
+    from extract.weights import check_weights, resolve_weights
     from train.accelerator import set_threads
     from train.config import parse_roles, read_run_spec
     from train.launch import is_first_process
@@ -118,7 +118,10 @@ def run(args: argparse.Namespace) -> None:
     spec = read_run_spec(args.spec)
     weights = parse_roles(args.weights, "--weights")
     for role in spec.weights.keys() - weights.keys():
-        weights[role] = resolve_weights(spec.weights[role], spec.weights[role]["name"])
+        entry = spec.weights[role]
+        weights[role] = resolve_weights(entry, entry["name"])
+        if entry.get("sha256"):
+            check_weights(entry, weights[role])
     # The run remembers which weights, by name and checksum, not where they were.
     spec = replace(spec, weights={r: {"name": e["name"]} for r, e in spec.weights.items()})
     job = FitJob(

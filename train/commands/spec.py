@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from train.config import RunSpec
 
-HELP = "Check the options and the recipe of a run and write its spec."
+HELP = "Check the options, the recipe and the given files of a run and write its spec."
 EXAMPLE = (
     "python -m train spec --out results/specs/runs/text_crf.json "
     """--definition '{"run": "text_crf", "system": "text_crf", "recipe": {"epochs": 6}}'"""
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from extract.errors import ConfigError
     from extract.options import options_from
     from extract.registry import load_module
+    from extract.weights import KINDS, check_files, check_weights, resolve_weights
     from train.checkpoint import resolved
     from train.config import RunSpec, check_roles
     from train.variants import check_variant
@@ -53,6 +54,13 @@ def run(args: argparse.Namespace) -> None:
         f"{where}.features: {spec.system}", module.Model.required_features(options), spec.features
     )
     check_variant(spec.variant, spec.features, f"{where}.variant")
+    for entry in spec.weights.values():
+        if any(kind in entry for kind in KINDS):
+            path = resolve_weights(entry, entry["name"])
+            check_files(entry, path)
+            if entry.get("sha256"):
+                check_weights(entry, path)
+    module.Model.check_files(options)
     write_json(args.out, resolved(_with_precision(spec, args.device)))
 
 

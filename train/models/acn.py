@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from extract.errors import DataError
 from extract.manifest import Sample
+from extract.options import FilePath
 from train.batches import grid_tensors, image_grid, tag_tensor
 from train.layers.bio import without_orphans
 from train.layers.char_cnn import CharCNN
@@ -89,8 +90,9 @@ class Options:
     capitals, `#` and `@`."""
     number_test: Literal["full", "prefix"] = "full"
     """A number is a whole token (`full`) or any token that starts like one (`prefix`)."""
-    word_vectors: str | None = None
-    """Text file, a word and `word_dim` numbers a line; null trains a random table (sec. 2.4)."""
+    word_vectors: FilePath | None = None
+    """Text file, also gzipped, a word and `word_dim` numbers a line; null trains a random table
+    (sec. 2.4)."""
     freeze_word_vectors: bool = True
     """Keep the whole table as it starts, when `word_vectors` is given (sec. 2.4)."""
     max_vector_words: int = 0
@@ -255,6 +257,16 @@ class Model(TaggingModel):
     def required_features(cls, options: Options) -> dict[str, str]:
         """Return the one role: the image grid."""
         return {ROLE: f"{options.regions} grid cells an image, {options.image_dim} channels each"}
+
+    @classmethod
+    def check_files(cls, options: Options) -> None:
+        """Read the first word vector.
+
+        Raises:
+            MissingFileError, DataError: there is no such file, or it is none of word vectors.
+        """
+        if options.word_vectors is not None:
+            next(_vectors(options))
 
     @classmethod
     def build_vocabulary(

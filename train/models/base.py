@@ -75,6 +75,13 @@ class TaggingModel(nn.Module, ABC):
         """Return role -> what the store of that role must hold, in words."""
 
     @classmethod
+    def check_files(cls, options: Any) -> None:
+        """See by their beginnings that files which options name are what they should be.
+
+        Called when the run spec is written, hours before training reads them.
+        """
+
+    @classmethod
     def build_vocabulary(
         cls, options: Any, samples: Sequence[Sample], entity_types: Sequence[str]
     ) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Nothing is guessed: an unknown or missing name is an error. Only buffers of posi
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -60,6 +61,7 @@ _CONTRAST = {
     "text_proj.0": "contrast.text.0",
     "text_proj.2": "contrast.text.2",
 }
+_TEMPERATURE = "temp"
 _CRF = ("start_transitions", "end_transitions", "transitions")
 
 
@@ -76,7 +78,9 @@ def upstream_names(
     names |= _albert_names() | _vit_names(vit_layers) | _clip_names(clip_layers)
     gates = {f"gates2.{i}": f"images.gated_prompts.gates.{i}" for i in range(bert_layers)}
     names |= _tensors(_HEADS | gates | {"dim1": "unused.dim1"} | _CONTRAST)
-    names |= {"temp": "contrast.temperature"} | {f"crf.{name}": f"crf.{name}" for name in _CRF}
+    names |= {_TEMPERATURE: "contrast.temperature"} | {
+        f"crf.{name}": f"crf.{name}" for name in _CRF
+    }
     return names
 
 
@@ -97,12 +101,17 @@ def from_upstream(state: Mapping[str, Tensor], options: Options) -> dict[str, Te
         clip_layers=_count(state, f"{_CLIP}.encoder.layers."),
         vit_layers=_count(state, "vit.encoder.layer."),
     )
-    if "temp" not in state and options.contrastive == "off":  # trained without --use_contrastive
+    if _TEMPERATURE not in state and options.contrastive == "off":  # without --use_contrastive
         names = {up: ours for up, ours in names.items() if not ours.startswith("contrast.")}
     tensors = {name: t for name, t in state.items() if not name.endswith("position_ids")}
     _check_names(tensors, names, "upstream's Co-MIPN checkpoint")
     left_out = set(_absent(names, options))
     return {ours: tensors[up] for up, ours in names.items() if up not in left_out}
+
+
+def told_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the options that the tensors tell: a training without contrast has no temperature."""
+    return {} if _TEMPERATURE in state else {"contrastive": "off"}
 
 
 def to_upstream(state: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]:

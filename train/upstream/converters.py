@@ -33,6 +33,8 @@ class Converter:
     to_theirs: Callable[[TaggingModel], Released]
     tables: tuple[str, ...] = ()
     """Tables that come as files of their own."""
+    told: Callable[[Released], dict[str, Any]] = lambda found: {}
+    """The options that tensors and tables tell, where the released code has a switch for them."""
 
 
 def _acn_to_ours(found: Released, model: TaggingModel) -> State:
@@ -65,8 +67,14 @@ CONVERTERS = {
     "co_mipn": Converter(
         lambda found, model: co_mipn.from_upstream(found.state, model.options),
         lambda model: Released(co_mipn.to_upstream(model.state_dict(), model.options)),
+        told=lambda found: co_mipn.told_options(found.state),
     ),
-    "ita": Converter(_ita_to_ours, _ita_to_theirs, ("states",)),
+    "ita": Converter(
+        _ita_to_ours,
+        _ita_to_theirs,
+        ("states",),
+        told=lambda found: ita.told_options(found.tables["states"]),
+    ),
     "vec_mner": Converter(
         lambda found, model: vec_mner.from_upstream(found.state, model.state_dict()),
         lambda model: Released(vec_mner.to_upstream(model.state_dict())),

@@ -23,7 +23,14 @@ import torch
 from torch import Tensor
 
 from extract.errors import DataError, MissingFileError, near_match
-from extract.torch_files import BROKEN, check_archive, first_line, raise_unless_broken
+from extract.torch_files import (
+    BROKEN,
+    check_archive,
+    first_line,
+    is_cut_off,
+    raise_unless_broken,
+)
+from extract.whole_files import check_whole, damaged
 from train.config import Recipe
 from train.metrics import Counts
 from train.models.ita import EXTRA_STATES, Options
@@ -119,6 +126,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path}: no such checkpoint.")
+    check_whole(path)
     check_archive(path)
     try:
         with warnings.catch_warnings():
@@ -129,6 +137,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             )
     except BROKEN as error:
         raise_unless_broken(error, path)
+        if is_cut_off(error):
+            raise damaged(path, first_line(error)) from error
         raise DataError(f"{path}: not a checkpoint of torch ({first_line(error)})") from error
     wanted = ("state_dict", "tag_dictionary")
     if not isinstance(content, dict) or any(name not in content for name in wanted):
@@ -159,8 +169,13 @@ def _options(content: Mapping[str, Any], states: Sequence[str]) -> Options:
         cva_temperature=float(tagger.get("temperature", 1.0)),
         dropout=float(tagger.get("dropout", 0.0)),
         word_dropout=float(content.get("use_word_dropout", 0.1)),
-        extra_states=tuple(name for name in EXTRA_STATES if name in states),
+        **told_options(states),
     )
+
+
+def told_options(states: Sequence[str]) -> dict[str, Any]:
+    """Return the options that the tag dictionary tells: which of the extra states it has."""
+    return {"extra_states": tuple(name for name in EXTRA_STATES if name in states)}
 
 
 def from_upstream(
@@ -253,9 +268,12 @@ def _rows(dictionary: Sequence[str], states: Sequence[str]) -> tuple[list[int], 
     place = {name: row for row, name in enumerate(dictionary)}
     missing = [name for name in (*states, START, STOP) if name not in place]
     if missing:
+        extra = [name for name in EXTRA_STATES if name in place]
+        advice = "It holds the tags that the corpora of the checkpoint have: check --entity-types."
+        if set(missing) <= set(EXTRA_STATES):
+            advice = f"Set the option extra_states to {extra}, those that it has."
         raise DataError(
-            f"ITA tag dictionary: no {', '.join(missing)} in {', '.join(dictionary)}. It holds the "
-            "tags that the corpora of the checkpoint have."
+            f"ITA tag dictionary: no {', '.join(missing)} in {', '.join(dictionary)}. {advice}"
         )
     more = set(place) - {*states, *EXTRA_STATES, START, STOP}
     if more or len(place) != len(dictionary):

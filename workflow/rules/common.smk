@@ -23,8 +23,16 @@ from extract.repairs.format import repairs_file
 from extract.spec import canonical, load_plugin
 from extract.weights import resolve_weights
 from workflow.ablations import ablation_runs
-from workflow.catalogue import Catalogue, check_config, existing, folder_state, source_version
+from workflow.catalogue import (
+    Catalogue,
+    check_config,
+    existing,
+    file_options,
+    folder_state,
+    source_version,
+)
 from workflow.config_files import check_config_files
+from workflow.file_sums import file_sums
 from workflow.prediction import read_prediction
 from workflow.resources import decoding_memory, times
 

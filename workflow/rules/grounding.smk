@@ -68,6 +68,7 @@ rule extract_phrases:
         backend=lambda wildcards: config["phrases"][wildcards.phrases]["extractor"],
         options=lambda wildcards: json.dumps(CATALOGUE.definition(wildcards.phrases)["options"]),
         fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.phrases),
+        files=phrase_sums,
     shell:
         "python -m extract phrases "
         "--backend {params.backend:q} "

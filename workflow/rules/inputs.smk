@@ -20,6 +20,12 @@ def weights_files(entries):
     return made + [ancient(entry["path"]) for entry in given]
 
 
+def given_sums(entries, files=()):
+    """Checksums of given files; a stated `sha256` is in the entry, and the job compares it."""
+    entries = [entry for entry in entries if "path" in entry and not entry.get("sha256")]
+    return file_sums([*(entry["path"] for entry in entries), *files])
+
+
 def corpus_file(entry, dataset, key):
     """A file of the corpus that the config names; the bundled sample's are made by a rule."""
     path = entry[key]
@@ -86,6 +92,11 @@ def samples_files(wildcards):
 def phrase_weights(wildcards):
     """The tagger's model, where the backend has one."""
     return weights_files(CATALOGUE.definition(wildcards.phrases)["weights"].values())
+
+
+def phrase_sums(wildcards):
+    """Checksum of that model, where it is given."""
+    return given_sums(CATALOGUE.definition(wildcards.phrases)["weights"].values())
 
 
 def phrase_model(wildcards):

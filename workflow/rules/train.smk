@@ -19,6 +19,7 @@ rule write_run_spec:
     """Check options and recipe of a run before anything is computed: `python -m train spec`."""
     input:
         run_weights,
+        run_files,
     output:
         "results/specs/runs/{run}.json",
     log:
@@ -32,6 +33,7 @@ rule write_run_spec:
         device=config["device"],
     params:
         definition=lambda wildcards: run_definition(wildcards.run),
+        files=run_sums,
     shell:
         "python -m train spec "
         "--definition {params.definition:q} "

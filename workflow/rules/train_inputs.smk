@@ -21,8 +21,31 @@ def training_versions(wildcards):
 
 def run_weights(wildcards):
     """The pretrained networks that a run starts from, where paths or made by a rule."""
+    return weights_files(run_entries(wildcards))
+
+
+def run_entries(wildcards):
+    """The weights entries of a run, with their names."""
     names = config["models"][wildcards.run]["weights"].values()
-    return weights_files([{"name": name, **config["weights"][name]} for name in names])
+    return [{"name": name, **config["weights"][name]} for name in names]
+
+
+def run_files(wildcards):
+    """The files that options of a run name, such as word vectors."""
+    entry = config["models"][wildcards.run]
+    source = Path(workflow.basedir) / f"train/models/{entry['system']}.py"
+    named = {name: entry["options"].get(name) for name in file_options(source)}
+    where = f"models.{wildcards.run}.options"
+    return [
+        ancient(checked(path, f"{where}.{name} names it: put it there, or name another file."))
+        for name, path in named.items()
+        if path
+    ]
+
+
+def run_sums(wildcards):
+    """Checksums of the given ones of both: a replaced file is a reason to train again."""
+    return given_sums(run_entries(wildcards), run_files(wildcards))
 
 
 def run_stores(wildcards):

@@ -45,6 +45,7 @@ rule cut_weights:
         "../../envs/vision.yaml"
     params:
         entry=cut_entry,
+        files=lambda wildcards: given_sums([cut_source(wildcards)]),
     shell:
         "python -m extract weights "
         "--entry {params.entry:q} "
@@ -122,6 +123,7 @@ rule write_spec:
         "../../envs/vision.yaml"
     params:
         definition=lambda wildcards: CATALOGUE.definition_json(wildcards.features),
+        files=spec_sums,
     shell:
         "python -m extract spec "
         "--definition {params.definition:q} "

@@ -38,3 +38,8 @@ def cut_entry(wildcards):
 def spec_weights(wildcards):
     """Weights of a feature set: made by a rule, or already there."""
     return weights_files(CATALOGUE.definition(wildcards.features)["weights"].values())
+
+
+def spec_sums(wildcards):
+    """Checksums of the given ones: a replaced checkpoint is a reason to write the spec anew."""
+    return given_sums(CATALOGUE.definition(wildcards.features)["weights"].values())

@@ -240,7 +240,9 @@ def test_a_file_without_config_is_one_of_torchvisions(folder: Path, tmp_path: Pa
     assert config == DetectorConfig("", read_vocabulary("coco"), 0.0)
     # Known as resnet50 by its names, refused for its shapes.
     torch.save(load_file(folder / "model.safetensors"), tmp_path / "x.pth")
-    with pytest.raises(DataError, match=r"missing backbone\.body\.layer1\.0\.bn3\.bias"):
+    with pytest.raises(
+        DataError, match=r"size mismatch for backbone\.body\.layer1\.0\.conv1\.weight"
+    ):
         load(tmp_path / "x.pth")
     torch.save({"backbone.body.0.0.weight": torch.zeros(1)}, tmp_path / "y.pth")
     with pytest.raises(DataError, match=r"config\.json that names architecture and labels"):
@@ -252,7 +254,7 @@ def test_a_file_without_config_is_one_of_torchvisions(folder: Path, tmp_path: Pa
     [
         ("drop", "missing roi_heads.box_predictor.cls_score.bias"),
         ("add", "unexpected head.weight"),
-        ("shape", "cls_score.bias has shape"),
+        ("shape", r"mismatch for roi_heads.box_predictor.cls_score.bias: .*\[3\].*\[5\]"),
     ],
 )
 def test_every_tensor_is_accounted_for(
@@ -303,21 +305,3 @@ def test_a_foreign_config_is_refused(tmp_path: Path, config: str) -> None:
 def test_options_have_ranges(options: dict) -> None:
     with pytest.raises(ValueError, match="must be"):
         Options(**options)
-
-
-def test_a_full_coco_file_is_read(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-    tensors = {
-        name: value
-        for name, value in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    # Otherwise activations double with every block.
-    for name in tensors:
-        if name.endswith("bn3.weight"):
-            tensors[name].fill_(0.2)
-    tensors["roi_heads.box_predictor.cls_score.bias"][18] = 9.0
-    torch.save(tensors, tmp_path / "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth")
-    (found,) = load(tmp_path / "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth").extract(ITEMS[:1])
-    assert found.n_rows > 0 and set(found.text) == {"dog"}

@@ -17,6 +17,7 @@ from extract.checkpoints import from_folder, load_pretrained, read_tensors
 from extract.errors import DataError, MissingFileError
 from extract.interop.crop_archives import load_dictionary
 from extract.system_errors import NamedSystemError
+from extract.torch_files import first_line
 from tests.unit.extract.evil_pickles import FORMATS, Evil, as_compressed, as_legacy, as_zip
 from train.checkpoint_conversion import read_state
 from train.upstream import ita
@@ -46,6 +47,39 @@ def yolo(path: Path) -> Any:
 LOADERS |= {"image tensors": image_tensors, "yolo": yolo}
 
 
+def assert_no_unsafe_advice(error: Exception) -> None:
+    """Libraries advise, in their messages, to run what is in a file or to name it safe."""
+    advice = r"weights_only|safe_globals|trust_remote_code|trusted|arbitrary code|yolo26"
+    assert not re.search(advice, str(error)), error
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "Weights only load failed. In PyTorch 2.6, we changed the default value of the "
+            "`weights_only` argument in `torch.load` from `False` to `True`. Re-running "
+            "`torch.load` with `weights_only` set to `False` will likely succeed.\n"
+            "Please file an issue: WeightsUnpickler error: Unsupported global: GLOBAL a.b was not "
+            "an allowed global by default. Please use `torch.serialization.add_safe_globals([b])`.",
+            "Unsupported global: GLOBAL a.b was not an allowed global by default",
+        ),
+        (
+            "Cannot use ``weights_only=True`` with TorchScript archives. In PyTorch 2.6, we "
+            "changed the default of `weights_only`. It can result in arbitrary code execution.",
+            "RuntimeError",
+        ),
+        ("\x1b[31mThe repository has code.\x1b[0m Pass `trust_remote_code=True`.", "The repository"
+         " has code"),
+        ("unexpected EOF, expected 5 more bytes. The file might be corrupted.", "unexpected EOF,"
+         " expected 5 more bytes. The file might be corrupted"),
+        ("", "RuntimeError"),
+    ],
+)  # fmt: skip
+def test_what_a_library_says_is_quoted_without_its_advice(text: str, kept: str) -> None:
+    assert first_line(RuntimeError(text)) == kept
+
+
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
     return tmp_path / "pwned"
@@ -58,9 +92,10 @@ def test_code_in_a_torch_file_does_not_run(
 ) -> None:
     path = tmp_path / "foreign.pth"
     FORMATS[form](path, {"a": torch.zeros(2), "b": Evil(marker)})
-    with pytest.raises(DataError, match=r"foreign\.pth"):
+    with pytest.raises(DataError, match=r"foreign\.pth") as caught:
         LOADERS[loader](path)
     assert not marker.exists()
+    assert_no_unsafe_advice(caught.value)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -68,9 +103,10 @@ def test_ita_keeps_code_inert(tmp_path: Path, marker: Path, form: str) -> None:
     """Its checkpoints are pickles of live objects, of which nothing is called."""
     path = tmp_path / "best-model.pt"
     FORMATS[form](path, {"state_dict": {}, "tag_dictionary": Evil(marker), "x": Evil(marker)})
-    with pytest.raises(DataError, match=r"best-model\.pt"):
+    with pytest.raises(DataError, match=r"best-model\.pt") as caught:
         ita.read_checkpoint(path)
     assert not marker.exists()
+    assert_no_unsafe_advice(caught.value)
 
 
 def test_a_high_place_of_the_memo_takes_no_memory(tmp_path: Path) -> None:
@@ -192,7 +228,7 @@ def test_a_zip_bomb_is_not_hidden_from_the_check(
     path.write_bytes(hide(path.read_bytes()))
     # Torch itself unpacks it.
     assert len(torch.load(path, weights_only=True)["w"]) == 5_000_000
-    with pytest.raises(DataError, match=r"bomb\.pth: .*whose directory of parts ends where"):
+    with pytest.raises(DataError, match=r"bomb\.pth: .*(parts ends where|no end)"):
         read_tensors(path)
 
 
@@ -215,9 +251,10 @@ def test_a_bin_with_code_is_refused_by_name(tmp_path: Path, marker: Path) -> Non
 
     folder = make_folder(tmp_path / "clip", config=CLIP)
     as_zip(folder / "pytorch_model.bin", {"w": Evil(marker)})
-    with pytest.raises(DataError, match=r"clip: .*run code.*safetensors"):
+    with pytest.raises(DataError, match=r"clip: .*run code.*safetensors") as caught:
         load_pretrained(CLIPVisionModel, folder)
     assert not marker.exists()
+    assert_no_unsafe_advice(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -564,5 +564,5 @@ def test_weights_that_were_replaced_are_refused(
     spec = replace(SPEC, weights={"vision": entry})
     run_extraction(spec, rows, tmp_path / "old.h5", Inputs())
     weights.write_bytes(b"new")
-    with pytest.raises(ConfigError, match=f"expects {sha256}.*delete the spec"):
+    with pytest.raises(ConfigError, match=f"the spec was made with {sha256}.*write the spec again"):
         run_extraction(spec, rows, tmp_path / "new.h5", Inputs())

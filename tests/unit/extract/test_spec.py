@@ -154,7 +154,7 @@ def test_a_spec_is_of_bytes_not_of_places(tower: Path, tmp_path: Path) -> None:
     assert complete(moved, name="other").fingerprint == before
     moved.write_bytes(b"abd")
     assert complete(moved).fingerprint != before
-    with pytest.raises(ConfigError, match=rf"moved\.bin: sha256 is .*expects {ABC}"):
+    with pytest.raises(ConfigError, match=rf"moved\.bin: 3 bytes with sha256 .*expects {ABC}.*`x`"):
         complete(moved, weights=weights)
     moved.unlink()
     with pytest.raises(MissingFileError, match=r"weights\.tower: .*moved\.bin"):

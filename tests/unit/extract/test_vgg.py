@@ -124,7 +124,7 @@ def changed(tensors: dict, change: str) -> dict:
         del tensors["features.3.bias"]
     elif change == "unexpected features.99.weight":
         tensors["features.99.weight"] = torch.zeros(1)
-    elif change == "features.0.weight has shape":
+    elif change == "size mismatch for features.0.weight":
         tensors["features.0.weight"] = torch.zeros(4, 3, 5, 5)
     else:
         tensors["head.weight"] = torch.zeros(1)
@@ -136,7 +136,7 @@ def changed(tensors: dict, change: str) -> dict:
     [
         "missing features.3.bias",
         "unexpected features.99.weight",
-        "features.0.weight has shape",
+        "size mismatch for features.0.weight",
         "unexpected head.weight",
     ],
 )

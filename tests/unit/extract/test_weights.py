@@ -124,7 +124,9 @@ def test_a_differing_checksum_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert check_weights({"sha256": ABC.upper()}, tmp_path / "x") == ABC
     assert check_weights({}, tmp_path / "x") == ABC
-    with pytest.raises(ConfigError, match=f"sha256 is {ABC}, but the config.* expects 00"):
+    with pytest.raises(
+        ConfigError, match=f"x: 3 bytes with sha256 {ABC}, but the config expects 00"
+    ):
         check_weights({"sha256": "00"}, tmp_path / "x")
 
 

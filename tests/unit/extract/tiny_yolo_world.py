@@ -1,12 +1,13 @@
 """A random YOLO-World of 0.4 million weights, saved as ultralytics saves its own."""
 
 from pathlib import Path
+from typing import Any
 
 from extract.grounding import yolo_world
 
 
-def write_tiny_detector(path: Path) -> Path:
-    """Write the checkpoint; its scores are spread, so that boxes have an order."""
+def build_tiny_detector() -> Any:
+    """Return the network; its scores are spread, so that boxes have an order."""
     yolo_world._prepare_environment()
     import torch
     import yaml
@@ -32,5 +33,13 @@ def write_tiny_detector(path: Path) -> Path:
         to_embedding[-1].weight.data *= 300
         contrast.bias.data.fill_(-2.0)
         contrast.logit_scale.data.fill_(2.0)
+    return model
+
+
+def write_tiny_detector(path: Path) -> Path:
+    """Write the checkpoint."""
+    model = build_tiny_detector()
+    import torch
+
     torch.save({"model": model, "ema": None, "train_args": {}}, path)
     return path

@@ -143,6 +143,54 @@ def test_all_that_itas_code_saves_is_read_as_well(released, tmp_path: Path):
     assert model.head.linear.bias[model.codec.states.index("S-LOC")] == bias
 
 
+def without_contrast(state: dict) -> None:
+    """Leave out what `--use_contrastive` adds to Co-MIPN."""
+    for name in list(state):
+        if name.startswith(("temp", "vision_proj.", "text_proj.")):
+            del state[name]
+
+
+def test_a_training_without_contrast_is_told_by_its_tensors(released, tmp_path: Path):
+    state, arguments = released("co_mipn")
+    n_tensors = len(state)
+    change(tmp_path / "theirs.pt", without_contrast)
+    (sentence,) = [i for i, text in enumerate(arguments) if text.startswith("sentence=")]
+    arguments = arguments[: sentence - 1] + arguments[sentence + 1 :]
+    assert main(arguments) == 0
+    model, info = load_run(tmp_path / "run")
+    assert info.options["contrastive"] == "off" and model.contrast is None
+    assert n_tensors - len(torch.load(tmp_path / "theirs.pt", weights_only=True)) == 9
+    assert torch.equal(model.crf.transitions, state["crf.transitions"])
+
+
+@pytest.mark.parametrize("extra", [(), ("<unk>",), ("S-X",), ("<unk>", "S-X")])
+def test_the_dictionary_of_ita_tells_its_extra_states(
+    released, tmp_path: Path, capsys, extra: tuple
+):
+    """A bare state dict with its tag dictionary, of corpora with and without context words."""
+    state, arguments = released("ita")
+    table = Path(arguments[arguments.index("--table") + 1].partition("=")[2])
+    symbols = table.read_text(encoding="utf-8").splitlines()
+    gone = [name for name in ita.EXTRA_STATES if name not in extra]
+    rows = [row for row, name in enumerate(symbols) if name not in gone]
+    for name in ("linear.weight", "linear.bias", "transitions"):
+        state[name] = state[name][rows]
+    state["transitions"] = state["transitions"][:, rows].contiguous()
+    torch.save(state, tmp_path / "theirs.pt")
+    table.write_text("\n".join(symbols[row] for row in rows) + "\n", encoding="utf-8")
+    assert main(arguments) == 0
+    model, info = load_run(tmp_path / "run")
+    assert tuple(info.options["extra_states"]) == extra
+    bias = state["linear.bias"][[symbols[row] for row in rows].index("S-LOC")]
+    assert model.head.linear.bias[model.codec.states.index("S-LOC")] == bias
+    if gone:
+        (tmp_path / "run/model.safetensors").unlink()
+        options = json.dumps({"extra_states": list(ita.EXTRA_STATES)})
+        arguments[arguments.index("--options") + 1] = options
+        assert main(arguments) == 2
+        assert f"Set the option extra_states to {list(extra)}" in capsys.readouterr().err
+
+
 def test_options_may_differ_from_the_released_code(released, tmp_path: Path):
     _, arguments = released("acn")
     place = arguments.index("--options") + 1

@@ -1,5 +1,8 @@
 """Word normal forms, vocabularies, vector files and ids."""
 
+import gzip
+import json
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -7,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from extract.cli import main
 from extract.datasets.base import TextSettings
 from extract.datasets.conll_imgid import iter_samples
 from extract.errors import DataError, MissingFileError
+from tests.builders.hub import glove
 from train.metrics import micro_counts
 from train.tags import entity_spans
 from train.word_index import WordIndex, index_of
@@ -215,11 +220,95 @@ def test_word_vectors_are_read(tmp_path):
     assert [word for word, _ in read_word_vectors(path, 2, limit=2)] == ["the", "\xa0"]
 
 
-@pytest.mark.parametrize("line", ["cat 1", "cat 1 2 3", "cat 1 x", "cat 1 nan", "fat cat 1 2"])
+@pytest.mark.parametrize("line", ["cat 1", "cat 1 2 3", "cat 1 x", "cat 1 nan", "fat cat 1 x"])
 def test_word_vectors_name_the_bad_line(tmp_path, line):
     path = write(tmp_path / "v", "the 1 2", line)
-    with pytest.raises(DataError, match=r"v:2: expected 2 numbers"):
+    with pytest.raises(DataError, match=r"v:2: expected a word and 2 numbers"):
         list(read_word_vectors(path, 2))
+
+
+@pytest.mark.parametrize("size", ["tiny", "published"])
+@pytest.mark.parametrize("form", glove.FORMS)
+def test_every_published_form_is_read(tmp_path, form, size):
+    expected = glove.write_vectors(tmp_path / "vectors.txt", form, size, words=["the", "x y", "é"])
+    dim = len(expected["the"])
+    found = dict(read_word_vectors(tmp_path / "vectors.txt", dim))
+    assert list(found) == list(expected)
+    for word, vector in expected.items():
+        np.testing.assert_allclose(found[word], vector, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", glove.FORMS)
+def test_vectors_of_another_width_are_refused(tmp_path, form):
+    """Not read as words that end in numbers, nor as vectors that end in those of the next."""
+    path = tmp_path / "vectors.txt"
+    glove.write_vectors(path, form)
+    for dim in (2, 3, 5, 8):
+        with pytest.raises(
+            DataError,
+            match=rf"vectors\.txt.*(expected a word and {dim} numbers|, expected {dim}\.)",
+        ):
+            list(read_word_vectors(path, dim))
+
+
+def other_bytes(path: Path, kind: str) -> None:
+    """Write a file that is no text of word vectors."""
+    lines = "".join(f"w{i} {i}.5 {i}.25\n" for i in range(200))
+    if kind.startswith("torch"):
+        torch.save({"the": torch.zeros(2)}, path, _use_new_zipfile_serialization=kind == "torch")
+    elif kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("glove.200d.txt", lines)
+    elif kind == "latin-1":
+        path.write_bytes((lines + "caf\xe9 1 2\n").encode("latin-1"))
+    elif kind == "binary":
+        path.write_bytes(b"2 2\nthe " + np.array([1.5, -3.75], np.float32).tobytes() + b"\n")
+    elif kind == "cut gzip":
+        path.write_bytes(gzip.compress(lines.encode())[:-20])
+    else:
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("torch", "expected text.*torch file"),
+        ("torch legacy", "expected text.*torch file"),
+        ("zip", "expected text.*Unpack an archive"),
+        ("latin-1", r":201: not UTF-8 \(byte 0xe9\).*iconv"),
+        ("binary", r":2: not UTF-8.*binary word2vec"),
+        ("cut gzip", "damaged or incomplete, [\\d,]+ bytes found"),
+        ("empty", r"no word vector in it \(0 bytes\)"),
+    ],
+)
+def test_what_is_no_text_of_vectors_is_called_so(tmp_path, kind, message):
+    other_bytes(tmp_path / "v", kind)
+    with pytest.raises(DataError, match=rf"^{tmp_path / 'v'}.*{message}"):
+        list(read_word_vectors(tmp_path / "v", 2))
+
+
+@pytest.mark.parametrize("kind", ["absent", "torch", "zip", "binary", "empty", "wide"])
+def test_the_run_spec_looks_at_the_vectors(tmp_path, capsys, kind):
+    """The first job of a run, hours before the training that reads them."""
+    path = tmp_path / "vectors"
+    if kind == "wide":
+        glove.write_vectors(path)
+    elif kind != "absent":
+        other_bytes(path, kind)
+    definition = {
+        "run": "r",
+        "system": "acn",
+        "options": {"word_vectors": str(path), "word_dim": 2},
+        "features": {"grid": "g"},
+    }
+    command = ["spec", "--definition", json.dumps(definition), "--out", str(tmp_path / "r.json")]
+    assert main("train", command) == 2
+    assert str(path) in capsys.readouterr().err
+    assert not (tmp_path / "r.json").exists()
+    glove.write_vectors(path)
+    definition["options"]["word_dim"] = 4
+    command[2] = json.dumps(definition)
+    assert main("train", command) == 0
 
 
 def test_word_vectors_missing_file(tmp_path):
