@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from extract.errors import ConfigError
-from train.word_tokenizer import load_tokenizer, piece_ids, special_ids
+from train.word_tokenizer import load_tokenizer, piece_ids, save_tokenizer, special_ids
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PieceTable:
     """Word pieces of words, with their alignment.
 
     Args:
-        folder: checkpoint folder in the transformers format (config, fast tokenizer).
+        folder: checkpoint folder in the transformers format (config, tokenizer).
         empty_word: a word without pieces (U+FE0F and the like) becomes the `unk` piece, or is
             left out (`drop`).
 
@@ -110,8 +110,7 @@ class PieceTable:
 
     def save_assets(self, folder: Path) -> None:
         """Write the tokenizer; config.json, which the constructor wants too, is the encoder's."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder)
 
     def _learn(self, words: Sequence[str]) -> None:
         """Tokenise words that were not met before."""

@@ -1,13 +1,12 @@
 """A checkpoint's tokenizer, made fit for words given one by one."""
 
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
-from extract.checkpoints import from_folder
-from extract.errors import ConfigError, MissingFileError
+from extract import tokenizer_files
+from extract.errors import ConfigError
 
 # Name -> the tokenizer's own names for it, in order of preference.
 _SPECIALS = {
@@ -20,25 +19,27 @@ _SPECIALS = {
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load the fast tokenizer of a checkpoint folder.
+    """Load the tokenizer of a checkpoint folder.
 
     Raises:
-        MissingFileError: no config.json or no tokenizer in the folder.
-        ConfigError: the tokenizer has no fast version.
+        MissingFileError: no usable tokenizer in the folder.
+        DataError: the tokenizer of another network.
     """
-    if not (folder / "config.json").is_file():
-        raise MissingFileError(f"{folder}: no text encoder (config.json) in this folder.")
-    load = AutoTokenizer.from_pretrained
-    try:
-        tokenizer = from_folder(load, folder)
-        if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
-            # Without it a byte-level tokenizer reads every word as the tail of the one before.
-            tokenizer = from_folder(load, folder, add_prefix_space=True)
-    except (OSError, ValueError) as error:
-        raise MissingFileError(f"{folder}: no usable tokenizer: {error}") from error
-    if not tokenizer.is_fast:
-        raise ConfigError(f"{folder}: its tokenizer has no fast version (tokenizer.json).")
+    tokenizer = tokenizer_files.load_tokenizer(folder)
+    if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
+        # Without it a byte-level tokenizer reads every word as the tail of the one before.
+        tokenizer = tokenizer_files.load_tokenizer(folder, add_prefix_space=True)
     return tokenizer
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write a tokenizer so that `load_tokenizer` reads the same from the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    if not tokenizer.is_fast:
+        # transformers writes the merges of BERTweet in a form that it does not read back.
+        for attribute, name in tokenizer.vocab_files_names.items():
+            shutil.copyfile(getattr(tokenizer, attribute), folder / name)
 
 
 def special_ids(tokenizer: Any, folder: Path) -> dict[str, int]:
@@ -56,7 +57,7 @@ def piece_ids(
     """Return the piece ids of each word, tokenised alone; empty for a word without pieces.
 
     Args:
-        tokenizer: fast, of transformers.
+        tokenizer: of transformers.
         words: without duplicates, best.
         never: ids that no word may be read as: all special ones, whatever a tweet spells.
         unknown: what stands in their place.
