@@ -151,7 +151,12 @@ def load_config(folder: Path) -> Any:
     try:
         return from_folder(AutoConfig.from_pretrained, folder)
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not the config of a network of transformers: {error}") from error
+        if "auto_map" in raw_config(folder):
+            raise DataError(f"{folder}: {own_code_remedy(folder)}") from error
+        raise DataError(
+            f"{file}: not the config of a network that transformers knows ({first_line(error)}). "
+            "Use a checkpoint of an architecture that is part of transformers."
+        ) from error
 
 
 def load_pretrained(

@@ -34,6 +34,23 @@ def load_tokenizer(folder: Path, **options: Any) -> Any:
     return tokenizer
 
 
+def load_word_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of a checkpoint folder, made fit for words of tweets given one by one.
+
+    Raises:
+        MissingFileError: its files are missing, damaged, or cannot be read here.
+        DataError: it belongs to another network, or as `from_folder`.
+    """
+    tokenizer = load_tokenizer(folder)
+    if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
+        # Without it a byte-level tokenizer reads every word as the tail of the one before.
+        return load_tokenizer(folder, add_prefix_space=True)
+    if getattr(tokenizer, "normalization", None) is False:
+        # BERTweet has seen tweets whose user names and addresses are `@USER` and `HTTPURL`.
+        return load_tokenizer(folder, normalization=True)
+    return tokenizer
+
+
 def load_processor(folder: Path, **options: Any) -> Any:
     """Return the processor of a checkpoint folder: of texts, images, or both.
 
@@ -81,6 +98,11 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
             "(`vocab_size` in config.json). They do not belong together: get the files of both "
             "from one source."
         )
+
+
+def _is_byte_level(tokenizer: Any) -> bool:
+    """Say whether words are split by the byte-level rule of GPT-2 and RoBERTa."""
+    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
 
 
 def _load(auto_class: Any, folder: Path, options: dict[str, Any]) -> Any:

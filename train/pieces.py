@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from extract.errors import ConfigError
-from train.word_tokenizer import load_tokenizer, piece_ids, save_tokenizer, special_ids
+from extract.tokenizer_files import load_word_tokenizer
+from train.word_tokenizer import piece_ids, save_tokenizer, special_ids
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class PieceTable:
     def __init__(self, folder: Path, *, empty_word: str = "unk") -> None:
         if empty_word not in ("unk", "drop"):
             raise ConfigError(f"empty_word: expected 'unk' or 'drop', got {empty_word!r}")
-        self.tokenizer = load_tokenizer(Path(folder))
+        self.tokenizer = load_word_tokenizer(Path(folder))
         self.specials = special_ids(self.tokenizer, Path(folder))
         self.empty_word = empty_word
         self._never = frozenset(self.tokenizer.all_special_ids)

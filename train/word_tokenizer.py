@@ -1,11 +1,10 @@
-"""A checkpoint's tokenizer, made fit for words given one by one."""
+"""Pieces of words that a checkpoint's tokenizer is given one by one."""
 
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract import tokenizer_files
 from extract.errors import ConfigError
 
 # Name -> the tokenizer's own names for it, in order of preference.
@@ -18,22 +17,8 @@ _SPECIALS = {
 }
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer of a checkpoint folder.
-
-    Raises:
-        MissingFileError: no usable tokenizer in the folder.
-        DataError: the tokenizer of another network.
-    """
-    tokenizer = tokenizer_files.load_tokenizer(folder)
-    if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
-        # Without it a byte-level tokenizer reads every word as the tail of the one before.
-        tokenizer = tokenizer_files.load_tokenizer(folder, add_prefix_space=True)
-    return tokenizer
-
-
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write a tokenizer so that `load_tokenizer` reads the same from the folder."""
+    """Write a tokenizer so that `load_word_tokenizer` reads the same from the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     if not tokenizer.is_fast:
@@ -75,11 +60,6 @@ def piece_ids(
     )
     # XLM-R's Unigram model would still find "</s>" in a tweet.
     return [tuple(unknown if i in never else i for i in ids) for ids in encoded["input_ids"]]
-
-
-def _is_byte_level(tokenizer: Any) -> bool:
-    """Say whether words are split by the byte-level rule of GPT-2 and RoBERTa."""
-    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
 
 
 def _first_id(tokenizer: Any, choices: Sequence[str], folder: Path) -> int:

@@ -17,7 +17,7 @@ from extract.image_text import GROUPS, ContextOptions, Segment, append_context, 
 from extract.interop.artefacts.context_conll import SEPARATOR, written_token
 from extract.interop.layouts.base import Corpus, count_unlabelled, project_tags
 from extract.manifest import SPLITS, Sample
-from extract.tokenizer_files import load_tokenizer
+from extract.tokenizer_files import load_word_tokenizer
 
 # Found by their names: readers take `dev`, not `valid`, and else a random tenth of train.
 FILES = {"train": "train.txt", "valid": "dev.txt", "test": "test.txt"}
@@ -151,7 +151,7 @@ def subword_counter(folder: str | None) -> Callable[[Iterable[str]], int]:
         return lambda words: sum(1 for _ in words)
     if not Path(folder).is_dir():
         raise MissingFileError(f"tokenizer: no folder {folder}")
-    tokenizer = load_tokenizer(Path(folder))
+    tokenizer = load_word_tokenizer(Path(folder))
     known: dict[str, int] = {}
 
     def count(words: Iterable[str]) -> int:

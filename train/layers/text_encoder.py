@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from extract.checkpoints import load_config
 from extract.errors import ConfigError
+from extract.tokenizer_files import load_word_tokenizer
 from train.layers.windows import cut_windows
 from train.pretrained import load_network
-from train.word_tokenizer import load_tokenizer, piece_ids, save_tokenizer, special_ids
+from train.word_tokenizer import piece_ids, save_tokenizer, special_ids
 
 MAX_SUBWORDS = 512
 
@@ -57,7 +58,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         if empty_word not in ("unk", "zero"):
             raise ConfigError(f"empty_word: expected 'unk' or 'zero', got {empty_word!r}")
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_word_tokenizer(folder)
         self.model = load_text_model(folder, pretrained=pretrained)
         self.dim: int = self.model.config.hidden_size
         self.empty_word = empty_word

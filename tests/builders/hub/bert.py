@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from tests.builders.hub import forms, words
-from tests.builders.hub.tensors import Shapes, bert_network, draw, linear, norm
+from tests.builders.hub.tensors import BASE, TINY, Shapes, bert_network, draw, linear, norm
 
 SIZES = {
-    "tiny": {"vocab": 2000, "dim": 32, "inner": 64, "layers": 3, "heads": 4, "std": 0.2},
-    "published": {"vocab": 30522, "dim": 768, "inner": 3072, "layers": 12, "heads": 12, "std": 0.02},
+    "tiny": {**TINY, "vocab": 2000, "layers": 3},
+    "published": {**BASE, "vocab": 30522},
 }
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from tests.builders.hub import forms, roberta, words
-from tests.builders.hub.tensors import draw
+from tests.builders.hub.tensors import BASE, TINY, draw
 
 SIZES = {
-    "tiny": {"vocab": 1400, "dim": 32, "inner": 64, "layers": 2, "heads": 4, "std": 0.2},
-    "published": {"vocab": 64001, "dim": 768, "inner": 3072, "layers": 12, "heads": 12, "std": 0.02},
+    "tiny": {**TINY, "vocab": 2000},
+    "published": {**BASE, "vocab": 64001},
 }
 
 
@@ -30,10 +30,11 @@ def build(folder: Path, size: str = "tiny", *, seed: int = 7) -> dict[str, torch
     forms.write_bin(folder, tensors | buffer | tied, zipped=False)
     config = roberta.config(s, positions=130) | {"tokenizer_class": "BertweetTokenizer"}
     forms.write_json(folder / "config.json", {**config, "gradient_checkpointing": False})
-    pieces, merges = words.character_pairs()
+    # What user names and addresses become is one piece each, as in the published file.
+    pieces, merges = words.character_pairs(["@USER", "HTTPURL"])
     known = [p.removesuffix("</w>") if p.endswith("</w>") else f"{p}@@" for p in pieces]
     # Four special pieces stand before, and `<mask>` behind.
-    listed = words.filled(["@USER", "HTTPURL", *known], s["vocab"] - 5, "filler{}")
+    listed = words.filled(list(dict.fromkeys(known)), s["vocab"] - 5, "filler{}")
     (folder / "vocab.txt").write_text("".join(f"{piece} 9\n" for piece in listed), "utf-8")
     (folder / "bpe.codes").write_text("".join(f"{a} {b} 9\n" for a, b in merges), "utf-8")
     return tensors

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 
 from tests.builders.hub import forms, words
-from tests.builders.hub.tensors import Shapes, clip_layers, draw, linear, norm
+from tests.builders.hub.tensors import Shapes, clip_layers, draw, norm
 
 SIZES = {
     "tiny": {
-        "vocab": 1500, "text": 24, "text_layers": 2, "text_heads": 2, "dim": 32, "layers": 3,
+        "vocab": 2000, "text": 24, "text_layers": 2, "text_heads": 2, "dim": 32, "layers": 3,
         "heads": 4, "image": 32, "patch": 8, "joint": 16, "std": 0.2,
     },
     "published": {
@@ -101,8 +101,8 @@ def shapes(s: dict) -> Shapes:
         **clip_layers("vision_model.", dim=dim, inner=4 * dim, layers=s["layers"]),
         **norm("vision_model.post_layernorm", dim),
     }
-    found |= linear("visual_projection", dim, s["joint"]) | linear("text_projection", text, s["joint"])
-    return {name: shape for name, shape in found.items() if not name.endswith("projection.bias")}
+    found |= {"visual_projection.weight": (s["joint"], dim)}
+    return found | {"text_projection.weight": (s["joint"], text)}
 
 
 def config(s: dict) -> dict:
@@ -152,7 +152,7 @@ def config(s: dict) -> dict:
 
 def write_tokenizer(folder: Path, size: int) -> None:
     """Write vocab.json, merges.txt and the two small files; both end pieces come last."""
-    pieces, merges = words.byte_pairs(lower=True, end="</w>")
+    pieces, merges = words.lower_byte_pairs()
     listed = [*words.filled(pieces, size - 2, "filler{}"), "<|startoftext|>", "<|endoftext|>"]
     forms.write_json(folder / "vocab.json", {piece: n for n, piece in enumerate(listed)})
     (folder / "merges.txt").write_text(words.merges_file(merges), "utf-8")

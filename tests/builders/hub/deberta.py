@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from tests.builders.hub import forms, words
-from tests.builders.hub.tensors import bert_feed_forward, draw, linear, norm
+from tests.builders.hub.tensors import BASE, TINY, bert_feed_forward, draw, linear, norm
 
 SIZES = {
-    "tiny": {"vocab": 1200, "dim": 32, "inner": 64, "layers": 2, "heads": 4, "std": 0.2},
-    "published": {"vocab": 50265, "dim": 768, "inner": 3072, "layers": 12, "heads": 12, "std": 0.02},
+    "tiny": {**TINY, "vocab": 1800},
+    "published": {**BASE, "vocab": 50265},
 }
 
 
@@ -36,7 +36,8 @@ def build(folder: Path, size: str = "tiny", *, seed: int = 6) -> dict[str, torch
         inside = f"{name}.attention.self"
         shapes |= {f"{inside}.q_bias": (dim,), f"{inside}.v_bias": (dim,)}
         shapes |= {f"{inside}.in_proj.weight": (3 * dim, dim)}
-        shapes |= {f"{inside}.pos_proj.weight": (dim, dim)} | linear(f"{inside}.pos_q_proj", dim, dim)
+        shapes |= {f"{inside}.pos_proj.weight": (dim, dim)}
+        shapes |= linear(f"{inside}.pos_q_proj", dim, dim)
         shapes |= linear(f"{name}.attention.output.dense", dim, dim)
         shapes |= norm(f"{name}.attention.output.LayerNorm", dim)
         shapes |= bert_feed_forward(name, dim, s["inner"])
@@ -68,7 +69,7 @@ def build(folder: Path, size: str = "tiny", *, seed: int = 6) -> dict[str, torch
             "vocab_size": vocab,
         },
     )
-    pieces, merges = words.byte_pairs(lower=False)
+    pieces, merges = words.byte_pairs()
     first = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
     vocabulary = [*words.filled([*first, *pieces], vocab - 1, "filler{}"), "[MASK]"]
     ids = {piece: number for number, piece in enumerate(vocabulary)}

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from tests.builders.hub import bert, forms
-from tests.builders.hub.tensors import draw, linear, norm
+from tests.builders.hub.tensors import BASE, TINY, draw, linear, norm
 
 SIZES = {
-    "tiny": {"vocab": 2000, "dim": 32, "inner": 64, "layers": 2, "heads": 4, "std": 0.2},
-    "published": {"vocab": 30522, "dim": 768, "inner": 3072, "layers": 6, "heads": 12, "std": 0.02},
+    "tiny": {**TINY, "vocab": 2000},
+    "published": {**BASE, "vocab": 30522, "layers": 6},
 }
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from tests.builders.hub import forms, words
-from tests.builders.hub.tensors import Shapes, bert_network, draw, linear, norm
+from tests.builders.hub.tensors import BASE, TINY, Shapes, bert_network, draw, linear, norm
 
 SIZES = {
-    "tiny": {"vocab": 1200, "dim": 32, "inner": 64, "layers": 2, "heads": 4, "std": 0.2},
-    "published": {"vocab": 50265, "dim": 768, "inner": 3072, "layers": 12, "heads": 12, "std": 0.02},
+    "tiny": {**TINY, "vocab": 1800},
+    "published": {**BASE, "vocab": 50265},
 }
 
 
@@ -70,7 +70,7 @@ def config(s: dict, *, positions: int) -> dict:
 
 def write_tokenizer(folder: Path, size: int) -> None:
     """Write vocab.json and merges.txt; the mask piece is the last."""
-    pieces, merges = words.byte_pairs(lower=False)
+    pieces, merges = words.byte_pairs()
     first = ["<s>", "<pad>", "</s>", "<unk>", *pieces]
     vocabulary = [*words.filled(first, size - 1, "filler{}"), "<mask>"]
     ids = {piece: number for number, piece in enumerate(vocabulary)}

@@ -6,6 +6,12 @@ import torch
 
 Shapes = dict[str, tuple[int, ...]]
 
+TINY = {"dim": 32, "inner": 64, "layers": 2, "heads": 4, "std": 0.2}
+"""A text encoder for tests: width, inner width, layers, heads, spread of the weights."""
+
+BASE = {"dim": 768, "inner": 3072, "layers": 12, "heads": 12, "std": 0.02}
+"""A text encoder of the published base size."""
+
 
 def linear(name: str, d_in: int, d_out: int) -> Shapes:
     """Return the shapes of a dense layer."""

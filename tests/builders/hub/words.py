@@ -1,41 +1,36 @@
 """Small real vocabularies of English, filled up to any size, in the forms of each family.
 
-They are trained on the words below; letters, digits and marks make the rest of English readable.
+They hold the words below; letters, digits, marks and endings make the rest of English readable.
+They are put together rather than trained, because trainers do not give the same pieces every time.
 Published files have other pieces at the same places: special pieces, then the rest.
 """
 
-import json
+import re
 from collections.abc import Iterable, Sequence
-from functools import cache
 from string import ascii_letters, digits, punctuation
 from typing import Any
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers.pre_tokenizers import ByteLevel
 
 TEXT = """
-the of and to in is you that it he was for on are as with his they I at be this have from or one had
-by word but not what all were we when your can said there use an each which she do how their if will
-up other about out many then them these so some her would make like him into time has look two more
-write go see number no way could people my than first water been call who oil its now find long down
-day did get come made may part over new sound take only little work know place year live me back give
-most very after thing our just name good sentence man think say great where help through much before
-line right too mean old any same tell boy follow came want show also around form three small set put
-end does another well large must big even such because turn here why ask went men read need land
-different home us move try kind hand picture again change off play spell air away animal house point
-page letter mother answer found study still learn should America world high every near add food
-between own below country plant last school father keep tree never start city earth eye light thought
-head under story saw left don't few while along might close something seem next hard open example
-begin life always those both paper together got group often run music dog cat ball red table street
-car stadium crowd player sign building Kevin Durant Oracle Arena Golden State Warriors New York London
-RT @user http://t.co/abc123 #NBA 2017 a photo of a person
+the of and to in is you that it he was for on are as with his they I at be this have from or one
+had by word but not what all were we when your can said there use an each which she do how their
+if will up other about out many then them these so some her would make like him into time has look
+two more write go see number no way could people my than first water been call who oil its now
+find long down day did get come made may part over new sound take only little work know place year
+live me back give most very after thing our just name good sentence man think say great where help
+through much before line right too mean old any same tell boy follow came want show also around
+form three small set put end does another well large must big even such because turn here why ask
+went men read need land different home us move try kind hand picture again change off play spell
+air away animal house point page letter mother answer found study still learn should America world
+high every near add food between own below country plant last school father keep tree never start
+city earth eye light thought head under story saw left don't few while along might close something
+seem next hard open example begin life always those both paper together got group often run music
+dog cat ball red table street car stadium crowd player sign building Kevin Durant Oracle Arena
+Golden State Warriors New York London RT @user http://t.co/abc123 #NBA 2017 a photo of a person
 """
 MARKS = [*ascii_letters, *digits, *punctuation]
-
-
-def lines(lower: bool) -> list[str]:
-    """Return the text to train on, every mark included."""
-    found = [*TEXT.strip().splitlines(), " ".join(MARKS)]
-    return [line.lower() for line in found] if lower else found
+ENDINGS = ("s", "ed", "er", "ing", "ly", "al", "est", "ion", "ment", "ness")
 
 
 def filled(pieces: Sequence[str], size: int, name: str) -> list[str]:
@@ -45,18 +40,11 @@ def filled(pieces: Sequence[str], size: int, name: str) -> list[str]:
     return [*pieces, *(name.format(number) for number in range(size - len(pieces)))]
 
 
-@cache
-def word_pieces() -> tuple[str, ...]:
+def word_pieces() -> list[str]:
     """Return lower-case pieces of BERT's kind, `##` before continuations, no special ones."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=700, special_tokens=["[UNK]"], show_progress=False
-    )
-    tokenizer.train_from_iterator(lines(True), trainer)
-    found = [piece for piece in tokenizer.get_vocab() if piece != "[UNK]"]
-    # Every letter may also go on a word.
-    return tuple(sorted({*found, *(f"##{mark}" for mark in MARKS if not mark.isupper())}))
+    whole = dict.fromkeys(re.findall(r"[a-z0-9]+", TEXT.lower()))
+    going_on = (mark for mark in MARKS if not mark.isupper())
+    return [*whole, *(f"##{piece}" for piece in (*ENDINGS, *going_on))]
 
 
 def bert_vocabulary(size: int) -> list[str]:
@@ -69,35 +57,34 @@ def bert_vocabulary(size: int) -> list[str]:
     return filled([*first, *(p for p in word_pieces() if p not in known)], size, "[filler{}]")
 
 
-@cache
-def byte_pairs(lower: bool, end: str = "") -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Return (pieces, merges) over bytes: GPT-2's with end "", CLIP's with `</w>`."""
-    state = _train_pairs(
-        lines(lower), pre_tokenizers.ByteLevel(add_prefix_space=not end), end, _alphabet()
-    )
-    return _bytes_first(state, end)
+Pairs = tuple[list[str], list[tuple[str, str]]]
 
 
-@cache
-def character_pairs() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Return (pieces, merges) over characters with `</w>`, as fastBPE makes them."""
-    state = _train_pairs(lines(False), pre_tokenizers.WhitespaceSplit(), "</w>", MARKS)
-    return _bytes_first(state, "</w>", MARKS)
+def byte_pairs() -> Pairs:
+    """Return (pieces, merges) over bytes as GPT-2 has them: a word begins with its blank."""
+    return _pairs([f"Ġ{word}" for word in _words()], _alphabet(), "")
 
 
-@cache
-def unigram_pieces() -> tuple[tuple[str, float], ...]:
+def lower_byte_pairs() -> Pairs:
+    """Return (pieces, merges) over bytes as CLIP has them: small letters, `</w>` ends a word."""
+    return _pairs([word.lower() for word in _words()], _alphabet(), "</w>")
+
+
+def character_pairs(first: Sequence[str] = ()) -> Pairs:
+    """Return (pieces, merges) over characters as fastBPE has them: `</w>` ends a word.
+
+    Args:
+        first: words that are one piece, whatever the others are.
+    """
+    return _pairs([*first, *_words()], MARKS, "</w>")
+
+
+def unigram_pieces() -> list[tuple[str, float]]:
     """Return SentencePiece's kind of pieces with their log probabilities, no special ones."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    trainer = trainers.UnigramTrainer(
-        vocab_size=400, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False,
-        initial_alphabet=MARKS,
-    )  # fmt: skip
-    tokenizer.train_from_iterator(lines(False), trainer)
-    found = dict(json.loads(tokenizer.to_str())["model"]["vocab"])
-    rest = {mark: -12.0 for mark in ["▁", *MARKS]}
-    return tuple((p, s) for p, s in (rest | found).items() if p != "<unk>")
+    whole = [f"▁{word}" for word in dict.fromkeys(TEXT.split()) if word.isalnum()]
+    found = {piece: -4.0 - place / 100 for place, piece in enumerate(whole)}
+    found |= dict.fromkeys(ENDINGS, -8.0)
+    return list((dict.fromkeys(("▁", *MARKS), -12.0) | found).items())
 
 
 def merges_file(merges: Iterable[tuple[str, str]]) -> str:
@@ -111,7 +98,7 @@ def tokenizer_json(
     """Return tokenizer.json in the form of its first version, merges as strings.
 
     Args:
-        model: the part of that name.
+        model: its part of that name.
         special: special pieces and their ids.
         parts: `normalizer`, `pre_tokenizer`, `post_processor`, `decoder`.
     """
@@ -127,28 +114,21 @@ def tokenizer_json(
 
 
 def _alphabet() -> list[str]:
-    return sorted(pre_tokenizers.ByteLevel.alphabet())
+    return sorted(ByteLevel.alphabet())
 
 
-def _train_pairs(
-    text: list[str], split: Any, end: str, alphabet: Sequence[str]
-) -> dict[str, Any]:
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix=end) if end else models.BPE())
-    tokenizer.pre_tokenizer = split
-    trainer = trainers.BpeTrainer(
-        vocab_size=900, initial_alphabet=list(alphabet), show_progress=False,
-        **({"end_of_word_suffix": end} if end else {}),
-    )  # fmt: skip
-    tokenizer.train_from_iterator(text, trainer)
-    return json.loads(tokenizer.to_str())["model"]
+def _words() -> list[str]:
+    """Return the words of the text, each once."""
+    return list(dict.fromkeys(re.findall(r"[A-Za-z]+", TEXT)))
 
 
-def _bytes_first(
-    model: dict[str, Any], end: str, alphabet: Sequence[str] | None = None
-) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Return single symbols, then what the merges make of them, in their order."""
-    symbols = list(alphabet or _alphabet())
-    merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
+def _pairs(words: Sequence[str], symbols: Sequence[str], end: str) -> Pairs:
+    """Return the symbols, what merges make of them, and the merges, which spell words in turn."""
     pieces = dict.fromkeys([*symbols, *(f"{symbol}{end}" for symbol in symbols)])
-    pieces |= dict.fromkeys(a + b for a, b in merges)
-    return tuple(pieces), tuple(merges)
+    merges: dict[tuple[str, str], None] = {}
+    for word in words:
+        letters = [*word[:-1], f"{word[-1]}{end}"]
+        for place in range(1, len(letters)):
+            merges["".join(letters[:place]), letters[place]] = None
+    pieces |= dict.fromkeys(left + right for left, right in merges)
+    return list(pieces), list(merges)

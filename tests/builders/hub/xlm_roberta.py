@@ -12,14 +12,12 @@ from pathlib import Path
 import torch
 
 from tests.builders.hub import forms, roberta, words
-from tests.builders.hub.tensors import draw
+from tests.builders.hub.tensors import BASE, TINY, draw
 
 SIZES = {
-    "tiny": {"vocab": 1000, "dim": 32, "inner": 64, "layers": 2, "heads": 4, "std": 0.2},
-    "published": {
-        "vocab": 250002, "dim": 1024, "inner": 4096, "layers": 24, "heads": 16, "std": 0.02,
-    },
-}  # fmt: skip
+    "tiny": {**TINY, "vocab": 1000},
+    "published": {**BASE, "vocab": 250002, "dim": 1024, "inner": 4096, "layers": 24, "heads": 16},
+}
 # Kinds of pieces in a SentencePiece model.
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 
