@@ -28,6 +28,7 @@ SIZES = {
 }  # fmt: skip
 MEAN = [0.48145466, 0.4578275, 0.40821073]
 STD = [0.26862954, 0.26130258, 0.27577711]
+_WORD = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 # What transformers 4.16 wrote into the config of every network.
 _OF_EVERY = {
     "_name_or_path": "", "add_cross_attention": False, "architectures": None,
@@ -151,17 +152,31 @@ def config(s: dict) -> dict:
 
 
 def write_tokenizer(folder: Path, size: int) -> None:
-    """Write vocab.json, merges.txt and the two small files; both end pieces come last."""
+    """Write the files of the tokenizer; both end pieces come last."""
     pieces, merges = words.lower_byte_pairs()
-    listed = [*words.filled(pieces, size - 2, "filler{}"), "<|startoftext|>", "<|endoftext|>"]
-    forms.write_json(folder / "vocab.json", {piece: n for n, piece in enumerate(listed)})
+    ends = "<|startoftext|>", "<|endoftext|>"
+    listed = [*words.filled(pieces, size - 2, "filler{}"), *ends]
+    ids = {piece: number for number, piece in enumerate(listed)}
+    forms.write_json(folder / "vocab.json", ids)
     (folder / "merges.txt").write_text(words.merges_file(merges), "utf-8")
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    split = {"type": "Split", "pattern": {"Regex": _WORD}, "behavior": "Removed", "invert": True}
+    blanks = {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}
+    content = words.byte_level_json(
+        ids, merges, ends, ends,
+        normalizer={
+            "type": "Sequence", "normalizers": [{"type": "NFC"}, blanks, {"type": "Lowercase"}],
+        },
+        pre_tokenizer={"type": "Sequence", "pretokenizers": [split, level]},
+        model={"unk_token": ends[1], "end_of_word_suffix": "</w>"},
+    )  # fmt: skip
+    forms.write_json(folder / "tokenizer.json", content)
     start, end = (
         {
             "content": piece, "single_word": False, "lstrip": False, "rstrip": False,
             "normalized": True, "__type": "AddedToken",
         }
-        for piece in ("<|startoftext|>", "<|endoftext|>")
+        for piece in ends
     )  # fmt: skip
     special = {"bos_token": start, "eos_token": end, "unk_token": end, "pad_token": "<|endoftext|>"}
     forms.write_json(folder / "special_tokens_map.json", special)

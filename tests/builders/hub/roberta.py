@@ -2,7 +2,7 @@
 
 Source of the form: `roberta.` before the network with its pooler, `lm_head.` beside it
 (transformers' reports of what RobertaModel leaves unused; cardiffnlp/tweetnlp issue 14 shows
-`roberta.pooler.`); GPT-2's byte-level tokenizer as vocab.json and merges.txt. Inferred, not seen:
+`roberta.pooler.`); GPT-2's byte-level tokenizer in both forms. Inferred, not seen:
 `roberta.embeddings.position_ids`, and that the torch file is not zipped.
 """
 
@@ -69,10 +69,13 @@ def config(s: dict, *, positions: int) -> dict:
 
 
 def write_tokenizer(folder: Path, size: int) -> None:
-    """Write vocab.json and merges.txt; the mask piece is the last."""
+    """Write vocab.json, merges.txt and tokenizer.json; the mask piece is the last."""
     pieces, merges = words.byte_pairs()
     first = ["<s>", "<pad>", "</s>", "<unk>", *pieces]
     vocabulary = [*words.filled(first, size - 1, "filler{}"), "<mask>"]
     ids = {piece: number for number, piece in enumerate(vocabulary)}
     forms.write_json(folder / "vocab.json", ids)
     (folder / "merges.txt").write_text(words.merges_file(merges), "utf-8")
+    special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    content = words.byte_level_json(ids, merges, ("<s>", "</s>"), special)
+    forms.write_json(folder / "tokenizer.json", content)

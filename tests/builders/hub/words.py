@@ -113,6 +113,39 @@ def tokenizer_json(
     }  # fmt: skip
 
 
+def byte_level_json(
+    ids: dict[str, int],
+    merges: Iterable[tuple[str, str]],
+    ends: tuple[str, str],
+    special: Iterable[str],
+    **parts: Any,
+) -> dict[str, Any]:
+    """Return tokenizer.json of a byte-level tokenizer, as transformers 4.0 to 4.10 converted it.
+
+    Args:
+        ids: of all pieces.
+        merges: in their order.
+        ends: pieces before and after a sentence.
+        special: special pieces.
+        parts: `normalizer`, `pre_tokenizer` and keys of `model` that differ from RoBERTa's.
+    """
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    start, end = ([piece, ids[piece]] for piece in ends)
+    model = {
+        "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
+        "end_of_word_suffix": "", "fuse_unk": False, **parts.pop("model", {}), "vocab": ids,
+        "merges": [" ".join(pair) for pair in merges],
+    }  # fmt: skip
+    parts.setdefault("pre_tokenizer", level)
+    return tokenizer_json(
+        model, {piece: ids[piece] for piece in special}, **parts, decoder=level,
+        post_processor={
+            "type": "RobertaProcessing", "sep": end, "cls": start, "trim_offsets": True,
+            "add_prefix_space": False,
+        },
+    )  # fmt: skip
+
+
 def _alphabet() -> list[str]:
     return sorted(ByteLevel.alphabet())
 
