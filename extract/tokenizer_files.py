@@ -15,6 +15,9 @@ from extract.transformers_folder import say_content
 # Words that any tokenizer of English, cased or not, spells in pieces that it knows.
 PROBE = ("the", "man", "dog", "house", "city", "water", "people", "music")
 
+# Published networks have up to 2 % more places than pieces, to make a round number.
+_MOST_FILLING = 0.9
+
 
 def load_tokenizer(folder: Path, **options: Any) -> Any:
     """Return the tokenizer of a checkpoint folder.
@@ -66,14 +69,20 @@ def load_processor(folder: Path, **options: Any) -> Any:
     """
     from transformers import AutoProcessor
 
-    processor = from_folder(AutoProcessor.from_pretrained, folder, **options)
+    try:
+        processor = from_folder(AutoProcessor.from_pretrained, folder, **options)
+    except MnerError:
+        raise
+    except Exception:
+        load_tokenizer(folder)  # says what is wrong, where a processor fails for its tokenizer
+        raise
     if hasattr(processor, "tokenizer"):
         check_tokenizer(processor.tokenizer, folder)
     return processor
 
 
 def check_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """See that a tokenizer tells common words apart and knows no piece that the network lacks.
+    """See that a tokenizer tells common words apart and has the pieces that its network has.
 
     Args:
         tokenizer: of transformers.
@@ -81,9 +90,12 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
 
     Raises:
         MissingFileError: a common word has no piece, an unknown one, or those of another word.
-        DataError: it has more pieces than the network.
+        DataError: it has more pieces than the network, or far fewer.
     """
-    pieces = [tuple(tokenizer(word, add_special_tokens=False)["input_ids"]) for word in PROBE]
+    try:
+        pieces = [tuple(tokenizer(word, add_special_tokens=False)["input_ids"]) for word in PROBE]
+    except Exception as error:  # the library `tokenizers` raises no narrower class
+        raise MissingFileError(_describe(folder, first_line(error))) from error
     unknown = tokenizer.unk_token_id
     lost = [word for word, ids in zip(PROBE, pieces, strict=True) if not ids or unknown in ids]
     if lost or len(set(pieces)) < len(PROBE):
@@ -92,11 +104,11 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
     if not (Path(folder) / "config.json").is_file():
         return
     size = getattr(load_config(folder).get_text_config(decoder=True), "vocab_size", None)
-    if size is not None and len(tokenizer) > size:
+    if size is not None and not _MOST_FILLING * size <= len(tokenizer) <= size:
         raise DataError(
-            f"{folder}: the tokenizer has {len(tokenizer)} pieces, but the network only {size} "
-            "(`vocab_size` in config.json). They do not belong together: get the files of both "
-            "from one source."
+            f"{folder}: the tokenizer has {len(tokenizer)} pieces, but the network {size} "
+            "(`vocab_size` in config.json). Its files are cut off or another network's: get them "
+            "again, from where the network comes from."
         )
 
 

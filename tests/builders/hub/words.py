@@ -44,7 +44,7 @@ def word_pieces() -> list[str]:
     """Return lower-case pieces of BERT's kind, `##` before continuations, no special ones."""
     whole = dict.fromkeys(re.findall(r"[a-z0-9]+", TEXT.lower()))
     going_on = (mark for mark in MARKS if not mark.isupper())
-    return [*whole, *(f"##{piece}" for piece in (*ENDINGS, *going_on))]
+    return [*whole, *(f"##{piece}" for piece in dict.fromkeys((*ENDINGS, *going_on)))]
 
 
 def bert_vocabulary(size: int) -> list[str]:
