@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import from_folder, load_pretrained
+from extract.checkpoints import load_pretrained
 from extract.errors import DataError
 from extract.extractors.base import ATTRIBUTES_PER_ROW
 from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.images.decode import center_crop, resize_shorter_side, to_array
 from extract.network_input import network_input, normalize
+from extract.tokenizer_files import load_tokenizer
 from extract.torch_files import first_line
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class AttributeScorer:
         bfloat16: compute both towers in bfloat16; the softmax stays float32.
 
     Raises:
-        DataError: not a whole CLIP checkpoint with its tokenizer.
+        MissingFileError: no weights, or no usable tokenizer.
+        DataError: not a whole CLIP checkpoint.
     """
 
     def __init__(
@@ -52,15 +54,15 @@ class AttributeScorer:
         bfloat16: bool = False,
     ) -> None:
         import torch
-        from transformers import AutoTokenizer, CLIPModel
+        from transformers import CLIPModel
 
         self._words, self._prompt, self._bfloat16 = tuple(words), prompt, bfloat16
+        self._tokenizer = load_tokenizer(folder)
         try:
-            self._tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
             model = load_pretrained(CLIPModel, folder)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{folder}: not a whole CLIP checkpoint with its tokenizer ({first_line(error)})"
+                f"{folder}: not a whole CLIP checkpoint ({first_line(error)})"
             ) from error
         self.device = torch.device(device)
         self._model = model.to(self.device)

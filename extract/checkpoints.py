@@ -1,7 +1,6 @@
 """Read tensors from a checkpoint file or folder, and see that every one of them is used."""
 
 import inspect
-import json
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from extract.errors import DataError, MissingFileError
 from extract.torch_files import BROKEN, first_line, load_plain, raise_unless_broken
+from extract.transformers_folder import (
+    check_indices,
+    check_weights,
+    find_weights,
+    own_code_remedy,
+    raw_config,
+    say_content,
+    tensor_names,
+)
 from extract.whole_files import check_whole
 
 if TYPE_CHECKING:
@@ -17,6 +25,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+# Modules that files of whole networks hold although the network is built without them: poolers,
+# and ELECTRA's projection where embeddings and layers have one width.
+_NEEDLESS = ("pooler", "embeddings_project")
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -108,7 +120,7 @@ def from_folder(load: Callable[..., Any], folder: Path, **options: Any) -> Any:
     """Call a `from_pretrained` of transformers on a folder that may bring data but no code.
 
     Args:
-        load: e.g. `AutoTokenizer.from_pretrained`.
+        load: e.g. `AutoConfig.from_pretrained`.
         folder: of the checkpoint; nothing outside it is read, nothing is downloaded.
         options: further arguments of `load`.
 
@@ -116,70 +128,94 @@ def from_folder(load: Callable[..., Any], folder: Path, **options: Any) -> Any:
         DataError: the folder wants code of its own to be run, its index names files elsewhere, or
             its weights hold more than tensors.
     """
-    _check_indices(folder)
+    check_indices(folder)
     try:
         return load(folder, local_files_only=True, trust_remote_code=False, **options)
     except (ValueError, ImportError) as error:
         if "trust_remote_code" not in str(error):
             raise
-        raise DataError(
-            f"{folder}: this checkpoint brings Python code of its own (`auto_map` in one of its "
-            "JSON files), which is never run. Use a checkpoint of an architecture that is part of "
-            "transformers."
-        ) from error
+        raise DataError(f"{folder}: {own_code_remedy(folder)}") from error
     except pickle.UnpicklingError as error:
+        # Torch's own text advises to load such files unsafely, so it is not repeated.
         raise DataError(
-            f"{folder}: its weights hold more than tensors ({first_line(error)}). Other pickles "
-            "can run code and are not opened. Get the checkpoint as safetensors."
+            f"{folder}: its weights are damaged or hold more than tensors. Other pickles can run "
+            "code and are not opened. Compare their checksum with the source's, or get the "
+            "checkpoint as safetensors."
         ) from error
 
 
-def _check_indices(folder: Path) -> None:
-    """See that the parts of a checkpoint in several files are files of its folder."""
-    for index in sorted(Path(folder).glob("*.index.json")):
-        try:
-            content = json.loads(index.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{index}: not JSON ({first_line(error)}).") from error
-        parts = content.get("weight_map") if isinstance(content, dict) else None
-        if not isinstance(parts, dict):
-            raise DataError(f"{index}: expected an object with `weight_map`.")
-        for name in parts.values():
-            if not isinstance(name, str) or "\0" in name or Path(name).name != name or name == "..":
-                raise DataError(
-                    f"{index}: the part {name!r:.80} is not a file name in its folder. Get the "
-                    "checkpoint again."
-                )
+def load_config(folder: Path) -> Any:
+    """Return the config of a checkpoint folder in the transformers format.
+
+    Raises:
+        MissingFileError: no config.json.
+        DataError: transformers knows no such network, or as `from_folder`.
+    """
+    from transformers import AutoConfig
+
+    file = Path(folder) / "config.json"
+    if not file.is_file():
+        raise MissingFileError(
+            f"{file}: no such file; expected the config of a checkpoint folder of transformers. "
+            f"{say_content(folder)} Get the whole checkpoint."
+        )
+    try:
+        return from_folder(AutoConfig.from_pretrained, folder)
+    except (OSError, ValueError) as error:
+        if "auto_map" in raw_config(folder):
+            raise DataError(f"{folder}: {own_code_remedy(folder)}") from error
+        raise DataError(
+            f"{file}: not the config of a network that transformers knows ({first_line(error)}). "
+            "Use a checkpoint of an architecture that is part of transformers."
+        ) from error
 
 
 def load_pretrained(
-    model_class: Any, path: Path, *, may_be_unused: Iterable[str] = (), **options: Any
+    model_class: Any,
+    path: Path,
+    *,
+    is_part: bool = False,
+    may_be_unused: Iterable[str] = (),
+    **options: Any,
 ) -> Any:
     """Load a transformers checkpoint folder in float32, in evaluation mode, from disk only.
 
     Args:
         model_class: with `from_pretrained`, e.g. `CLIPVisionModel`.
         path: the folder.
+        is_part: as in `check_loading_info`.
         may_be_unused: as in `check_loading_info`.
         options: of the model's constructor.
 
     Raises:
-        DataError: the tensors are not those of the model, or as `from_folder`.
+        MissingFileError: no weights in the folder.
+        DataError: the weights cannot be read, are not those of the model, or as `from_folder`.
     """
     import torch
+    from safetensors import SafetensorError
 
-    with quiet_transformers():
-        # Without an explicit dtype a half-precision file would be computed in half precision.
-        model, info = from_folder(
-            model_class.from_pretrained,
-            path,
-            dtype=torch.float32,
-            output_loading_info=True,
-            # Reported in `info` rather than raised, so that the message can name the tensor.
-            ignore_mismatched_sizes=True,
-            **options,
-        )
-    check_loading_info(info, path, may_be_unused=may_be_unused)
+    check_indices(path)
+    check_weights(path)
+    try:
+        with quiet_transformers():
+            # Without an explicit dtype a half-precision file would be computed in half precision.
+            model, info = from_folder(
+                model_class.from_pretrained,
+                path,
+                dtype=torch.float32,
+                output_loading_info=True,
+                # Reported in `info` rather than raised, so that the message can name the tensor.
+                ignore_mismatched_sizes=True,
+                **options,
+            )
+    except (SafetensorError, RuntimeError, EOFError) as error:
+        file = find_weights(path)
+        raise_unless_broken(error, file)
+        raise DataError(
+            f"{file}: the weights cannot be read ({first_line(error)}). Compare the checksum with "
+            "the source's and get the file again."
+        ) from error
+    check_loading_info(info, model, path, is_part=is_part, may_be_unused=may_be_unused)
     return model.eval()
 
 
@@ -209,31 +245,60 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def check_loading_info(
-    info: Mapping[str, Any], path: Path, *, may_be_unused: Iterable[str] = ()
+    info: Mapping[str, Any],
+    model: Any,
+    path: Path,
+    *,
+    is_part: bool = False,
+    may_be_unused: Iterable[str] = (),
 ) -> None:
     """See that transformers left no tensor at random and skipped none that belongs to the model.
 
     Args:
         info: what `from_pretrained(..., output_loading_info=True)` returns beside the model.
+        model: the model.
         path: the checkpoint folder, for the message.
-        may_be_unused: prefixes of tensors that the file may hold besides, e.g. `text_model.`.
+        is_part: the file may also hold other parts of a whole network: heads of the task it was
+            trained on, a pooler, another tower.
+        may_be_unused: prefixes of further tensors that the file may hold.
 
     Raises:
         DataError: a tensor is missing, unexpected or of another shape.
     """
     allowed = tuple(may_be_unused)
-    problems = [f"missing {name}" for name in sorted(info["missing_keys"])]
-    problems += [
-        f"unexpected {name}"
+    # Old checkpoints store the buffer `position_ids` of counting numbers.
+    unknown = [
+        name
         for name in sorted(info["unexpected_keys"])
-        # Old checkpoints store this buffer of counting numbers.
         if not name.startswith(allowed) and not name.endswith("position_ids")
     ]
+    if is_part and unknown:
+        unknown = _without_other_parts(unknown, model, path)
+    problems = [f"missing {name}" for name in sorted(info["missing_keys"])]
+    problems += [f"unexpected {name}" for name in unknown]
     problems += [
         f"other shape: {mismatch}" for mismatch in sorted(info["mismatched_keys"], key=str)
     ]
     problems += list(info.get("error_msgs", ()))
+    if problems and "auto_map" in raw_config(path):
+        raise DataError(f"{path}: the tensors have names of their own: {own_code_remedy(path)}")
     _raise_if(problems, path)
+
+
+def _without_other_parts(names: list[str], model: Any, path: Path) -> list[str]:
+    """Return which of the tensors that a model does not know cannot belong to another part.
+
+    A file of the bare network has its modules at the top. A file of a whole network has the bare
+    one under a prefix (`bert.`, `vision_model.`); what stands beside that are heads and other
+    towers. In both, a module of `_NEEDLESS` may be more than the network has.
+    """
+    base = model.base_model_prefix
+    own = {name for name, _ in model.named_children()}
+    top = {name.split(".")[0] for name in tensor_names(path)}
+    is_bare = base not in own and bool(own & top)
+    others = set() if is_bare else top - own - {base}
+    needless = tuple(f"{at}{name}." for name in _NEEDLESS for at in ("", f"{base}."))
+    return [n for n in names if n.split(".")[0] not in others and not n.startswith(needless)]
 
 
 def _raise_if(problems: list[str], path: Path) -> None:

@@ -5,17 +5,16 @@ import shutil
 from pathlib import Path
 
 from extract.checkpoint_folder import checkpoint_folder
-from extract.checkpoints import from_folder, load_pretrained, quiet_transformers, without_pooler
-from extract.errors import ConfigError, MissingFileError
+from extract.checkpoints import load_config, load_pretrained, quiet_transformers, without_pooler
+from extract.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
 MARKER = "cut.json"
-NOT_COPIED = ("config.json", "*.safetensors", "*.bin", "*.index.json", "*.h5", "*.msgpack", "*.md")
+NOT_COPIED = (
+    "config.json", "*.safetensors", "*.bin", "*.index.json", "*.h5", "*.msgpack", "*.ot", "*.md",
+)  # fmt: skip
 """Config and weights of the whole; what else a folder holds belongs to its tokenizer."""
-
-HEADS = ("pooler.", "cls.", "lm_head.")
-"""Starts of the names of tensors that are not cut out with the layers."""
 
 
 def cut_weights(source: Path, layers: int, out: Path, *, sha256: str) -> None:
@@ -32,18 +31,16 @@ def cut_weights(source: Path, layers: int, out: Path, *, sha256: str) -> None:
         MissingFileError: no config.json in `source`.
         ConfigError: it is no stack of layers, or has fewer; or `out` was not made here.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
-    if not (source / "config.json").is_file():
-        raise MissingFileError(f"{source}: no config.json, so this is no checkpoint folder.")
-    config = from_folder(AutoConfig.from_pretrained, source)
+    config = load_config(source)
     found = getattr(config, "num_hidden_layers", 0) if hasattr(config, "vocab_size") else 0
     if not 1 <= layers <= found:
         raise ConfigError(
             f"{source}: cut: expected 1 to {found} layers, got {layers}. Only text encoders with "
             "`num_hidden_layers` and `vocab_size` in config.json can be cut."
         )
-    whole = load_pretrained(AutoModel, source, may_be_unused=HEADS, **without_pooler(config))
+    whole = load_pretrained(AutoModel, source, is_part=True, **without_pooler(config))
     config.num_hidden_layers = layers
     part = AutoModel.from_config(config, dtype=whole.dtype, **without_pooler(config))
     tensors = whole.state_dict()

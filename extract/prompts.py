@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.checkpoints import from_folder
 from extract.errors import DataError
-from extract.torch_files import first_line
+from extract.tokenizer_files import load_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +35,12 @@ class PromptWriter:
         max_tokens: length of the longest prompt, `[CLS]` and `[SEP]` included.
 
     Raises:
-        DataError: no tokenizer, or one of other ids.
+        MissingFileError: no usable tokenizer.
+        DataError: a tokenizer of other ids.
     """
 
     def __init__(self, folder: Path, delimiters: Sequence[int], max_tokens: int) -> None:
-        from transformers import AutoTokenizer
-
-        try:
-            self._tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{folder}: no tokenizer beside the checkpoint ({first_line(error)})"
-            ) from error
+        self._tokenizer = load_tokenizer(folder)
         self._start, self._end = self._tokenizer.cls_token_id, self._tokenizer.sep_token_id
         self._dot = self._tokenizer.convert_tokens_to_ids(".")
         self._delimiters = frozenset(delimiters)

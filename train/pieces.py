@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from extract.errors import ConfigError
-from train.word_tokenizer import load_tokenizer, piece_ids, special_ids
+from extract.tokenizer_files import load_word_tokenizer
+from train.word_tokenizer import piece_ids, save_tokenizer, special_ids
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class PieceTable:
     """Word pieces of words, with their alignment.
 
     Args:
-        folder: checkpoint folder in the transformers format (config, fast tokenizer).
+        folder: checkpoint folder in the transformers format (config, tokenizer).
         empty_word: a word without pieces (U+FE0F and the like) becomes the `unk` piece, or is
             left out (`drop`).
 
@@ -64,7 +65,7 @@ class PieceTable:
     def __init__(self, folder: Path, *, empty_word: str = "unk") -> None:
         if empty_word not in ("unk", "drop"):
             raise ConfigError(f"empty_word: expected 'unk' or 'drop', got {empty_word!r}")
-        self.tokenizer = load_tokenizer(Path(folder))
+        self.tokenizer = load_word_tokenizer(Path(folder))
         self.specials = special_ids(self.tokenizer, Path(folder))
         self.empty_word = empty_word
         self._never = frozenset(self.tokenizer.all_special_ids)
@@ -110,8 +111,7 @@ class PieceTable:
 
     def save_assets(self, folder: Path) -> None:
         """Write the tokenizer; config.json, which the constructor wants too, is the encoder's."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder)
 
     def _learn(self, words: Sequence[str]) -> None:
         """Tokenise words that were not met before."""

@@ -1,13 +1,11 @@
-"""A checkpoint's tokenizer, made fit for words given one by one."""
+"""Pieces of words that a checkpoint's tokenizer is given one by one."""
 
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
-from extract.checkpoints import from_folder
-from extract.errors import ConfigError, MissingFileError
+from extract.errors import ConfigError
 
 # Name -> the tokenizer's own names for it, in order of preference.
 _SPECIALS = {
@@ -19,26 +17,14 @@ _SPECIALS = {
 }
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Load the fast tokenizer of a checkpoint folder.
-
-    Raises:
-        MissingFileError: no config.json or no tokenizer in the folder.
-        ConfigError: the tokenizer has no fast version.
-    """
-    if not (folder / "config.json").is_file():
-        raise MissingFileError(f"{folder}: no text encoder (config.json) in this folder.")
-    load = AutoTokenizer.from_pretrained
-    try:
-        tokenizer = from_folder(load, folder)
-        if getattr(tokenizer, "add_prefix_space", None) is False and _is_byte_level(tokenizer):
-            # Without it a byte-level tokenizer reads every word as the tail of the one before.
-            tokenizer = from_folder(load, folder, add_prefix_space=True)
-    except (OSError, ValueError) as error:
-        raise MissingFileError(f"{folder}: no usable tokenizer: {error}") from error
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write a tokenizer so that `load_word_tokenizer` reads the same from the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
     if not tokenizer.is_fast:
-        raise ConfigError(f"{folder}: its tokenizer has no fast version (tokenizer.json).")
-    return tokenizer
+        # transformers writes the merges of BERTweet in a form that it does not read back.
+        for attribute, name in tokenizer.vocab_files_names.items():
+            shutil.copyfile(getattr(tokenizer, attribute), folder / name)
 
 
 def special_ids(tokenizer: Any, folder: Path) -> dict[str, int]:
@@ -56,7 +42,7 @@ def piece_ids(
     """Return the piece ids of each word, tokenised alone; empty for a word without pieces.
 
     Args:
-        tokenizer: fast, of transformers.
+        tokenizer: of transformers.
         words: without duplicates, best.
         never: ids that no word may be read as: all special ones, whatever a tweet spells.
         unknown: what stands in their place.
@@ -74,11 +60,6 @@ def piece_ids(
     )
     # XLM-R's Unigram model would still find "</s>" in a tweet.
     return [tuple(unknown if i in never else i for i in ids) for ids in encoded["input_ids"]]
-
-
-def _is_byte_level(tokenizer: Any) -> bool:
-    """Say whether words are split by the byte-level rule of GPT-2 and RoBERTa."""
-    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
 
 
 def _first_id(tokenizer: Any, choices: Sequence[str], folder: Path) -> int:

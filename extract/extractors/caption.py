@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import from_folder, load_pretrained, quiet_transformers
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.checkpoints import from_folder, load_config, load_pretrained, quiet_transformers
+from extract.errors import ConfigError, DataError
 from extract.extractors import base
+from extract.tokenizer_files import load_processor, load_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +82,7 @@ class Extractor(base.Extractor):
         """Load model and processor.
 
         Raises:
-            MissingFileError: the folder is not a transformers checkpoint.
+            MissingFileError: the folder is not a transformers checkpoint, or has no tokenizer.
             DataError: its tensors are not complete, or no captioner has such a config.
             ConfigError: the processor does not take the prompt.
         """
@@ -89,12 +90,9 @@ class Extractor(base.Extractor):
         from transformers import AutoModelForImageTextToText
 
         path = Path(weights["captioner"])
-        if not (path / "config.json").is_file():
-            raise MissingFileError(f"{path}/config.json: expected a captioner's checkpoint folder.")
+        unused = _old_buffers(load_config(path))
         try:
-            model = load_pretrained(
-                AutoModelForImageTextToText, path, may_be_unused=_old_buffers(path)
-            )
+            model = load_pretrained(AutoModelForImageTextToText, path, may_be_unused=unused)
             processor = _load_processor(path, model)
         except (OSError, ValueError) as error:
             raise DataError(
@@ -220,10 +218,10 @@ class _ImageProcessorAndTokenizer:
     """What a processor does, for checkpoints that have the two in separate files."""
 
     def __init__(self, path: Path, start_token_id: int) -> None:
-        from transformers import AutoImageProcessor, AutoTokenizer
+        from transformers import AutoImageProcessor
 
         self.image_processor = from_folder(AutoImageProcessor.from_pretrained, path, backend="pil")
-        self.tokenizer = from_folder(AutoTokenizer.from_pretrained, path)
+        self.tokenizer = load_tokenizer(path)
         self._start_token_id = start_token_id
 
     def __call__(
@@ -244,9 +242,7 @@ class _ImageProcessorAndTokenizer:
 
 def _load_processor(path: Path, model: Any) -> Any:
     """Return the checkpoint's processor, or what stands for one where it has none."""
-    from transformers import AutoProcessor
-
-    processor = from_folder(AutoProcessor.from_pretrained, path, backend="pil")
+    processor = load_processor(path, backend="pil")
     if hasattr(processor, "image_processor") and hasattr(processor, "tokenizer"):
         return processor
     generation = model.generation_config
@@ -254,11 +250,8 @@ def _load_processor(path: Path, model: Any) -> Any:
     return _ImageProcessorAndTokenizer(path, generation.bos_token_id if start is None else start)
 
 
-def _old_buffers(path: Path) -> list[str]:
+def _old_buffers(config: Any) -> list[str]:
     """Return the names of constants that GPT-2 decoders were once saved with."""
-    from transformers import AutoConfig
-
-    config = from_folder(AutoConfig.from_pretrained, path)
     decoder = getattr(config, "decoder", None)
     if getattr(decoder, "model_type", "") != "gpt2":
         return []

@@ -29,9 +29,6 @@ VERSION = 1
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-# A full CLIP checkpoint also holds the text tower.
-_TEXT_TENSORS = ("text_model.", "text_projection.", "logit_scale")
-
 
 @dataclass(frozen=True)
 class Options:
@@ -97,8 +94,8 @@ class Extractor(base.Extractor):
         self._check_preprocessing(path)
         is_grid = self.options.output == "grid"
         model_class = CLIPVisionModel if is_grid else CLIPVisionModelWithProjection
-        unused = (*_TEXT_TENSORS, "visual_projection.") if is_grid else _TEXT_TENSORS
-        model = load_pretrained(model_class, path, may_be_unused=unused)
+        # A full CLIP checkpoint also holds the text tower.
+        model = load_pretrained(model_class, path, is_part=True)
         self.device = torch.device(device)
         self.model = model.to(self.device)
 

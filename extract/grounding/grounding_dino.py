@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import find_checkpoint, load_pretrained
+from extract.checkpoints import load_pretrained
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import Extractor as BaseExtractor
 from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
@@ -134,12 +134,11 @@ class Extractor(BaseExtractor):
         """Open a `GroundingDinoForObjectDetection` checkpoint folder with its tokenizer.
 
         Raises:
-            MissingFileError: no `config.json` or no weights in the folder.
+            MissingFileError: no `config.json`, weights or tokenizer in the folder.
             ConfigError: an option does not describe the checkpoint.
-            DataError: another model, its tensors are not complete, or no tokenizer of its own.
+            DataError: another model, its tensors are not complete, or not its own tokenizer.
         """
         import torch
-        from safetensors import SafetensorError
         from transformers import GroundingDinoForObjectDetection
 
         path = Path(weights["detector"])
@@ -149,10 +148,9 @@ class Extractor(BaseExtractor):
                 f"{path}: expected a Grounding DINO checkpoint, got model_type {model_type!r}."
             )
         self._check_preprocessing(path)
-        find_checkpoint(path)
         try:
             model = load_pretrained(GroundingDinoForObjectDetection, path)
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError) as error:
             raise DataError(
                 f"{path}: not a Grounding DINO checkpoint ({first_line(error)})"
             ) from error

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import find_checkpoint, from_folder, load_pretrained
+from extract.checkpoints import find_checkpoint, load_pretrained
 from extract.errors import DataError, MissingToolError, ShapeError
 from extract.extractors.base import Extractor as BaseExtractor
 from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
@@ -34,6 +34,7 @@ from extract.grounding.base import (
     rows_to_features,
 )
 from extract.offline import leave_home_alone, set_offline
+from extract.tokenizer_files import load_tokenizer
 from extract.torch_files import BROKEN, check_archive, first_line, raise_unless_broken
 from extract.whole_files import check_whole
 
@@ -44,9 +45,6 @@ VERSION = 1
 
 # More boxes than a picture can give after suppression: the cut is ours, one phrase at a time.
 _MAX_DETECTIONS = 30_000
-
-# A full CLIP checkpoint also holds the vision tower.
-_VISION_TENSORS = ("vision_model.", "visual_projection.", "logit_scale")
 
 
 @dataclass(frozen=True)
@@ -232,16 +230,15 @@ class TextEncoder:
     """
 
     def __init__(self, folder: Path, device: str) -> None:
-        from transformers import AutoTokenizer, CLIPTextModelWithProjection
+        from transformers import CLIPTextModelWithProjection
 
+        self._tokenizer = load_tokenizer(folder)
         try:
-            self._tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
-            model = load_pretrained(
-                CLIPTextModelWithProjection, folder, may_be_unused=_VISION_TENSORS
-            )
+            # A full CLIP checkpoint also holds the vision tower.
+            model = load_pretrained(CLIPTextModelWithProjection, folder, is_part=True)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{folder}: not a CLIP text checkpoint with its tokenizer ({first_line(error)})"
+                f"{folder}: not a CLIP text checkpoint ({first_line(error)})"
             ) from error
         self._model = model.to(device)
         self._max_tokens = model.config.max_position_embeddings

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from extract.checkpoints import from_folder
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.image_text import GROUPS, ContextOptions, Segment, append_context, context_segments
 from extract.interop.artefacts.context_conll import SEPARATOR, written_token
 from extract.interop.layouts.base import Corpus, count_unlabelled, project_tags
 from extract.manifest import SPLITS, Sample
+from extract.tokenizer_files import load_word_tokenizer
 
 # Found by their names: readers take `dev`, not `valid`, and else a random tenth of train.
 FILES = {"train": "train.txt", "valid": "dev.txt", "test": "test.txt"}
@@ -142,21 +142,16 @@ def subword_counter(folder: str | None) -> Callable[[Iterable[str]], int]:
     """Return what counts the pieces of words, as the encoder here does: word by word.
 
     Args:
-        folder: checkpoint folder with a fast tokenizer; None counts words.
+        folder: checkpoint folder with a tokenizer; None counts words.
 
     Raises:
-        MissingFileError: no such folder, or no tokenizer in it.
+        MissingFileError: no such folder, or no usable tokenizer in it.
     """
     if folder is None:
         return lambda words: sum(1 for _ in words)
     if not Path(folder).is_dir():
         raise MissingFileError(f"tokenizer: no folder {folder}")
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = from_folder(AutoTokenizer.from_pretrained, folder, use_fast=True)
-    except (OSError, ValueError) as error:
-        raise MissingFileError(f"tokenizer: {folder} holds no tokenizer ({error})") from error
+    tokenizer = load_word_tokenizer(Path(folder))
     known: dict[str, int] = {}
 
     def count(words: Iterable[str]) -> int:

@@ -191,7 +191,7 @@ def _middle(samples: Sequence[Sample], batch_size: int, count: int) -> list[Samp
 def write_network(name: str, settings: Settings) -> Path:
     """Write a checkpoint with random weights, unless the cache has it; return its folder."""
     pieces = file_sha256(settings.vocab)[:8]
-    folder = settings.cache / ("tiny" if settings.tiny else "full") / pieces / name
+    folder = settings.cache / ("tiny" if settings.tiny else "full") / f"{pieces}_filled" / name
     if folder.exists():
         return folder
     size = TINY if settings.tiny else LARGE if name == "xlmr_large" else BASE
@@ -202,11 +202,14 @@ def write_network(name: str, settings: Settings) -> Path:
     partial = folder.with_name(f"{name}.{os.getpid()}.partial")
     torch.manual_seed(1)
     with quiet_transformers():
-        _build_network(name, size).save_pretrained(partial)
+        network = _build_network(name, size)
+        network.save_pretrained(partial)
     if name != "dino_vitb16":
         from transformers import BertTokenizer
 
         words = settings.vocab.read_text(encoding="utf-8").splitlines()
+        # A tokenizer has as many pieces as its network; BERT's stand in for XLM-R's.
+        words += [f"[filler{row}]" for row in range(len(words), network.config.vocab_size)]
         vocabulary = {word: row for row, word in enumerate(words)}
         BertTokenizer(vocab=vocabulary).save_pretrained(partial)
     partial.rename(folder)

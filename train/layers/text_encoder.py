@@ -9,17 +9,15 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig
 
-from extract.checkpoints import from_folder
+from extract.checkpoints import load_config
 from extract.errors import ConfigError
+from extract.tokenizer_files import load_word_tokenizer
 from train.layers.windows import cut_windows
 from train.pretrained import load_network
-from train.word_tokenizer import load_tokenizer, piece_ids, special_ids
+from train.word_tokenizer import piece_ids, save_tokenizer, special_ids
 
 MAX_SUBWORDS = 512
-# Tensors of a checkpoint that a bare encoder has no use for: heads of the pretraining tasks.
-_HEADS = ("pooler.", "cls.", "lm_head.", "classifier.", "qa_outputs.", "vocab_")
 
 
 class Marker(Enum):
@@ -36,7 +34,7 @@ class TextEncoder(nn.Module):
     """Encode sentences given as words with a BERT, RoBERTa, XLM-R or MiniLM checkpoint.
 
     Args:
-        folder: checkpoint folder in the transformers format (config, fast tokenizer, weights).
+        folder: checkpoint folder in the transformers format (config, tokenizer, weights).
         pretrained: True loads the weights, False builds the network from config.json alone.
         empty_word: what stands for a word without pieces (U+FE0F and the like): the vector of the
             `unk` piece, or a `zero` vector.
@@ -45,7 +43,8 @@ class TextEncoder(nn.Module):
 
     Raises:
         MissingFileError: no such folder, or it holds no config or tokenizer.
-        ConfigError: weights or special pieces are missing, or an option is not legal.
+        DataError: the weights are not those of the config.
+        ConfigError: special pieces are missing, or an option is not legal.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         if empty_word not in ("unk", "zero"):
             raise ConfigError(f"empty_word: expected 'unk' or 'zero', got {empty_word!r}")
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_word_tokenizer(folder)
         self.model = load_text_model(folder, pretrained=pretrained)
         self.dim: int = self.model.config.hidden_size
         self.empty_word = empty_word
@@ -139,7 +138,7 @@ class TextEncoder(nn.Module):
         """Write config.json and the tokenizer, from which `pretrained=False` rebuilds this."""
         folder.mkdir(parents=True, exist_ok=True)
         self.model.config.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder)
 
     def _learn(self, words: Sequence[str] | dict[str, None]) -> None:
         """Tokenise words that were not met before."""
@@ -178,11 +177,10 @@ def load_text_model(folder: Path, *, pretrained: bool) -> nn.Module:
         pretrained: True loads the weights, False builds the network from config.json alone.
 
     Raises:
-        MissingFileError: no weights in the folder.
-        ConfigError: the weights are not exactly those of the config.
+        MissingFileError: no config or weights in the folder.
+        DataError: the weights are not exactly those of the config, or cannot be read.
     """
-    config = from_folder(AutoConfig.from_pretrained, folder)
-    return load_network(folder, config, pretrained=pretrained, unused=_HEADS)
+    return load_network(folder, load_config(folder), pretrained=pretrained)
 
 
 def position_limit(model: nn.Module) -> int:

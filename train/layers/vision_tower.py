@@ -3,22 +3,11 @@
 from pathlib import Path
 
 from torch import nn
-from transformers import MODEL_MAPPING, AutoConfig, PreTrainedConfig
+from transformers import MODEL_MAPPING, PreTrainedConfig
 
-from extract.checkpoints import from_folder
-from extract.errors import ConfigError, MissingFileError
+from extract.checkpoints import load_config
+from extract.errors import ConfigError
 from train.pretrained import load_network
-
-# What a checkpoint may hold besides the tower: CLIP's text side and heads of pretraining tasks.
-_OTHERS = (
-    "text_model.",
-    "text_projection.",
-    "visual_projection.",
-    "logit_scale",
-    "logit_bias",
-    "pooler.",
-    "classifier.",
-)
 
 
 def load_vision_tower(folder: Path, *, pretrained: bool) -> nn.Module:
@@ -31,11 +20,12 @@ def load_vision_tower(folder: Path, *, pretrained: bool) -> nn.Module:
 
     Raises:
         MissingFileError: no such folder, or it holds no config or weights.
-        ConfigError: not a vision model, or the tensors are not exactly those of its config.
+        ConfigError: not a vision model.
+        DataError: the tensors are not exactly those of its config, or cannot be read.
     """
     folder = Path(folder)
     config = vision_config(folder)
-    return load_network(folder, config, pretrained=pretrained, unused=_OTHERS).eval()
+    return load_network(folder, config, pretrained=pretrained).eval()
 
 
 def vision_config(folder: Path) -> PreTrainedConfig:
@@ -45,9 +35,7 @@ def vision_config(folder: Path) -> PreTrainedConfig:
         MissingFileError: no config.json.
         ConfigError: the folder holds no vision model.
     """
-    if not (folder / "config.json").is_file():
-        raise MissingFileError(f"{folder}: no vision tower (config.json) in this folder.")
-    config = from_folder(AutoConfig.from_pretrained, folder)
+    config = load_config(folder)
     config = getattr(config, "vision_config", config)
     network = MODEL_MAPPING.get(type(config), None)
     if network is None or getattr(network, "main_input_name", "") != "pixel_values":

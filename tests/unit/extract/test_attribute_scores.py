@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from extract.attribute_scores import AttributeScorer, best_attributes, check_prompt, fill_prompt
-from extract.errors import DataError
+from extract.errors import DataError, MissingFileError
 from extract.random_weights import write_random_weights
 from tests.unit.extract.tiny_faster_rcnn import picture
 from tests.unit.extract.tiny_regions import CLIP, WORDS
@@ -63,7 +63,7 @@ def test_a_prompt_has_a_place_for_the_attribute() -> None:
 
 
 def test_half_a_clip_model_is_refused(clip_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a whole CLIP checkpoint"):
+    with pytest.raises(MissingFileError, match="no usable tokenizer"):
         AttributeScorer(tmp_path, "cpu", words=WORDS, prompt="{attribute}")
     for file in clip_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

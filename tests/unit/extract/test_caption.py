@@ -255,6 +255,9 @@ def test_other_models_and_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"config\.json"):
         load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip_text_model"}))
+    with pytest.raises(MissingFileError, match="no weights"):
+        load(tmp_path)
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DataError, match="not a captioning checkpoint"):
         load(tmp_path)
 
@@ -263,7 +266,7 @@ def test_a_checkpoint_without_tokenizer_is_refused(checkpoint: Checkpoint, tmp_p
     path = shutil.copytree(checkpoint("vit_gpt2"), tmp_path / "copy")
     for file in path.glob("*token*"):
         file.unlink()
-    with pytest.raises(DataError, match="not a captioning checkpoint with a processor"):
+    with pytest.raises(MissingFileError, match="no usable tokenizer"):
         load(path)
 
 

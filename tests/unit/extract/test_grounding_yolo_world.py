@@ -261,7 +261,7 @@ def test_other_files_are_refused(detector, text_folder, tmp_path):
 
     with pytest.raises(MissingFileError, match="no such checkpoint"):
         grounder(tmp_path / "gone.pt", text_folder)
-    with pytest.raises(DataError, match="not a CLIP text checkpoint"):
+    with pytest.raises(MissingFileError, match="no usable tokenizer"):
         grounder(detector, tmp_path)
     torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "linear.pt")
     with pytest.raises(DataError, match=r"linear\.pt.*Linear"):

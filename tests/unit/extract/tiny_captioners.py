@@ -39,7 +39,7 @@ def write_blip2(folder: Path) -> None:
         OPTConfig,
     )
 
-    words = ["<pad>", "</s>", "<unk>", "<m>", *LETTERS]
+    words = ["<pad>", "</s>", "<unk>", "<m>", *LETTERS, *(f"##{c}" for c in LETTERS)]
     tokenizer = BertTokenizer(
         vocab={word: index for index, word in enumerate(words)},
         **dict.fromkeys(("cls_token", "sep_token", "bos_token", "eos_token"), "</s>"),

@@ -12,6 +12,7 @@ from extract.datasets.conll_imgid import iter_samples
 from extract.images.decode import center_crop, resize_shorter_side
 from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from extract.tokenizer_files import PROBE
 from tests.unit.train.co_mipn_tiny import SIZE, build, example, write_checkpoints
 from train.layers.special_labels import SpecialLabels
 from train.models.base import Example
@@ -39,6 +40,7 @@ VOCABULARY = [
     "!",
     "hello",
     "a",
+    *PROBE,
 ]
 WORDS = ["RT", "@", "Kevin", "Durant", "to", "Golden", "State", "Warriors"]
 TAGS = ["O", "O", "B-PER", "I-PER", "O", "B-MISC", "I-MISC", "I-MISC"]

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from extract.errors import ConfigError, MissingFileError
+from extract.errors import DataError, MissingFileError
 from train.layers.text_encoder import SEP, TextEncoder
 from train.layers.windows import cut_windows
 
@@ -212,7 +212,7 @@ def test_wrong_weights_are_refused(tiny_encoder, tmp_path, problem):
     else:
         tensors["encoder.layer.9.output.dense.weight"] = torch.zeros(32, 64)
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ConfigError, match=r"encoder\.layer\.[19]\.output"):
+    with pytest.raises(DataError, match=r"encoder\.layer\.[19]\.output"):
         TextEncoder(tmp_path, pretrained=True)
 
 
@@ -227,13 +227,13 @@ def test_half_precision_checkpoints_are_raised_to_float32(tiny_encoder, tmp_path
 
 
 def test_a_folder_without_encoder_is_named(tmp_path):
-    with pytest.raises(MissingFileError, match="no text encoder"):
+    with pytest.raises(MissingFileError, match="no usable tokenizer"):
         TextEncoder(tmp_path, pretrained=True)
 
 
 def test_a_folder_without_weights_is_named(tiny_encoder, tmp_path):
     TextEncoder(tiny_encoder("bert"), pretrained=True).save_assets(tmp_path)
-    with pytest.raises(MissingFileError, match="no usable weights"):
+    with pytest.raises(MissingFileError, match="no weights: expected model"):
         TextEncoder(tmp_path, pretrained=True)
 
 

@@ -17,7 +17,7 @@ from transformers import (
     ViTModel,
 )
 
-from extract.errors import ConfigError, MissingFileError
+from extract.errors import ConfigError, DataError, MissingFileError
 from train.layers.vision_tower import load_vision_tower, save_vision_assets
 
 SIZES = {
@@ -88,23 +88,26 @@ def edit(folder: Path, change) -> None:
     ("change", "message"),
     [
         (lambda t: {k: v for k, v in t.items() if "layers.1.mlp.fc1.bias" not in k}, "missing"),
-        (lambda t: {**t, "extra.weight": torch.zeros(2)}, "unknown: extra.weight"),
-        (lambda t: {**t, "pre_layrnorm.weight": torch.zeros(7)}, "of another shape"),
+        (
+            lambda t: {**t, "extra.weight": torch.zeros(2)},
+            "unexpected extra.weight",
+        ),
+        (lambda t: {**t, "pre_layrnorm.weight": torch.zeros(7)}, "other shape"),
     ],
 )
 def test_every_tensor_is_accounted_for(tmp_path, change, message):
     checkpoint(tmp_path, "clip_vision")
     edit(tmp_path, change)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(DataError, match=message):
         load_vision_tower(tmp_path, pretrained=True)
 
 
 def test_missing_folder_weights_and_other_models(tmp_path, tiny_encoder):
-    with pytest.raises(MissingFileError, match="no vision tower"):
+    with pytest.raises(MissingFileError, match="no such file; expected the config"):
         load_vision_tower(tmp_path / "nothing", pretrained=False)
     with pytest.raises(ConfigError, match="'bert' is not a vision model"):
         load_vision_tower(tiny_encoder("bert"), pretrained=True)
     config = CLIPVisionConfig(**CLIP_SIZES).to_dict()
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(MissingFileError, match="no usable weights"):
+    with pytest.raises(MissingFileError, match="no weights: expected model"):
         load_vision_tower(tmp_path, pretrained=True)
