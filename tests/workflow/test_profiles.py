@@ -38,6 +38,15 @@ def test_every_line_of_a_profile_is_explained(repo_root: Path, name: str) -> Non
     assert yaml.safe_load(text)["rerun-incomplete"] is True
 
 
+def test_jobs_on_one_machine_share_its_memory(workspace: Workspace) -> None:
+    total_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10**6
+    for given, expected in ((), total_mb), (("--resources", "mem_mb=7777"), 7777):
+        done = workspace.snakemake("dataset", "--cores", "1", "--forceall", *given)
+        assert done.returncode == 0, done.output
+        found = re.search(r'Provided resources:.*"mem_mb", (\d+)', done.output)
+        assert found and int(found[1]) == expected
+
+
 @needs_plugin
 def test_a_dry_run_with_each_profile(workspace: Workspace, repo_root: Path) -> None:
     plans = []

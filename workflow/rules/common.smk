@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import psutil
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -84,6 +85,12 @@ if not workflow.deployment_settings.deployment_method:
     ENVIRONMENT["PATH"] = os.pathsep.join(search)
 exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items())
 shell.prefix(f"set -euo pipefail; export {exports}; ".replace("{", "{{").replace("}", "}}"))
+
+
+if workflow.local_exec and not workflow.remote_exec:
+    if "mem_mb" not in workflow.global_resources:
+        # Jobs on one machine start while there is room for the memory that they ask for.
+        workflow.register_resource("mem_mb", psutil.virtual_memory().total // 10**6)
 
 
 scattergather:
