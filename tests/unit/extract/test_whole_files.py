@@ -1,7 +1,9 @@
 """Files of weights that are cut off, or are something else under the name of a checkpoint."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,11 @@ from safetensors.torch import save_file
 from extract.checkpoints import read_tensors
 from extract.cli import main
 from extract.errors import DamagedFileError
+from extract.interop.artefacts import vgg_pt
+from extract.interop.crop_archives import load_dictionary
 from extract.whole_files import SUFFIXES, check_whole
+from train.checkpoint_conversion import read_state
+from train.upstream import ita
 
 TENSORS = {"weight": torch.arange(600.0).reshape(20, 30), "bias": torch.zeros(3)}
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
@@ -88,3 +94,23 @@ def test_every_file_of_a_folder_is_looked_at(
     assert main("extract", ["weights", "--entry", json.dumps(entry)]) == 2
     said = capsys.readouterr().err
     assert f"{path}: damaged" in said and "Get it: `hf download a/b config.json`." in said
+
+
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    "read",
+    [read_tensors, load_dictionary, read_state, ita.read_checkpoint, vgg_pt._load],
+    ids=["tensors", "crop dictionary", "state dict", "ita", "image tensors"],
+)
+def test_every_reader_of_torch_files_calls_a_cut_off_one_so(
+    tmp_path: Path, read: Callable[[Path], Any], is_zip: bool
+) -> None:
+    path = tmp_path / "x.pth"
+    content = {"state_dict": TENSORS, "tag_dictionary": {}, "a.jpg": torch.zeros(49, 512)}
+    torch.save(content, path, _use_new_zipfile_serialization=is_zip)
+    whole = path.read_bytes()
+    for share in (0.02, 0.5, 0.98):
+        size = int(share * len(whole))
+        path.write_bytes(whole[:size])
+        with pytest.raises(DamagedFileError, match=rf"x\.pth: damaged .*{size:,} bytes found"):
+            read(path)
