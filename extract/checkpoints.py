@@ -11,7 +11,7 @@ from extract.errors import DataError, MissingFileError
 from extract.torch_files import BROKEN, first_line, load_plain, raise_unless_broken
 from extract.transformers_folder import (
     check_indices,
-    check_weights,
+    check_weight_files,
     find_weights,
     own_code_remedy,
     raw_config,
@@ -195,7 +195,7 @@ def load_pretrained(
     from safetensors import SafetensorError
 
     check_indices(path)
-    check_weights(path)
+    check_weight_files(path)
     try:
         with quiet_transformers():
             # Without an explicit dtype a half-precision file would be computed in half precision.

@@ -82,7 +82,7 @@ def check_indices(folder: Path) -> None:
                 )
 
 
-def check_weights(folder: Path) -> None:
+def check_weight_files(folder: Path) -> None:
     """See that all files of the weights are there, and that no archive unpacks to more than it is.
 
     Raises:

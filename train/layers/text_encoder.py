@@ -31,10 +31,11 @@ Word = str | Marker
 
 
 class TextEncoder(nn.Module):
-    """Encode sentences given as words with a BERT, RoBERTa, XLM-R or MiniLM checkpoint.
+    """Encode sentences given as words with a BERT-type checkpoint.
 
     Args:
-        folder: checkpoint folder in the transformers format (config, tokenizer, weights).
+        folder: checkpoint folder in the transformers format (config, tokenizer, weights) of BERT,
+            RoBERTa, XLM-R, MiniLM, BERTweet, ELECTRA, DeBERTa, DistilBERT or the like.
         pretrained: True loads the weights, False builds the network from config.json alone.
         empty_word: what stands for a word without pieces (U+FE0F and the like): the vector of the
             `unk` piece, or a `zero` vector.

@@ -1,11 +1,11 @@
-"""A look-alike of `google-bert/bert-base-uncased`.
+"""This builds a look-alike of `google-bert/bert-base-uncased`.
 
-Source of the form: converted in 2018 from TensorFlow, so layer norms have `gamma` and `beta`
-(google-research/bert issue 1019 lists the names); `bert.` before the network, `bert.pooler.`, and
-the two heads `cls.predictions.` and `cls.seq_relationship.`, as transformers names them when it
-reports what BertModel leaves unused (huggingface/transformers issue 5421). config.json is that of
-transformers 4.6. Both kinds of weights are published; the tied `cls.predictions.decoder.weight` is
-in the torch file alone. Inferred, not seen: that the torch file is not zipped.
+The file was converted from TensorFlow in 2018, so its layer norms have `gamma` and `beta` (the
+names are listed in google-research/bert, issue 1019). The network and its pooler stand under
+`bert.`, and the heads of both pretraining tasks under `cls.`, as transformers reports when
+BertModel leaves them unused (huggingface/transformers, issue 5421). Both kinds of weights are
+published. It is inferred, not seen, that config.json is that of transformers 4.6, that the torch
+file is not zipped, and that it alone holds the tied `cls.predictions.decoder.weight`.
 """
 
 from pathlib import Path

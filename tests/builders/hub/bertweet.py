@@ -1,10 +1,10 @@
-"""A look-alike of `vinai/bertweet-base`.
+"""This builds a look-alike of `vinai/bertweet-base`.
 
-Source of the form: transformers' BertweetTokenizer and its documentation (vocab.txt with a count
-behind each piece, `@@` on pieces that go on, bpe.codes of fastBPE with a count behind each pair,
-128 positions, no faster tokenizer); RoBERTa's names in pytorch_model.bin. Inferred, not seen:
-`tokenizer_class` in config.json, that no tokenizer_config.json is there, and that the torch file
-is not zipped.
+The form of the tokenizer is that which transformers' BertweetTokenizer reads: vocab.txt has a count
+behind each piece and `@@` on pieces that go on, bpe.codes a count behind each pair. The network is
+RoBERTa's with 128 positions, as its documentation says. It is inferred, not seen, that config.json
+names the tokenizer's class, that there is no tokenizer_config.json, and that pytorch_model.bin is
+not zipped.
 """
 
 from pathlib import Path

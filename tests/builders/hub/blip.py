@@ -1,11 +1,11 @@
-"""A look-alike of `Salesforce/blip-image-captioning-large`.
+"""This builds a look-alike of `Salesforce/blip-image-captioning-large`.
 
-Source of the form: config.json of the base size as kept in whaler404/Hf-Learn (`transfomers_learn/
-api/models/multimodal_models/blip/blip.md`); BlipForConditionalGeneration's names of 2022, with
-`text_decoder.bert.embeddings.position_ids` and without `text_decoder.cls.predictions.decoder.bias`,
-which users report as missing and which is the other bias of the head. BERT's uncased tokenizer of
-30522 pieces, two fewer than the network has. Inferred, not seen: that the tied
-`decoder.weight` stands in the torch file alone.
+config.json is that of the base size, which whaler404/Hf-Learn keeps in
+`transfomers_learn/api/models/multimodal_models/blip/blip.md`, with the sizes of the large one. The
+names are those of BlipForConditionalGeneration. `text_decoder.cls.predictions.decoder.bias`, which
+is the other bias of the head, is not in the file: users report it as missing. The tokenizer is
+BERT's, with two pieces fewer than the network has. It is inferred, not seen, that the tied
+`decoder.weight` stands in the torch file alone, and that `position_ids` is in both.
 """
 
 from pathlib import Path

@@ -1,12 +1,12 @@
-"""A look-alike of `openai/clip-vit-base-patch32`.
+"""This builds a look-alike of `openai/clip-vit-base-patch32`.
 
-Source of the form: its config.json as kept in whaler404/Hf-Learn (`transformers_learn/api/models/
-multimodal_models/clip/clip.md`), with `text_config_dict` of 2022 and an end token that is not the
-tokenizer's; its names of tensors as listed in public notes (`logit_scale`, `text_model.embeddings.
-position_ids`, `pre_layrnorm`); weights for torch in pytorch_model.bin alone; CLIP's lower-casing
-byte-level tokenizer, whose last piece is `<|endoftext|>`. Inferred, not seen: the keys of
-tokenizer_config.json and preprocessor_config.json beside those that are read, and that the torch
-file is zipped.
+config.json is the one that whaler404/Hf-Learn keeps in
+`transformers_learn/api/models/multimodal_models/clip/clip.md`: of 2022, with `text_config_dict` and
+an end token that is not the tokenizer's. The names of the tensors, `position_ids` among them, are
+listed in public notes on the state of CLIPModel. The weights for torch are published as
+pytorch_model.bin alone. The tokenizer is CLIP's own, whose last piece is `<|endoftext|>`. It is
+inferred, not seen, what tokenizer_config.json and preprocessor_config.json hold beside the keys
+that are read, and that the torch file is zipped.
 """
 
 from pathlib import Path

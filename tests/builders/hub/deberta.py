@@ -1,10 +1,10 @@
-"""A look-alike of `microsoft/deberta-base`.
+"""This builds a look-alike of `microsoft/deberta-base`.
 
-Source of the form: `deberta.` before the network, `lm_predictions.lm_head.` beside it, and
-`deberta.embeddings.position_embeddings.weight`, which its config switches off
-(huggingface/transformers issue 15216); GPT-2's byte-level tokenizer with BERT's special pieces as
-vocab.json and merges.txt, [CLS] and [SEP] at 1 and 2 (transformers' DebertaTokenizer). Inferred,
-not seen: [PAD] at 0 and [UNK] at 3, and that the torch file is not zipped.
+The network stands under `deberta.`, the head of masked words under `lm_predictions.lm_head.`, and
+the file holds position embeddings that the config switches off (huggingface/transformers, issue
+15216). The tokenizer is GPT-2's with BERT's special pieces, of which [CLS] and [SEP] are 1 and 2
+(transformers' DebertaTokenizer). It is inferred, not seen, that [PAD] is 0 and [UNK] 3, and that
+pytorch_model.bin is not zipped.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""A look-alike of `facebook/dino-vitb16`.
+"""This builds a look-alike of `facebook/dino-vitb16`.
 
-Source of the form: transformers' conversion of DINO to ViTModel: a bare network without prefix,
-named as ViT was before transformers 5 (`encoder.layer.<n>.attention.attention.query`, ...), for
-torch in pytorch_model.bin alone, with preprocessor_config.json of 2021. Inferred, not seen: that
-no pooler is in the file (the conversion builds the network without one), and that it is zipped.
+The form is that of transformers' conversion of DINO to a ViTModel: a bare network without a prefix,
+with the names that ViT had before transformers 5, and preprocessor_config.json of 2021. The weights
+for torch are published as pytorch_model.bin alone. It is inferred, not seen, that the file holds no
+pooler (the conversion builds the network without one), and that it is zipped.
 """
 
 from pathlib import Path

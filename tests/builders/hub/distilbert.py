@@ -1,8 +1,8 @@
-"""A look-alike of `distilbert/distilbert-base-uncased`.
+"""This builds a look-alike of `distilbert/distilbert-base-uncased`.
 
-Source of the form: DistilBertForMaskedLM of transformers: `distilbert.` before the network and
-`vocab_transform.`, `vocab_layer_norm.`, `vocab_projector.` beside it. Inferred, not seen: that both
-kinds of weights are published.
+The form is that of transformers' DistilBertForMaskedLM: the network stands under `distilbert.`, its
+head under `vocab_transform.`, `vocab_layer_norm.` and `vocab_projector.`. It is inferred, not seen,
+that both kinds of weights are published.
 """
 
 from pathlib import Path

@@ -1,9 +1,10 @@
-"""A look-alike of `google/electra-base-discriminator`.
+"""This builds a look-alike of `google/electra-base-discriminator`.
 
-Source of the form: `electra.` before the network, `discriminator_predictions.` beside it
-(ymcui/Chinese-ELECTRA issue 84), and `electra.embeddings_project.`, which the file holds although
-embeddings and layers have one width and the network no such projection (huggingface/transformers
-issue 7530). Inferred, not seen: that the torch file is not zipped and is the only one for torch.
+The network stands under `electra.`, its head under `discriminator_predictions.`
+(ymcui/Chinese-ELECTRA, issue 84). The file also holds `electra.embeddings_project.`, though
+embeddings and layers have one width and the network has no such projection
+(huggingface/transformers, issue 7530). It is inferred, not seen, that pytorch_model.bin is not
+zipped and is the only file for torch.
 """
 
 from pathlib import Path

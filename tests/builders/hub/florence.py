@@ -1,10 +1,11 @@
-"""Look-alikes of `florence-community/Florence-2-base` and of `microsoft/Florence-2-base`.
+"""This builds look-alikes of Florence-2 (base): the converted and the original repository.
 
-Source of the forms: transformers' Florence-2 and its script that converts the one from the other:
-the names of both sides, `image_projection` transposed, `<image>` added to the tokenizer, the table
-of pieces filled up to a multiple of 64. The original brings Python code (`auto_map` in config.json
-and preprocessor_config.json) and has its weights in pytorch_model.bin. Inferred, not seen: the keys
-of the original's config.json beside those that the script reads.
+`florence-community/Florence-2-base` is what transformers reads; `microsoft/Florence-2-base` brings
+Python code (`auto_map` in config.json and preprocessor_config.json). The script in transformers
+that converts the one into the other gives the names on both sides, the transposed
+`image_projection`, the added `<image>` and the table of pieces that is filled up to a multiple of
+64. It is inferred, not seen, what config.json of the original holds beside the keys that the script
+reads.
 """
 
 from pathlib import Path

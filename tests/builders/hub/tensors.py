@@ -1,4 +1,4 @@
-"""Names and shapes of published checkpoints, and tensors drawn for them."""
+"""This module has names and shapes of published checkpoints, and draws tensors for them."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Small real vocabularies of English, filled up to any size, in the forms of each family.
+"""This module has small vocabularies of English, filled up to any size, for each family.
 
 They hold the words below; letters, digits, marks and endings make the rest of English readable.
 They are put together rather than trained, because trainers do not give the same pieces every time.

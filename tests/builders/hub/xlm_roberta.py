@@ -1,10 +1,10 @@
-"""A look-alike of `FacebookAI/xlm-roberta-large`.
+"""This builds a look-alike of `FacebookAI/xlm-roberta-large`.
 
-Source of the form: `roberta.` before the network, `lm_head.` beside it (transformers names the base
-of XLM-R `roberta`); tokenizer.json of tokenizers 0.9 (WhitespaceSplit and Metaspace, Unigram,
-`<mask>` last) beside sentencepiece.bpe.model, which counts its three special pieces in fairseq's
-other order. Inferred, not seen: the table of the normaliser is left out of tokenizer.json; whether
-the file holds `roberta.pooler.` (the builder writes it, as the family's base size is said to).
+The network stands under `roberta.`, as transformers calls the base of XLM-R, its head under
+`lm_head.`. tokenizer.json has `<mask>` at the end; sentencepiece.bpe.model counts its three special
+pieces in another order. The package sentencepiece reads this model, and transformers makes the same
+pieces of it as of tokenizer.json. It is inferred, not seen, that tokenizer.json is in the form of
+tokenizers 0.9, here without the table of the normaliser, and that the file holds `roberta.pooler.`.
 """
 
 from pathlib import Path

@@ -391,6 +391,8 @@ def test_another_tokenizer_is_refused(checkpoint, tmp_path):
 
     shutil.copytree(checkpoint, tmp_path / "tiny")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *PROBE]
+    n_words = json.loads((checkpoint / "config.json").read_bytes())["text_config"]["vocab_size"]
+    words += [f"[filler{row}]" for row in range(len(words), n_words)]
     other = BertTokenizer(vocab={word: index for index, word in enumerate(words)})
     other.save_pretrained(tmp_path / "tiny")
     with pytest.raises(DataError, match=r"as 2, 3 and 5, .* 101, 102, 1012, 1029"):

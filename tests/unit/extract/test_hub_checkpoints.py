@@ -239,7 +239,9 @@ def test_the_pinned_checksum_does_not_care_where_the_folder_is(
         check_weights({"sha256": pin}, folder)
 
 
-def test_a_compressed_torch_file_is_not_unpacked(published: Published, tmp_path: Path) -> None:
+def test_a_compressed_torch_file_is_not_unpacked(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import zipfile
 
     folder = shutil.copytree(published("clip")[0], tmp_path / "clip")
@@ -252,5 +254,6 @@ def test_a_compressed_torch_file_is_not_unpacked(published: Published, tmp_path:
             archive.writestr(part.filename, stored.read(part.filename))
     packed.replace(source)
     assert torch.load(source, weights_only=True)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("the file was opened"))
     with pytest.raises(DataError, match=r"pytorch_model\.bin: .*compressed"):
         load_clip(folder, GRID)

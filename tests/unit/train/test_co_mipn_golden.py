@@ -12,6 +12,7 @@ import torch
 from transformers import AlbertConfig, BertConfig, CLIPVisionConfig, ViTConfig
 
 from extract.errors import ConfigError
+from tests.builders.letters import write_letters
 from tests.unit.train.co_mipn_tiny import TYPES
 from train.models.base import count_parameters
 from train.models.co_mipn import Model, Options
@@ -34,7 +35,7 @@ MODULES = {
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
+def folders(tmp_path_factory) -> dict[str, Path]:
     """Folders with the configs of the published networks, and no weights."""
     root = tmp_path_factory.mktemp("published")
     base = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -48,8 +49,7 @@ def folders(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
     for role, config in configs.items():
         config.save_pretrained(root / role)
     for role in ("encoder", "sentence"):
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            (root / role / name).write_bytes((tiny_encoder("bert") / name).read_bytes())
+        write_letters(root / role, configs[role].vocab_size)
     return {role: root / role for role in configs}
 
 

@@ -5,6 +5,7 @@ import torch
 from transformers import BertConfig, CLIPVisionConfig
 
 from extract.errors import DataError
+from tests.builders.letters import write_letters
 from tests.unit.train.vec_mner_reference import VOCABULARY, write_checkpoints
 from train.models.base import count_parameters
 from train.models.vec_mner import RECIPE, Model, Options
@@ -63,6 +64,7 @@ def published(tiny_encoder, tmp_path_factory) -> Model:
     folder = tmp_path_factory.mktemp("published")
     weights = write_checkpoints(folder, tiny_encoder("bert"))
     BertConfig().save_pretrained(weights["encoder"])
+    write_letters(weights["encoder"], BertConfig().vocab_size)
     CLIPVisionConfig().save_pretrained(weights["vision"])
     with torch.device("meta"):
         return Model(Options.upstream(), VOCABULARY, weights, pretrained=False)

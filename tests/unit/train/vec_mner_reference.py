@@ -9,6 +9,7 @@ from transformers import BertConfig, CLIPVisionConfig
 
 from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from tests.builders.letters import write_letters
 from train.models.base import Example
 from train.models.vec_mner import Model, Options
 from train.upstream.vec_mner import from_upstream, to_upstream
@@ -63,14 +64,21 @@ def filled(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def write_checkpoints(folder: Path, tokenizer_folder: Path, **sizes: int) -> dict[str, Path]:
-    """Write config folders of the reference sizes; the encoder's with some tokenizer."""
+    """Write config folders of the reference sizes; the encoder's with some tokenizer.
+
+    Where `vocab_size` is given, it is that of the tokenizer; else one is made.
+    """
     sizes = {**SIZES, **sizes}
+    is_made = "vocab_size" not in sizes
     n_pieces = sizes.pop("vocab_size", 100)
     text = BertConfig(vocab_size=n_pieces, max_position_embeddings=64, **sizes)
     vision = CLIPVisionConfig(image_size=224, patch_size=32, **sizes)
     weights = {"encoder": folder / "encoder", "vision": folder / "vision"}
     for role, config in (("encoder", text), ("vision", vision)):
         config.save_pretrained(weights[role])
+    if is_made:
+        write_letters(weights["encoder"], n_pieces)
+        return weights
     for file in tokenizer_folder.iterdir():
         if file.name.startswith(("tokenizer", "vocab", "special")):
             (weights["encoder"] / file.name).write_bytes(file.read_bytes())
