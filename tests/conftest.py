@@ -4,7 +4,6 @@ At the end of a run every test is listed that takes too long for `make test`.
 """
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -55,19 +54,19 @@ def over_the_limit(reports: Iterable[object]) -> list[str]:
     """Return a line for each test over `LIMIT_S` that is not marked `slow`, the longest first.
 
     Args:
-        reports: what pytest keeps of a run; those of setup, call and teardown of a test add up,
-            and a fixture that tests share counts for the first of them.
+        reports: what pytest keeps of a run. Only calls count: a fixture that tests share says
+            nothing of the test that happens to be the first.
     """
-    seconds: dict[str, dict[str, float]] = defaultdict(dict)
-    for report in reports:
-        if isinstance(report, pytest.TestReport) and "slow" not in report.keywords:
-            seconds[report.nodeid][report.when] = report.duration
-    totals = {test: sum(phases.values()) for test, phases in seconds.items()}
-    return [
-        f"{totals[test]:.1f} s (setup {seconds[test].get('setup', 0.0):.1f} s) {test}"
-        for test in sorted(totals, key=totals.__getitem__, reverse=True)
-        if totals[test] > LIMIT_S
-    ]
+    seconds = {
+        report.nodeid: report.duration
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+        and report.when == "call"
+        and report.duration > LIMIT_S
+        and "slow" not in report.keywords
+    }
+    longest_first = sorted(seconds, key=seconds.__getitem__, reverse=True)
+    return [f"{seconds[test]:.1f} s {test}" for test in longest_first]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

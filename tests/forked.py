@@ -19,7 +19,7 @@ _CONTEXT.set_forkserver_preload(
     [
         *("snakemake.cli", "snakemake.report.html_reporter", "snakemake_executor_plugin_slurm"),
         *("jsonschema", "pandas", "pulp", "requests", "smart_open", "yte", "h5py"),
-        *("torch", "torchvision", "transformers.modeling_utils", "transformers.generation"),
+        *("torch", "torchvision", "transformers.modeling_utils", "accelerate"),
     ]
 )
 

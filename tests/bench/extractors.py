@@ -83,7 +83,7 @@ class Case:
     @property
     def precision(self) -> str:
         """What ours computes in on this machine."""
-        return "bfloat16" if self.has_bfloat16 and native_bfloat16() else "float32"
+        return "bfloat16" if self.has_bfloat16 and native_bfloat16("cpu") else "float32"
 
     def options_in(self, precision: str) -> dict[str, Any]:
         """Return the options of the extractor in one precision."""
