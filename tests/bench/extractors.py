@@ -91,7 +91,9 @@ class Case:
 
 
 CASES = {
-    "vgg16": Case("vgg", {"vision": {"kind": "vgg", "layers": "vgg16"}}, has_bfloat16=True),
+    "vgg16": Case(
+        "vgg", {"vision": {"kind": "vgg", "layers": "vgg16"}}, has_bfloat16=True, images=32
+    ),
     "clip_vit_b32": Case("clip", {"vision": CLIP_B32}, has_bfloat16=True),
     "pixels_224": Case("pixels"),
     "ocr": Case("ocr", images=20),
@@ -104,12 +106,15 @@ CASES = {
         batch_size=8,
     ),
     "yolo_world_s": Case(
-        "yolo_world", {"detector": {"kind": "yolov8s-worldv2"}, "text": CLIP_TEXT}, phrases=True
+        "yolo_world",
+        {"detector": {"kind": "yolov8s-worldv2"}, "text": CLIP_TEXT},
+        images=32,
+        phrases=True,
     ),
     "grounding_dino_t": Case(
         "grounding_dino", {"detector": {"kind": "grounding_dino"}}, images=2, phrases=True
     ),
-    "faster_rcnn_r50": Case("faster_rcnn", {"detector": RCNN}, has_bfloat16=True, images=8),
+    "faster_rcnn_r50": Case("faster_rcnn", {"detector": RCNN}, has_bfloat16=True, images=4),
     "regions_r50": Case(
         "regions",
         {"detector": RCNN, "trunk": {"kind": "resnet"}, "clip": CLIP_FULL},
