@@ -37,7 +37,7 @@ KINDS = "extract.interop.artefacts"
 
 # All shards are open when they are merged.
 _MAX_SHARDS = 256
-_MIN_BLOCK = 16
+_MIN_BLOCK = 64
 _ARRAYS = ("features", "boxes", "scores", "labels", "attributes", "attribute_scores")
 
 

@@ -2,14 +2,15 @@
 
     python tests/bench/extractors.py [NAME ...]
 
-Networks have published sizes and random weights. Columns:
+Networks have published sizes and random weights. Rows are written as they come. Columns:
 
+- precision: what ours computes in, bfloat16 where the case can use it and this processor has it;
 - one by one: images/s of decode, resize and one float32 forward an image (for `vgg16` a plain
   torchvision loop), imports and weights not counted;
 - ours: images/s of `python -m extract features`, files to store, imports and weights not counted;
 - whole: the same two as whole processes, imports and all, as a ratio;
-- forward: GFLOP/s of the network on decoded batches, and its share of the best bfloat16 matrix
-  product of this machine.
+- forward: GFLOP/s of the network on decoded batches, and its share of the best matrix product of
+  this machine in the same precision.
 """
 
 import argparse
@@ -21,17 +22,18 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import loops
 import photos
-from rich.console import Console
-from rich.table import Table
+from rows import Rows
 
 from extract.atomic import write_json, write_text
 from extract.grounding.yolo_world import _prepare_environment as prepare_environment
 from extract.manifest import ImageRow, Sample, read_images, write_images, write_samples
+from extract.precision import native_bfloat16
 from extract.random_weights import write_random_weights
 from extract.spec import complete_spec
 
@@ -71,35 +73,52 @@ class Case:
     weights: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Role -> config of random weights."""
     options: dict[str, Any] = field(default_factory=dict)
-    plain: dict[str, Any] = field(default_factory=dict)
-    """Options of the loop where they differ: float32 instead of bfloat16."""
+    has_bfloat16: bool = False
+    """Whether ours computes in bfloat16 where the processor does; the loop is in float32."""
     images: int = 60
     batch_size: int = 16
     phrases: bool = False
     """Whether it grounds phrases."""
 
+    @property
+    def precision(self) -> str:
+        """What ours computes in on this machine."""
+        return "bfloat16" if self.has_bfloat16 and native_bfloat16("cpu") else "float32"
 
-BF16, F32 = {"compute": "bfloat16"}, {"compute": "float32"}
+    def options_in(self, precision: str) -> dict[str, Any]:
+        """Return the options of the extractor in one precision."""
+        return self.options | ({"compute": precision} if self.has_bfloat16 else {})
+
+
 CASES = {
-    "vgg16": Case("vgg", {"vision": {"kind": "vgg", "layers": "vgg16"}}, BF16, F32),
-    "clip_vit_b32": Case("clip", {"vision": CLIP_B32}, BF16, F32),
+    "vgg16": Case(
+        "vgg", {"vision": {"kind": "vgg", "layers": "vgg16"}}, has_bfloat16=True, images=32
+    ),
+    "clip_vit_b32": Case("clip", {"vision": CLIP_B32}, has_bfloat16=True),
     "pixels_224": Case("pixels"),
     "ocr": Case("ocr", images=20),
     "caption_blip_base": Case(
-        "caption", {"captioner": BLIP_BASE}, BF16 | BEAMS, F32 | BEAMS, images=8, batch_size=8
+        "caption",
+        {"captioner": BLIP_BASE},
+        BEAMS,
+        has_bfloat16=True,
+        images=8,
+        batch_size=8,
     ),
     "yolo_world_s": Case(
-        "yolo_world", {"detector": {"kind": "yolov8s-worldv2"}, "text": CLIP_TEXT}, phrases=True
+        "yolo_world",
+        {"detector": {"kind": "yolov8s-worldv2"}, "text": CLIP_TEXT},
+        images=32,
+        phrases=True,
     ),
     "grounding_dino_t": Case(
         "grounding_dino", {"detector": {"kind": "grounding_dino"}}, images=2, phrases=True
     ),
-    "faster_rcnn_r50": Case("faster_rcnn", {"detector": RCNN}, BF16, F32, images=8),
+    "faster_rcnn_r50": Case("faster_rcnn", {"detector": RCNN}, has_bfloat16=True, images=4),
     "regions_r50": Case(
         "regions",
         {"detector": RCNN, "trunk": {"kind": "resnet"}, "clip": CLIP_FULL},
-        BF16,
-        F32,
+        has_bfloat16=True,
         images=4,
     ),
 }
@@ -174,21 +193,33 @@ def ours(case: Case, spec: Path, images: Path, folder: Path) -> tuple[float, flo
     return min(seconds for seconds, _ in results), min(whole for _, whole in results)
 
 
-def measure(name: str, case: Case, folder: Path, peak: float) -> list[str]:
+@cache
+def peak(precision: str) -> float:
+    """Return the best rate of a matrix product in one precision, GFLOP/s."""
+    return run(HERE / "loops.py", "matmul_peak", precision)[0]["gflops"]
+
+
+def measure(name: str, case: Case, folder: Path) -> list[str]:
     """Return one row of the table."""
     rows = read_images(folder / "images.tsv")[: case.images]
     images = folder / f"images.{len(rows)}.tsv"
     write_images(images, rows)
-    spec = write_spec(name, case, case.options, folder)
+    spec = write_spec(name, case, case.options_in(case.precision), folder)
     loop = HERE / "loops.py"
     if name == "vgg16":
         plain = ["plain_vgg", images, len(rows), folder / "weights" / name / "vision"]
     else:
-        plain = ["one_by_one", images, len(rows), write_spec(name, case, case.plain, folder)]
+        plain = [
+            "one_by_one",
+            images,
+            len(rows),
+            write_spec(name, case, case.options_in("float32"), folder),
+        ]
     plain_s, plain_whole = best(loop, *plain, key="seconds")
     ours_s, ours_whole = ours(case, spec, images, folder)
     cells = [
         name,
+        case.precision if case.weights else "",
         str(len(rows)),
         f"{len(rows) / plain_s:.2f}",
         f"{len(rows) / ours_s:.2f}",
@@ -199,7 +230,8 @@ def measure(name: str, case: Case, folder: Path, peak: float) -> list[str]:
         return [*cells, "", ""]
     forward, _ = run(loop, "forward", images, len(rows), spec, case.batch_size)
     rate = forward["gflop_per_image"] * len(rows) / forward["seconds"]
-    return [*cells, f"{rate:.0f}", f"{rate / peak:.0%}"]
+    best_rate = peak(case.precision)
+    return [*cells, f"{rate:.0f}", f"{rate / best_rate:.0%} of {best_rate:.0f}"]
 
 
 def main() -> None:
@@ -207,23 +239,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"of {', '.join(CASES)}")
     names = parser.parse_args().names or list(CASES)
-    peak = run(HERE / "loops.py", "matmul_peak")[0]["gflops"]
-    table = Table(title=f"{os.cpu_count()} cores, best bfloat16 matrix product {peak:.0f} GFLOP/s")
-    for column in (
-        "extractor", "images", "one by one /s", "ours /s", "ratio", "whole process s",
-        "forward GFLOP/s", "of peak",
-    ):  # fmt: skip
-        table.add_column(column, justify="left" if column == "extractor" else "right")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rows = photos.lay_out_photos(folder)
-        write_phrases(rows, folder)
+    sys.stdout.write(f"{os.cpu_count()} cores; one by one is in float32\n")
+    table = Rows(
+        "extractor", "precision", "images", "one by one /s", "ours /s", "ratio",
+        "whole process s", "forward GFLOP/s", "of peak GFLOP/s",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
+        write_phrases(photos.lay_out_photos(folder), folder)
         for name in names:
-            row = measure(name, CASES[name], folder, peak)
-            table.add_row(*row)
-            # A run that is stopped has said something.
-            sys.stderr.write(" | ".join(row) + "\n")
-    Console(width=140).print(table)
+            table.write(measure(name, CASES[name], folder))
 
 
 def write_phrases(rows: Sequence[ImageRow], folder: Path) -> None:

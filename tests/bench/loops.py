@@ -95,13 +95,13 @@ def forward_only(rows: list[ImageRow], spec: FeatureSpec, batch_size: int) -> di
     return {"seconds": min(seconds), "gflop_per_image": per_image / 1e9}
 
 
-def matmul_peak() -> dict[str, Any]:
-    """Return the best rate of a bfloat16 matrix product, GFLOP/s."""
+def matmul_peak(precision: str) -> dict[str, Any]:
+    """Return the best rate of a matrix product in `bfloat16` or `float32`, GFLOP/s."""
     import torch
 
     rates = []
     for size in (1024, 2048, 4096):
-        a, b = (torch.randn(size, size).bfloat16() for _ in range(2))
+        a, b = (torch.randn(size, size).to(getattr(torch, precision)) for _ in range(2))
         for _ in range(6):
             started = time.perf_counter()
             a @ b
@@ -113,7 +113,7 @@ def main() -> None:
     """Run the loop that the arguments name."""
     kind, *args = sys.argv[1:]
     if kind == "matmul_peak":
-        result = matmul_peak()
+        result = matmul_peak(args[0])
     else:
         rows = read_images(Path(args[0]))[: int(args[1])]
         if kind == "plain_vgg":

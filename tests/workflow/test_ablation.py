@@ -11,13 +11,11 @@ TABLE = "results/ablations/tiny_parts.tsv"
 
 
 def settings(folder, **changes) -> dict:
-    """Return a table of ITA with no image at all, and without any image words."""
+    """Return a table of ITA without any image words, with more switches."""
     text = (folder / "overlay0.yaml").read_text(encoding="utf-8")
     roles = yaml.safe_load(text)["models"]["tiny_ita"]["features"]
-    switches = {
-        "blank": {"variant": "blank"},
-        "text_only": {"options": {"context": {"use": []}}, "features": dict.fromkeys(roles)},
-    }
+    no_words = {"options": {"context": {"use": []}}, "features": dict.fromkeys(roles)}
+    switches = {"text_only": no_words}
     return {
         "run": {"ablations": ["tiny_parts"]},
         "ablations": {"tiny_parts": {"model": "tiny_ita", "switches": {**switches, **changes}}},
@@ -28,25 +26,28 @@ def of_run(switch: str, file: str) -> str:
     return f"results/tiny/runs/tiny_parts-{switch}/seed1/{file}"
 
 
-def test_table_is_made_once_and_one_changed_switch_trains_alone(workspace: Workspace):
+def jobs_of(switch: str) -> dict[str, list[str]]:
+    """Return the jobs of a table of which one run is missing."""
+    return {
+        "write_run_spec": [f"results/specs/runs/tiny_parts-{switch}.json"],
+        "fit": [of_run(switch, "model.safetensors")],
+        "evaluate": [of_run(switch, "metrics.json")],
+        "tabulate_ablation": [TABLE],
+        "ablation": ["ablation"],
+    }
+
+
+def test_table_is_made_once_and_a_new_or_changed_switch_trains_alone(workspace: Workspace):
     before = workspace.files()
     workspace.overlay(settings(workspace.folder))
     result = workspace.snakemake("--cores", "2", "ablation")
     assert result.returncode == 0, result.output
     # The full model was trained before, and is not trained again.
-    assert result.jobs == {
-        "write_run_spec": [
-            f"results/specs/runs/tiny_parts-{s}.json" for s in ("blank", "text_only")
-        ],
-        "fit": [of_run(s, "model.safetensors") for s in ("blank", "text_only")],
-        "evaluate": [of_run(s, "metrics.json") for s in ("blank", "text_only")],
-        "tabulate_ablation": [TABLE],
-        "ablation": ["ablation"],
-    }
+    assert result.jobs == jobs_of("text_only")
     with (workspace.folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     whole = [row for row in rows if row["slice"] == "all"]
-    assert [row["switch"] for row in whole] == ["full", "blank", "text_only"]
+    assert [row["switch"] for row in whole] == ["full", "text_only"]
     assert {row["dataset"] for row in rows} == {"tiny"}
     assert len(rows) > len(whole)
     with (workspace.folder / "results/summary.tsv").open(encoding="utf-8", newline="") as file:
@@ -64,15 +65,13 @@ def test_table_is_made_once_and_one_changed_switch_trains_alone(workspace: Works
     assert workspace.snakemake("--dry-run", "ablation").has_nothing_to_do
     assert workspace.snakemake("--dry-run").has_nothing_to_do
 
-    changed = {"variant": "blank", "recipe": {"epochs": 1}}
-    workspace.overlay(settings(workspace.folder, blank=changed))
-    assert workspace.plan("ablation") == {
-        "write_run_spec": ["results/specs/runs/tiny_parts-blank.json"],
-        "fit": [of_run("blank", "model.safetensors")],
-        "evaluate": [of_run("blank", "metrics.json")],
-        "tabulate_ablation": [TABLE],
-        "ablation": ["ablation"],
-    }
+    # No image at all: one more switch.
+    workspace.overlay(settings(workspace.folder, blank={"variant": "blank"}))
+    assert workspace.plan("ablation") == jobs_of("blank")
+    workspace.overlays.pop()
+    changed = settings(workspace.folder)["ablations"]["tiny_parts"]["switches"]["text_only"]
+    workspace.overlay(settings(workspace.folder, text_only=changed | {"recipe": {"epochs": 1}}))
+    assert workspace.plan("ablation") == jobs_of("text_only")
 
 
 def test_a_run_needs_only_the_stores_that_it_reads(fresh: Workspace):
@@ -80,6 +79,7 @@ def test_a_run_needs_only_the_stores_that_it_reads(fresh: Workspace):
     jobs = fresh.plan(of_run("text_only", "model.safetensors"))
     of_corpus = {"prepare_dataset", "audit_dataset", "check_overlap"}
     assert set(jobs) == {*of_corpus, "cut_weights", "write_run_spec", "fit"}
+    fresh.overlay(settings(fresh.folder, blank={"variant": "blank"}))
     assert "merge_features" in fresh.plan(of_run("blank", "model.safetensors"))
 
 
@@ -144,9 +144,9 @@ def test_a_wrong_table_is_refused_before_anything_runs(fresh: Workspace, changes
         assert part in result.last_line, result.output
 
 
-def test_an_option_that_does_not_exist_is_found_by_the_first_job(fresh: Workspace):
-    fresh.overlay(settings(fresh.folder, typo={"options": {"cva_temprature": 4.0}}))
-    result = fresh.snakemake("--cores", "1", "results/specs/runs/tiny_parts-typo.json")
+def test_an_option_that_does_not_exist_is_found_by_the_first_job(workspace: Workspace):
+    workspace.overlay(settings(workspace.folder, typo={"options": {"cva_temprature": 4.0}}))
+    result = workspace.snakemake("--cores", "1", "results/specs/runs/tiny_parts-typo.json")
     assert result.returncode != 0
     assert "tiny_parts-typo.options: unknown key 'cva_temprature'" in result.last_line
     assert "Did you mean 'cva_temperature'?" in result.last_line

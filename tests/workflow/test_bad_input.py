@@ -136,9 +136,9 @@ def test_wrong_config(fresh, settings, parts):
 # Wrong model options are found by the first jobs of a run, before anything long.
 
 
-def test_model_option_with_a_typo(fresh):
-    fresh.overlay({"models": {"tiny_ita": {"options": {"cva_temprature": 4.0}}}})
-    result = fresh.snakemake("--cores", "1", "results/specs/runs/tiny_ita.json")
+def test_model_option_with_a_typo(workspace):
+    workspace.overlay({"models": {"tiny_ita": {"options": {"cva_temprature": 4.0}}}})
+    result = workspace.snakemake("--cores", "1", "results/specs/runs/tiny_ita.json")
     assert_ends_with(
         result, "models.tiny_ita.options: unknown key 'cva_temprature'", "'cva_temperature'"
     )

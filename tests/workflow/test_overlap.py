@@ -45,8 +45,11 @@ def test_a_bundle_whose_test_is_its_valid_is_audited_and_not_trained_on(fresh: W
     assert {path: after[path] for path in before} == before
 
     (corpus / "test.txt").write_bytes(held_out)
-    allowed = fresh.snakemake("--cores", "2", "train")
+    allowed = fresh.snakemake("--cores", "2", "results/tiny/overlap.json")
     assert allowed.returncode == 0, allowed.output
+    # A training waits for that file, and now has it.
+    jobs = fresh.plan("train")
+    assert "fit" in jobs and "check_overlap" not in jobs
     shares = json.loads((results / "overlap.json").read_text(encoding="utf-8"))
     assert shares["max_overlap"] == 0.02 and [p["tweets"] for p in shares["overlap"]] == [0, 0, 0]
 

@@ -14,7 +14,7 @@ from extract.errors import ConfigError
 from extract.manifest import read_images
 from extract.store import FeatureStore
 from tests.workflow.conftest import once
-from tests.workflow.workspace import Workspace, lay_out
+from tests.workflow.workspace import Workspace
 from train.__main__ import main
 from workflow.catalogue import Catalogue
 from workflow.prediction import read_prediction
@@ -62,16 +62,16 @@ def lay_out_tweets(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def predicted_run(shared_base: Path, repo_root: Path) -> Path:
-    """Working directory in which a text and an image run were trained only to predict."""
+def predicted_run(shared_base: Path, finished_run: Path, repo_root: Path) -> Path:
+    """Working directory in which a text and an image run have tagged new tweets."""
 
     def make(folder: Path) -> str:
-        workspace = lay_out(folder, repo_root)
-        workspace.overlay({"shards": 1})
+        shutil.copytree(finished_run, folder, symlinks=True, dirs_exist_ok=True)
+        workspace = Workspace(folder, repo_root, [folder / "overlay0.yaml"])
         lay_out_tweets(folder)
         for arguments in (TEXT_RUN, IMAGE_RUN):
             result = workspace.snakemake("--cores", "2", *arguments)
-            if result.returncode or "fit" not in result.jobs:
+            if result.returncode or "fit" in result.jobs:
                 return result.output
         return ""
 
@@ -90,6 +90,20 @@ def predictions_of(folder: Path, run: str) -> Path:
     """Return the folder of a run's only predictions."""
     (found,) = (folder / "results/predict").glob(f"*/predictions/tiny/{run}/seed1")
     return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run", "others"),
+    [
+        pytest.param(TEXT_RUN, "tiny_text_crf", set(), id="text"),
+        pytest.param(IMAGE_RUN, "tiny_acn", {"extract_features", "merge_features"}, id="image"),
+    ],
+)
+def test_a_run_that_is_not_there_is_trained_first(fresh, arguments, run, others):
+    lay_out_tweets(fresh.folder)
+    jobs = fresh.plan(*arguments)
+    assert jobs["fit"] == [f"results/tiny/runs/{run}/seed1/model.safetensors"]
+    assert JOBS | others <= set(jobs)
 
 
 @pytest.mark.parametrize("run", ["tiny_text_crf", "tiny_acn"])
@@ -139,9 +153,9 @@ def test_a_changed_image_is_computed_alone_and_phrases_of_new_text_are_grounded(
     result = predicted.snakemake("--cores", "2", *targets, *IMAGE_RUN[1:])
     assert result.returncode == 0, result.output
     assert not {"prepare_dataset", "fit"} & set(result.jobs)
-    log = predicted.folder / f"logs/predict/{name}/extract_features.tiny_vgg.1-of-1.log"
-    line = log.read_text(encoding="utf-8").splitlines()[-1]
-    assert json.loads(line[line.index("{") :])["computed"] == 1
+    logs = (predicted.folder / f"logs/predict/{name}").glob("extract_features.tiny_vgg.*.log")
+    lines = [log.read_text(encoding="utf-8").splitlines()[-1] for log in logs]
+    assert sum(json.loads(line[line.index("{") :])["computed"] for line in lines) == 1
     with FeatureStore(predicted.folder / targets[1]) as boxes:
         assert list(boxes.ids) == ["test_1", "broken", "gone_too", "test_2"]
         assert boxes.item("test_1").boxes.tolist() == [[2, 2, 14, 20]]
@@ -150,7 +164,9 @@ def test_a_changed_image_is_computed_alone_and_phrases_of_new_text_are_grounded(
 
 def test_keys_change_no_other_target(predicted):
     keys = IMAGE_RUN[1:]
-    assert predicted.plan("train") == predicted.plan("train", *keys)
+    target = ("train", "--forceall")
+    assert "fit" in predicted.plan(*target)
+    assert predicted.plan(*target) == predicted.plan(*target, *keys)
 
 
 def test_a_copied_run_folder_predicts_and_scores_without_any_weights(predicted, tmp_path):

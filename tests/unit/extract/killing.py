@@ -4,12 +4,13 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory
+
+from extract.__main__ import main
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[3]
 TIMEOUT_S = 120
@@ -43,19 +44,18 @@ def _is_killed(
     arguments: Sequence[object], is_under_way: Callable[[], bool], wait_s: float
 ) -> bool:
     """Return whether the kill came before the end."""
-    command = [sys.executable, "-m", "extract", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with (
-        TemporaryFile("w+") as log,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as child,
-    ):
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        child = forked.start(
+            main, [*map(str, arguments)], output=log, folder=ROOT, environment=environment
+        )
         deadline = time.monotonic() + TIMEOUT_S
-        while child.poll() is None and not is_under_way() and time.monotonic() < deadline:
+        while child.is_alive() and not is_under_way() and time.monotonic() < deadline:
             time.sleep(0.0005)
         time.sleep(wait_s)
         is_late = time.monotonic() > deadline
         child.kill()
-        code = child.wait()
-        log.seek(0)
-        assert not is_late and code in (0, -signal.SIGKILL), log.read()
-    return code != 0
+        child.join()
+        assert not is_late and child.exitcode in (0, -signal.SIGKILL), log.read_text()
+    return child.exitcode != 0

@@ -1,7 +1,4 @@
-"""A tagging system of a few hundred parameters with two views, dropout, image and statistics.
-
-Run as a script it is the command line of `train` with this system added, to be killed by tests.
-"""
+"""A tagging system of a few hundred parameters with two views, dropout, image and statistics."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -210,8 +207,9 @@ def write_store(
     writer.finish(path, {})
 
 
-if __name__ == "__main__":
+def run_commands(*commands: Sequence[str]) -> int:
+    """Run `python -m train` with each of the arguments; return the first code that is not 0."""
     from train.__main__ import main
 
     register()
-    sys.exit(main(sys.argv[1:]))
+    return next(filter(None, (main(list(arguments)) for arguments in commands)), 0)

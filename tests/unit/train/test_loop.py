@@ -4,8 +4,6 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import torch
 
 from extract.errors import ConfigError, MnerError, StoreError
 from extract.manifest import read_samples
+from tests import forked
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store
 from train.accelerator import create_accelerator
@@ -94,26 +93,28 @@ def command(samples_dir: Path, out: str, epochs: int) -> list[str]:
     }
     path = samples_dir.parent / "spec.json"
     path.write_text(json.dumps(spec), encoding="utf-8")
-    script = Path(dummy_system.__file__)
     arguments = ["fit", "--spec", path, "--samples-dir", samples_dir, "--seed", "3"]
     arguments += ["--device", "cpu", "--out", samples_dir.parent / out]
-    return [sys.executable, str(script), *map(str, arguments)]
+    return [*map(str, arguments)]
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(samples_dir: Path, repo_root: Path) -> None:
     write_corpus(samples_dir, is_distinct=True)
-    environment = {**os.environ, "PYTHONPATH": str(repo_root), "OMP_NUM_THREADS": "1"}
     killed = samples_dir.parent / "killed"
-    process = subprocess.Popen(
-        command(samples_dir, "killed", EPOCHS), env=environment, stderr=subprocess.DEVNULL
+    process = forked.start(
+        dummy_system.run_commands,
+        command(samples_dir, "killed", EPOCHS),
+        output=samples_dir.parent / "said",
+        folder=repo_root,
+        environment={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     try:
-        while process.poll() is None and not (killed / "state" / "epoch3").exists():
+        while process.is_alive() and not (killed / "state" / "epoch3").exists():
             time.sleep(0.002)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not (killed / "model.safetensors").exists()
     spec = read_run_spec(samples_dir.parent / "spec.json")
     for out in (killed, samples_dir.parent / "whole"):

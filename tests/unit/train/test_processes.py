@@ -86,7 +86,7 @@ def test_killed_processes_resume_to_the_same_bytes(folder: Path) -> None:
     recipe = {"epochs": 40, "eps": 1e-6, "lr": {"default": 0.05}}
     killed = ProcessGroup([fit(folder, "killed", **recipe)])
     try:
-        while killed.processes[0].poll() is None and not (folder / "killed/state/epoch3").exists():
+        while killed.processes[0].is_alive() and not (folder / "killed/state/epoch3").exists():
             time.sleep(0.002)
     finally:
         killed.kill()
