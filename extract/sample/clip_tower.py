@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised when the weights change."""
 
 CROP_PX = 64
@@ -43,7 +43,7 @@ SIZES = {
 }
 """Of a `CLIPVisionConfig`."""
 
-EPOCHS = 16
+EPOCHS = 10
 
 _BATCH = 64
 _PEAK_RATE = 2e-3

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised when the weights change."""
 
 LAYERS = ("M", "M", 32, "M", 64, "M", 128, "M", 192, 512)
@@ -33,7 +33,7 @@ INPUT_SIZE = 224
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
 
-EPOCHS = 10
+EPOCHS = 6
 
 _BATCH = 50
 _PEAK_RATE = 3e-3
