@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 MINUTES ?=
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
 
-.PHONY: help demo test test-slow test-unit bench bench-models lint lock clean tesseract faults fuzz bench-load licences slurm slurm-demo
+.PHONY: help demo test test-slow test-bounds test-unit bench bench-models lint lock clean tesseract faults fuzz bench-load licences slurm slurm-demo
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -30,7 +30,10 @@ test: .venv/test.stamp tesseract  ## lint and run all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --durations 15 tests
 
 test-slow: .venv/test.stamp tesseract  ## full-size and long learning checks (11 minutes, 10 GB)
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --durations 0 --durations-min 1 tests
+	$(BIN)/python -m pytest -m "slow and not bounds" -n 2 --dist loadfile --durations 0 --durations-min 1 tests
+
+test-bounds: .venv/test.stamp tesseract  ## gains of the sample over shuffled images, three seeds (40 minutes)
+	$(BIN)/python -m pytest -m bounds -s tests/workflow/test_sample_bounds.py
 
 test-unit: .venv/test.stamp tesseract  ## the unit tests alone
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal tests/unit
