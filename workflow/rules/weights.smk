@@ -64,6 +64,7 @@ rule draw_for_towers:
     wildcard_constraints:
         tower_seed=r"\d+",
         n_drawings=r"\d+",
+    priority: 50  # the longest chain of the sample begins here
     conda:
         "../../envs/vision.yaml"
     threads: all_cores
@@ -88,6 +89,7 @@ rule train_sample_vision:
         "benchmarks/train_sample_vision.{weights}.tsv"
     wildcard_constraints:
         weights=made("trained"),
+    priority: 50
     conda:
         "../../envs/vision.yaml"
     threads: 1  # small batches: two at a time are faster, and the bytes are those of any machine
