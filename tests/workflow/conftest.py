@@ -74,16 +74,23 @@ def workspace(finished_run: Path, repo_root: Path, tmp_path: Path) -> Workspace:
     return Workspace(folder, repo_root, [folder / "overlay0.yaml"])
 
 
+@pytest.fixture(scope="session")
+def laid_out(shared_base: Path, repo_root: Path) -> Path:
+    """Working directory before any run; do not change it, take `fresh`."""
+
+    def make(folder: Path) -> str:
+        lay_out(folder, repo_root)
+        return ""
+
+    return once(shared_base, "tiny_corpus", make)
+
+
 @pytest.fixture
-def fresh(repo_root: Path, tmp_path: Path, finished_run: Path) -> Workspace:
+def fresh(laid_out: Path, repo_root: Path, tmp_path: Path) -> Workspace:
     """The tiny corpus before any run."""
     folder = tmp_path / "fresh"
-    for name in ("data", "weights"):
-        shutil.copytree(finished_run / name, folder / name)
-    workspace = Workspace(folder, repo_root)
-    shutil.copy(finished_run / "overlay0.yaml", folder)
-    workspace.overlays.append(folder / "overlay0.yaml")
-    return workspace
+    shutil.copytree(laid_out, folder)
+    return Workspace(folder, repo_root, [folder / "overlay0.yaml"])
 
 
 @pytest.fixture

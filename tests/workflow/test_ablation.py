@@ -37,6 +37,7 @@ def jobs_of(switch: str) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.slow
 def test_table_is_made_once_and_a_new_or_changed_switch_trains_alone(workspace: Workspace):
     before = workspace.files()
     workspace.overlay(settings(workspace.folder))

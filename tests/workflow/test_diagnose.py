@@ -3,12 +3,15 @@
 import csv
 import json
 
+import pytest
+
 from tests.workflow.workspace import Workspace
 
 RUN = "results/tiny/runs/tiny_text_crf/seed1"
 TABLE = "results/diagnostics/best_test.tsv"
 
 
+@pytest.mark.slow
 def test_kept_epochs_are_diagnosed_and_stay_out_of_the_results(workspace: Workspace):
     before = workspace.files()
     result = workspace.snakemake("--cores", "2", "diagnose")

@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 from tests.workflow.workspace import Workspace
 
 ONLY_TEXT = {
@@ -15,6 +17,7 @@ ONLY_TEXT = {
 }
 
 
+@pytest.mark.slow
 def test_a_bundle_whose_test_is_its_valid_is_audited_and_not_trained_on(fresh: Workspace):
     fresh.overlay(ONLY_TEXT)
     corpus, results = fresh.folder / "data/tiny", fresh.folder / "results/tiny"
