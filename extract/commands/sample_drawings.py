@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 HELP = "Draw the pictures that the sample's vision towers learn from, for both of them."
-EXAMPLE = "python -m extract sample-drawings --seed 7 --images 2000 --out drawings.npz"
+EXAMPLE = "python -m extract sample-drawings --seed 7 --images 2500 --out drawings.npz"
 
 logger = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--out", type=Path, required=True, help="file to write (.npz)")
     parser.add_argument("--seed", type=int, default=7, help="of the drawings (default: 7)")
-    parser.add_argument("--images", type=int, default=2000, help="how many (default: 2000)")
+    parser.add_argument("--images", type=int, default=2500, help="how many (default: 2500)")
     parser.add_argument("--workers", type=int, help="drawing processes (default: one a core)")
 
 

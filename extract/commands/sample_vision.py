@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vgg: on whole pictures; clip: a vision transformer, on crops (default: vgg)",
     )
     parser.add_argument("--seed", type=int, default=7, help="of drawings and weights")
-    parser.add_argument("--images", type=int, default=2000, help="drawings to learn from")
+    parser.add_argument("--images", type=int, default=2500, help="drawings to learn from")
     parser.add_argument(
         "--drawings",
         type=Path,
         help="file of `python -m extract sample-drawings` (default: they are drawn anew)",
     )
-    parser.add_argument("--epochs", type=int, help="passes over the drawings (default: 6, 10)")
+    parser.add_argument("--epochs", type=int, help="passes over the drawings (default: 6, 14)")
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),

@@ -25,7 +25,7 @@ def train_tower(
     architecture: str,
     *,
     seed: int,
-    n_images: int = 2000,
+    n_images: int = 2500,
     drawings: Path | None = None,
     epochs: int | None = None,
     threads: int | None = None,

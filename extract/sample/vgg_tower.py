@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 VERSION = 2
 """Raised when the weights change."""
 
-LAYERS = ("M", "M", 32, "M", 64, "M", 128, "M", 192, 512)
+LAYERS = ("M", "M", 24, "M", 48, "M", 96, "M", 128, 512)
 """In torchvision's notation. Two poolings first: they cost nothing and need no gradient."""
 INPUT_SIZE = 224
 MEAN = (0.72, 0.72, 0.72)

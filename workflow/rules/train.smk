@@ -71,6 +71,7 @@ rule fit:
         threads_each=lambda wildcards, threads: max(1, threads // processes(wildcards)),
         mem=lambda wildcards, attempt: training_memory(wildcards, attempt * processes(wildcards)),
         runtime=lambda wildcards: runtime("models", wildcards.run, "time"),
+        checkpoint_every=lambda wildcards: runtime("models", wildcards.run, "checkpoint_every"),
         keep_epochs=lambda wildcards: (
             "all" if runtime("models", wildcards.run, "keep_epochs") else "best"
         ),
@@ -89,6 +90,7 @@ rule fit:
         "{params.stores} "
         "--seed {wildcards.seed} "
         "--keep-epochs {resources.keep_epochs} "
+        "--checkpoint-every {resources.checkpoint_every} "
         "--device {resources.device} "
         "--threads {resources.threads_each} "
         "--out {params.out:q} "

@@ -230,7 +230,8 @@ def test_wrong_value_gives_its_place(default, schema, place, key, value, said):
 def test_memory_and_time_are_written_as_snakemake_reads_them(
     default, schema, place, key, legal, wrong, said
 ):
-    runtime = at(default, place).setdefault("runtime", {})
+    # Aliases of YAML are one object; this entry alone is to change.
+    runtime = at(default, place)["runtime"] = dict(at(default, place).get("runtime", {}))
     for value in legal:
         runtime[key] = value
         check_config(default, schema)
