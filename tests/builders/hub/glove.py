@@ -38,7 +38,8 @@ def write_vectors(
     """
     dim = WIDTHS[form] if size == "published" else 4
     all_words = dict.fromkeys([*_WORDS[form], *words])
-    values = np.random.default_rng(0).normal(size=(len(all_words), dim)).round(5)
+    # Four decimals of numbers below 10 are five digits, which the file keeps.
+    values = np.random.default_rng(0).normal(size=(len(all_words), dim)).round(4)
     lines = [
         " ".join([word, *(f"{value:.5g}" for value in row)])
         for word, row in zip(all_words, values, strict=True)
@@ -48,5 +49,4 @@ def write_vectors(
     path.parent.mkdir(parents=True, exist_ok=True)
     text = ("\n".join(lines) + "\n").encode()
     path.write_bytes(gzip.compress(text) if form == "gzip" else text)
-    read = [[float(f"{value:.5g}") for value in row] for row in values]
-    return dict(zip(all_words, np.asarray(read, dtype=np.float32), strict=True))
+    return dict(zip(all_words, values.astype(np.float32), strict=True))
