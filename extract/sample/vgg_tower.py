@@ -33,9 +33,9 @@ INPUT_SIZE = 224
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
 
-EPOCHS = 6
+EPOCHS = 8
 
-_BATCH = 50
+_BATCH = 25
 _PEAK_RATE = 3e-3
 
 
