@@ -43,7 +43,7 @@ SIZES = {
 }
 """Of a `CLIPVisionConfig`."""
 
-EPOCHS = 14
+EPOCHS = 12
 
 _BATCH = 64
 _PEAK_RATE = 2e-3
