@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 HELP = "Draw the pictures that the sample's vision towers learn from, for both of them."
-EXAMPLE = "python -m extract sample-drawings --seed 7 --images 2500 --out drawings.npz"
+EXAMPLE = "python -m extract sample-drawings --seed 7 --images 2500 --out drawings.safetensors"
 
 logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--out", type=Path, required=True, help="file to write (.npz)")
+    parser.add_argument("--out", type=Path, required=True, help="file to write (.safetensors)")
     parser.add_argument("--seed", type=int, default=7, help="of the drawings (default: 7)")
     parser.add_argument("--images", type=int, default=2500, help="how many (default: 2500)")
     parser.add_argument("--workers", type=int, help="drawing processes (default: one a core)")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from extract.atomic import atomic_path
 from extract.errors import ConfigError, MissingFileError
@@ -62,11 +63,11 @@ def inputs_of(plans: Sequence[PicturePlan], workers: int) -> TowerInputs:
 
 
 def write_tower_inputs(inputs: TowerInputs, path: Path) -> None:
-    """Write the arrays into one `.npz` file."""
+    """Write the arrays into one `.safetensors` file."""
     arrays = {field.name: getattr(inputs, field.name) for field in fields(TowerInputs)}
-    # An open file: given a path, numpy would append a suffix to the temporary name.
-    with atomic_path(path) as tmp, tmp.open("wb") as file:
-        np.savez(file, **arrays)
+    # safetensors writes a temporary file of its own first.
+    with atomic_path(path, in_folder=True) as tmp:
+        save_file(arrays, tmp)
 
 
 def read_tower_inputs(path: Path) -> TowerInputs:
@@ -77,8 +78,7 @@ def read_tower_inputs(path: Path) -> TowerInputs:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no drawings. `python -m extract sample-drawings` draws.")
-    with np.load(path) as arrays:
-        return TowerInputs(**{field.name: arrays[field.name] for field in fields(TowerInputs)})
+    return TowerInputs(**load_file(path))
 
 
 def _seen_by_both(plan: PicturePlan) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,12 @@
 Words are tokenised one by one and remembered, so a corpus is tokenised once, not once an epoch.
 """
 
+import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +20,11 @@ from train.layers.windows import cut_windows
 from train.pretrained import load_network
 from train.word_tokenizer import piece_ids, save_tokenizer, special_ids
 
+logger = logging.getLogger(__name__)
+
 MAX_SUBWORDS = 512
+
+_FLOAT32_ALONE = ("deberta", "deberta-v2")
 
 
 class Marker(Enum):
@@ -61,6 +68,8 @@ class TextEncoder(nn.Module):
             raise ConfigError(f"empty_word: expected 'unk' or 'zero', got {empty_word!r}")
         self.tokenizer = load_word_tokenizer(folder)
         self.model = load_text_model(folder, pretrained=pretrained)
+        if self.model.config.model_type in _FLOAT32_ALONE:
+            logger.info("%s is computed in float32 whatever the precision", folder.name)
         self.dim: int = self.model.config.hidden_size
         self.empty_word = empty_word
         self.max_subwords = min(max_subwords, position_limit(self.model))
@@ -130,10 +139,20 @@ class TextEncoder(nn.Module):
             without pieces.
         """
         # Token type ids are not passed: the whole sequence is segment 0.
-        states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        with self._precision(input_ids.device.type):
+            states = self.model(input_ids=input_ids, attention_mask=attention_mask)[0]
         flat = states.flatten(0, 1)  # shape: (R * T, H)
         words = flat[first_subword.clamp(min=0)]  # shape: (B, W, H)
         return words * (first_subword >= 0).unsqueeze(2)
+
+    def _precision(self, device_type: str) -> AbstractContextManager[Any]:
+        """Return the context that the network computes in: the caller's, but for DeBERTa.
+
+        DeBERTa hides padding by the least number of float32, which bfloat16 does not have.
+        """
+        if self.model.config.model_type in _FLOAT32_ALONE:
+            return torch.autocast(device_type, enabled=False)
+        return nullcontext()
 
     def save_assets(self, folder: Path) -> None:
         """Write config.json and the tokenizer, from which `pretrained=False` rebuilds this."""

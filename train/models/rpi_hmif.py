@@ -115,7 +115,7 @@ class Options:
 
 
 _SHARED = {
-    **{"epochs": 30, "batch_size": 32, "optimizer": "adamw"},
+    **{"epochs": 30, "batch_size": 32, "optimizer": "adamw", "precision": "fp32"},
     **{"schedule": "linear", "warmup": 0.06, "clip": 1.0, "length_buckets": False},
 }
 _RATES = {

@@ -56,7 +56,7 @@ rule cut_weights:
 rule draw_for_towers:
     """Draw what the sample's vision towers learn from: `python -m extract sample-drawings`."""
     output:
-        temp("results/drawings/seed{tower_seed}_{n_drawings}.npz"),
+        temp("results/drawings/seed{tower_seed}_{n_drawings}.safetensors"),
     log:
         "logs/weights/draw_for_towers.seed{tower_seed}_{n_drawings}.log",
     benchmark:

@@ -14,7 +14,7 @@ def trained_tower(name, key):
 def tower_drawings(wildcards):
     """The drawings that a tower learns from; towers of one seed and number share them."""
     seed, images = (trained_tower(wildcards.weights, key) for key in ("seed", "images"))
-    return f"results/drawings/seed{seed}_{images}.npz"
+    return f"results/drawings/seed{seed}_{images}.safetensors"
 
 
 def tower_version(wildcards):

@@ -133,12 +133,12 @@ def test_on_an_avx2_processor_a_tower_is_trained_in_float32(tmp_path):
 
 
 def test_a_file_of_drawings_gives_the_same_tower_as_drawing_anew(tmp_path):
-    write_tower_inputs(draw_tower_inputs(1, 100, 1), tmp_path / "drawings.npz")
-    drawn = read_tower_inputs(tmp_path / "drawings.npz")
+    write_tower_inputs(draw_tower_inputs(1, 100, 1), tmp_path / "drawings.safetensors")
+    drawn = read_tower_inputs(tmp_path / "drawings.safetensors")
     for name, array in vars(draw_tower_inputs(1, 100, 2)).items():
         np.testing.assert_array_equal(array, getattr(drawn, name))
     settings = {"seed": 1, "n_images": 100, "epochs": 1, "threads": 1}
-    train_tower(tmp_path / "given", "clip", drawings=tmp_path / "drawings.npz", **settings)
+    train_tower(tmp_path / "given", "clip", drawings=tmp_path / "drawings.safetensors", **settings)
     train_tower(tmp_path / "drawn", "clip", **settings)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("given", "drawn")]
     assert weights[0] == weights[1]

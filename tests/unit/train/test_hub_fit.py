@@ -103,9 +103,10 @@ def values(tensors: dict[str, torch.Tensor]) -> dict[bytes, str]:
     return {tensor.numpy().tobytes(): name for name, tensor in tensors.items() if tensor.ndim > 1}
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("case", SYSTEMS)
 def test_a_run_holds_the_numbers_of_its_files(
-    published: Callable, tmp_path: Path, case: str
+    published: Callable, tmp_path: Path, case: str, precision: str
 ) -> None:
     system, roles, stores, options = SYSTEMS[case]
     corpus = write_corpus(tmp_path / "samples", splits=("train", "valid"), count=4)
@@ -114,7 +115,9 @@ def test_a_run_holds_the_numbers_of_its_files(
         run="r",
         system=system,
         options=options,
-        recipe=Recipe(epochs=1, batch_size=2, lr={"default": 0.0}, weight_decay=0.0),
+        recipe=Recipe(
+            epochs=1, batch_size=2, lr={"default": 0.0}, weight_decay=0.0, precision=precision
+        ),
     )
     job = FitJob(
         spec,

@@ -107,7 +107,9 @@ def test_a_training_on_an_avx2_processor_is_in_float32(tmp_path):
     write_corpus(tmp_path / "samples", splits=("train", "valid", "test"), is_distinct=True)
     spec = {"run": "r", "system": "dummy", "recipe": {"epochs": 2, "lr": {"default": 0.05}}}
     (tmp_path / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "tests.unit.train.dummy_system", "fit", "--max-overlap", "1"]
+    code = "import sys; from tests.unit.train.dummy_system import run_commands as run\n"
+    code += "sys.exit(run(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "fit", "--max-overlap", "1"]
     for flag, name in (("spec", "spec.json"), ("samples-dir", "samples"), ("out", "run")):
         command += [f"--{flag}", str(tmp_path / name)]
     done = subprocess.run(
