@@ -64,7 +64,11 @@ def inputs_of(plans: Sequence[PicturePlan], workers: int) -> TowerInputs:
 
 def write_tower_inputs(inputs: TowerInputs, path: Path) -> None:
     """Write the arrays into one `.safetensors` file."""
-    arrays = {field.name: getattr(inputs, field.name) for field in fields(TowerInputs)}
+    # safetensors writes memory as it lies, whatever the order of the axes.
+    arrays = {
+        field.name: np.ascontiguousarray(getattr(inputs, field.name))
+        for field in fields(TowerInputs)
+    }
     # safetensors writes a temporary file of its own first.
     with atomic_path(path, in_folder=True) as tmp:
         save_file(arrays, tmp)

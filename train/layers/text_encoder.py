@@ -140,7 +140,8 @@ class TextEncoder(nn.Module):
         """
         # Token type ids are not passed: the whole sequence is segment 0.
         with self._precision(input_ids.device.type):
-            states = self.model(input_ids=input_ids, attention_mask=attention_mask)[0]
+            output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        states = output.last_hidden_state
         flat = states.flatten(0, 1)  # shape: (R * T, H)
         words = flat[first_subword.clamp(min=0)]  # shape: (B, W, H)
         return words * (first_subword >= 0).unsqueeze(2)
