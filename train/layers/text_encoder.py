@@ -68,7 +68,8 @@ class TextEncoder(nn.Module):
             raise ConfigError(f"empty_word: expected 'unk' or 'zero', got {empty_word!r}")
         self.tokenizer = load_word_tokenizer(folder)
         self.model = load_text_model(folder, pretrained=pretrained)
-        if self.model.config.model_type in _FLOAT32_ALONE:
+        self._is_float32_alone = self.model.config.model_type in _FLOAT32_ALONE
+        if self._is_float32_alone:
             logger.info("%s is computed in float32 whatever the precision", folder.name)
         self.dim: int = self.model.config.hidden_size
         self.empty_word = empty_word
@@ -151,7 +152,7 @@ class TextEncoder(nn.Module):
 
         DeBERTa hides padding by the least number of float32, which bfloat16 does not have.
         """
-        if self.model.config.model_type in _FLOAT32_ALONE:
+        if self._is_float32_alone:
             return torch.autocast(device_type, enabled=False)
         return nullcontext()
 
