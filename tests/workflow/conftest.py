@@ -6,6 +6,7 @@ Tests that change something get a copy: Snakemake's records travel with the fold
 import fcntl
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,10 @@ def once(base: Path, name: str, make: Callable[[Path], str]) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not log.exists():
             folder.mkdir()
-            problem = make(folder)
+            try:
+                problem = make(folder)
+            except subprocess.TimeoutExpired as error:
+                problem = str(error)
             log.write_text(problem, encoding="utf-8")
     problem = log.read_text(encoding="utf-8")
     assert not problem, problem
@@ -59,7 +63,8 @@ def finished_run(shared_base: Path, repo_root: Path, watch_folder: Path) -> Path
     def make(folder: Path) -> str:
         run = lay_out(folder, repo_root)
         run.wrapped = alone
-        result = run.snakemake("--cores", "2", env=watching(watch_folder))
+        # A minute on two idle cores; a busy machine takes longer, and every test waits for it.
+        result = run.snakemake("--cores", "2", env=watching(watch_folder), timeout=1800)
         (folder / "screen.txt").write_text(result.output, encoding="utf-8")
         return result.output if result.returncode else ""
 
