@@ -34,6 +34,10 @@ def write_resnet101(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = ResNet(Bottleneck, blocks, num_classes=1000, width_per_group=width)
+    for module in network.modules():
+        # Otherwise activations double with every block.
+        if isinstance(module, Bottleneck):
+            torch.nn.init.constant_(module.bn3.weight, 0.2)
     state: OrderedDict[str, torch.Tensor] = OrderedDict()
     for name, value in network.state_dict(keep_vars=form == "published").items():
         if form == "counted" or not name.endswith("num_batches_tracked"):

@@ -10,6 +10,7 @@ there is no record of versions (`_metadata`), which came with torch 0.4.
 """
 
 import json
+import math
 from collections import OrderedDict
 from pathlib import Path
 
@@ -53,7 +54,10 @@ def write_vgg16(folder: Path, size: str = "tiny") -> tuple[Path, dict[str, torch
     state: OrderedDict[str, torch.nn.Parameter] = OrderedDict()
 
     def add(name: str, *shape: int) -> None:
-        state[f"{name}.weight"] = torch.nn.Parameter(torch.randn(shape, generator=generator) / 9)
+        # He's initialisation: activations keep their size through sixteen layers.
+        spread = math.sqrt(2 / math.prod(shape[1:]))
+        weight = torch.randn(shape, generator=generator) * spread
+        state[f"{name}.weight"] = torch.nn.Parameter(weight)
         state[f"{name}.bias"] = torch.nn.Parameter(torch.randn(shape[0], generator=generator) / 9)
 
     channels, place = 3, 0

@@ -106,6 +106,33 @@ def test_the_trunk_reads_every_form(tmp_path: Path, form: str) -> None:
     assert trunk.feature_dim == tensors["fc.weight"].shape[1]
 
 
+# ---- look-alikes of both, at their published size ----
+
+
+def rows_of_vgg(folder: Path) -> np.ndarray:
+    path, _ = write_vgg16(folder, "published")
+    extractor = vgg.Extractor(vgg.Options())
+    extractor.load({"vision": path}, "cpu")
+    return extractor.extract([Item("a", picture(300, 240))])[0].features
+
+
+def rows_of_trunk(folder: Path) -> np.ndarray:
+    path, _ = write_resnet101(folder, "published")
+    boxes = torch.tensor([[0.0, 0.0, 150.0, 200.0], [90.0, 60.0, 280.0, 220.0]])
+    return ResnetTrunk(path, "cpu").pool(picture(300, 240), boxes, "c4_head").numpy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows_of", [rows_of_vgg, rows_of_trunk])
+def test_activations_keep_their_size_through_deep_networks(
+    tmp_path: Path, rows_of: Callable[[Path], np.ndarray]
+) -> None:
+    """As those of trained networks do: far from the limit of half precision, and not all 0."""
+    rows = rows_of(tmp_path)
+    assert 1e-3 < np.abs(rows).max() < 1e3
+    assert rows.std() > 1e-4
+
+
 # ---- torchvision's Faster R-CNN ----
 
 
