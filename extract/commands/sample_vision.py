@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="file of `python -m extract sample-drawings` (default: they are drawn anew)",
     )
-    parser.add_argument("--epochs", type=int, help="passes over the drawings (default: 7, 12)")
+    parser.add_argument("--epochs", type=int, help="passes over the drawings (default: 8, 12)")
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),

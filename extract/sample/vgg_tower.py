@@ -33,7 +33,7 @@ INPUT_SIZE = 224
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
 
-EPOCHS = 7
+EPOCHS = 8
 
 _BATCH = 25
 _PEAK_RATE = 3e-3
