@@ -29,7 +29,7 @@ test: .venv/test.stamp tesseract  ## lint and run all tests but the slow ones
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --durations 15 tests
 
-test-slow: .venv/test.stamp tesseract  ## full-size and long learning checks (11 minutes, 10 GB)
+test-slow: .venv/test.stamp tesseract  ## full-size and long learning checks (22 processor minutes, 10 GB)
 	$(BIN)/python -m pytest -m "slow and not bounds" -n 2 --dist loadfile --durations 0 --durations-min 1 tests
 
 test-bounds: .venv/test.stamp tesseract  ## gains of the sample over shuffled images, three seeds (40 minutes)
