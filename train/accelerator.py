@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from extract.errors import ConfigError
+from extract.memory import keep_freed_memory
 from extract.precision import resolve_precision, warn_if_emulated
 from train.launch import launched_processes
 
@@ -49,6 +50,8 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
         cpu=device == "cpu" or not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()  # every update frees gradients of more than 32 MiB
     if accelerator.num_processes != launched_processes():
         raise ConfigError(
             f"{launched_processes()} processes were started, but each sees "

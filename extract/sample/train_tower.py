@@ -7,6 +7,7 @@ from pathlib import Path
 
 from extract.checkpoint_folder import checkpoint_folder
 from extract.errors import ConfigError
+from extract.memory import keep_freed_memory
 from extract.precision import resolve_precision, warn_if_emulated
 from extract.sample import clip_tower, vgg_tower
 from extract.sample.drawings import torch_threads
@@ -58,6 +59,7 @@ def train_tower(
     chosen = resolve_precision(precision, "cpu")
     started = time.monotonic()
     threads = threads or os.cpu_count() or 1
+    keep_freed_memory()
     if drawings:
         drawn = read_tower_inputs(drawings)
     else:

@@ -77,10 +77,6 @@ ENVIRONMENT = {
     # Not the user's: figures do not depend on a matplotlibrc, and no cache is left in home.
     "MPLCONFIGDIR": str(Path(".snakemake/matplotlib").absolute()),
     "MNER_ERROR_FILE": str(ERRORS),
-    # glibc would give each block above 32 MiB back as soon as it is freed, and training frees one a
-    # gradient: the pages would be cleared anew in every update (a tenth of its time on a CPU).
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "PYTHONPATH": os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])),
 }
 if not workflow.deployment_settings.deployment_method:
