@@ -21,47 +21,18 @@ from extract.cut_weights import cut_weights  # noqa: E402
 from extract.extractors import caption  # noqa: E402
 from extract.extractors import clip as clip_extractor  # noqa: E402
 from extract.grounding import grounding_dino as dino_grounder  # noqa: E402
-from tests.builders.hub import (  # noqa: E402
-    bert,
-    bertweet,
-    blip,
-    clip,
-    deberta,
-    distilbert,
-    electra,
-    florence,
-    forms,
-    grounding_dino,
-    minilm,
-    roberta,
-    xlm_roberta,
-)
+from tests.builders.hub import florence, forms, grounding_dino  # noqa: E402
+from tests.builders.hub.families import Published, lay_once  # noqa: E402
 
-MODULES = {
-    "bert": bert, "bertweet": bertweet, "blip": blip, "clip": clip, "deberta": deberta,
-    "distilbert": distilbert, "electra": electra, "florence": florence,
-    "grounding_dino": grounding_dino, "minilm": minilm, "roberta": roberta,
-    "xlm_roberta": xlm_roberta,
-}  # fmt: skip
 CUT = ("bert", "bertweet", "deberta", "electra", "minilm", "roberta", "xlm_roberta")
 GRID = {"output": "grid", "image_size": 32, "patch_size": 8, "feature_dim": 32}
 GLOBAL = {**GRID, "output": "global", "feature_dim": 16}
 
-Published = Callable[[str], tuple[Path, dict[str, Any]]]
-
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """Factory: name -> (folder, tensors as in the file)."""
-    made: dict[str, tuple[Path, dict[str, Any]]] = {}
-
-    def make(name: str) -> tuple[Path, dict[str, Any]]:
-        if name not in made:
-            folder = tmp_path_factory.mktemp("hub") / name
-            made[name] = folder, MODULES[name].build(folder)
-        return made[name]
-
-    return make
+    """Factory: family -> (folder, tensors as in the file)."""
+    return lay_once(tmp_path_factory)
 
 
 def picture(seed: int) -> Image.Image:

@@ -10,8 +10,8 @@ import torch
 
 from extract import precision
 from extract.precision import resolve_precision, warn_if_emulated
+from tests.builders.processors import AVX2
 
-AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 ASK = (
     "from extract.precision import native_bfloat16, resolve_precision\n"
     "print(native_bfloat16('cpu'), resolve_precision('auto', 'cpu'))"

@@ -20,7 +20,7 @@ from extract.sample.tower_inputs import (
     write_tower_inputs,
 )
 from extract.sample.train_tower import ARCHITECTURES, train_tower
-from tests.unit.extract.test_precision import AVX2
+from tests.builders.processors import AVX2
 
 torch = pytest.importorskip("torch")
 

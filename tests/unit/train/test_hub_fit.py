@@ -3,7 +3,6 @@
 The learning rates are 0, so that the run must end with the numbers of the files.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +11,12 @@ import torch
 
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
-from tests.builders.hub import bert, bertweet, clip, deberta, dino, electra, xlm_roberta
+from tests.builders.hub.families import Published, lay_once
 from tests.unit.train.dummy_system import write_corpus
 from train.checkpoint import load_run
 from train.config import Recipe, RunSpec
 from train.loop import FitJob, fit
 
-BUILDERS = {
-    "bert": bert.build,
-    "bertweet": bertweet.build,
-    "clip": clip.build,
-    "deberta": deberta.build,
-    "dino": dino.build,
-    "electra": electra.build,
-    "xlm_roberta": xlm_roberta.build,
-}
 # System, its checkpoints by role, its stores by role: side of the pictures and how many.
 SYSTEMS = {
     "text_crf, XLM-R": ("text_crf", {"encoder": "xlm_roberta"}, {}, {}),
@@ -66,17 +56,9 @@ SYSTEMS = {
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Callable:
-    """Factory: name -> (folder, tensors as in the file)."""
-    made: dict[str, tuple[Path, dict[str, torch.Tensor]]] = {}
-
-    def make(name: str) -> tuple[Path, dict[str, torch.Tensor]]:
-        if name not in made:
-            folder = tmp_path_factory.mktemp("hub") / name
-            made[name] = folder, BUILDERS[name](folder)
-        return made[name]
-
-    return make
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """Factory: family -> (folder, tensors as in the file)."""
+    return lay_once(tmp_path_factory)
 
 
 def write_store(path: Path, ids: list[str], pictures: tuple[int, int] | None) -> Path:
@@ -106,7 +88,7 @@ def values(tensors: dict[str, torch.Tensor]) -> dict[bytes, str]:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("case", SYSTEMS)
 def test_a_run_holds_the_numbers_of_its_files(
-    published: Callable, tmp_path: Path, case: str, precision: str
+    published: Published, tmp_path: Path, case: str, precision: str
 ) -> None:
     system, roles, stores, options = SYSTEMS[case]
     corpus = write_corpus(tmp_path / "samples", splits=("train", "valid"), count=4)

@@ -12,7 +12,7 @@ import pytest
 
 from extract import precision
 from extract.errors import ConfigError
-from tests.unit.extract.test_precision import AVX2
+from tests.builders.processors import AVX2
 from tests.unit.train.dummy_system import write_corpus
 from tests.unit.train.test_resume_state import stop_before
 from train.__main__ import main
