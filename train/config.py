@@ -35,6 +35,9 @@ class Recipe:
     """Adam's epsilon."""
     weight_decay: float | dict[str, float] = 0.0
     """Of all groups, or by parameter group with `default` for the others."""
+    frozen: tuple[str, ...] = ()
+    """Patterns (`*`, `?`) of parameter names that stay as they were loaded; they cost no gradient
+    and no state, e.g. `*.word_embeddings.weight`."""
     decay_vectors: bool = False
     """Also decay biases, normalisation weights and other vectors, which is not usual."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"

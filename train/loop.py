@@ -39,7 +39,7 @@ from train.kept_epochs import KeptEpochs
 from train.launch import is_first_process
 from train.metrics import micro_counts
 from train.models.base import TaggingModel, count_parameters
-from train.optim import build_optimizer, current_rates, rate_factor, set_rates
+from train.optim import build_optimizer, current_rates, freeze, rate_factor, set_rates
 from train.resume import Progress, StateFolder, link_or_copy, read_finished, write_finished
 from train.run_folder import HISTORY
 from train.sampling import Part, train_batches, update_parts
@@ -226,6 +226,7 @@ class Trainer:
             checkpoint.load_weights(model, self.job.init_from / checkpoint.WEIGHTS)
         elif not self.progress.epoch:
             model.fit_statistics(iter(self.train_set))
+        freeze(model, self.recipe.frozen)
         model.to(self.accelerator.device)
         self.average = weight_average(model, self.recipe.ema)
         if self.average:

@@ -1,6 +1,8 @@
 """Optimizer, learning rates and their schedule, from a recipe and a model's parameter groups."""
 
 import math
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
@@ -39,6 +41,25 @@ def build_optimizer(model: TaggingModel, recipe: Recipe) -> torch.optim.Optimize
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
     # One fused kernel an update: several times faster than a loop over the parameters.
     return kind(groups, eps=recipe.eps, fused=True)
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
+    """Take the gradient away from every parameter whose name one of the patterns matches.
+
+    Raises:
+        ConfigError: a pattern matches no parameter.
+    """
+    names = dict(model.named_parameters())
+    for pattern in patterns:
+        matched = [name for name in names if fnmatchcase(name, pattern)]
+        if not matched:
+            largest = sorted(names, key=lambda name: -names[name].numel())[:3]
+            raise ConfigError(
+                f"recipe.frozen: '{pattern}' matches no parameter of "
+                f"{type(model).__module__}; its largest are {', '.join(largest)}."
+            )
+        for name in matched:
+            names[name].requires_grad_(False)
 
 
 def _check_partition(model: nn.Module, groups: dict[str, list[nn.Parameter]]) -> None:

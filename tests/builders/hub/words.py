@@ -28,6 +28,7 @@ city earth eye light thought head under story saw left don't few while along mig
 seem next hard open example begin life always those both paper together got group often run music
 dog cat ball red table street car stadium crowd player sign building Kevin Durant Oracle Arena
 Golden State Warriors New York London RT @user http://t.co/abc123 #NBA 2017 a photo of a person
+following types type entity PER LOC ORG MISC location organisation
 """
 MARKS = [*ascii_letters, *digits, *punctuation]
 ENDINGS = ("s", "ed", "er", "ing", "ly", "al", "est", "ion", "ment", "ness")

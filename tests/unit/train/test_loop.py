@@ -162,6 +162,16 @@ def test_an_interrupted_run_resumes_exactly(
         assert whole.read_bytes() == (cut / name).read_bytes(), name
 
 
+def test_frozen_weights_stay_and_the_others_learn(samples_dir: Path) -> None:
+    frozen = ("table.weight", "norm.*")
+    fit(job(samples_dir, "a", recipe={"frozen": frozen, "weight_decay": 0.1}))
+    fit(job(samples_dir, "b", recipe={"lr": {"default": 0.0}, "frozen": frozen}))
+    assert read_run_info(samples_dir.parent / "a").recipe.frozen == frozen
+    trained, initial = (load_run(samples_dir.parent / run)[0].state_dict() for run in "ab")
+    same = {name for name, tensor in trained.items() if torch.equal(tensor, initial[name])}
+    assert same == {"table.weight", "norm.weight", "norm.bias", "mean"}  # no parameter: the mean
+
+
 def test_the_average_of_the_weights_is_validated_and_kept(
     samples_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from extract.errors import ConfigError
 from tests.unit.train.dummy_system import Model, Options
 from train.config import Recipe
-from train.optim import build_optimizer, current_rates, rate_factor, set_rates
+from train.optim import build_optimizer, current_rates, freeze, rate_factor, set_rates
 
 
 def model() -> Model:
@@ -38,6 +38,18 @@ def test_frozen_parameters_are_left_out() -> None:
     tagger.table.weight.requires_grad_(False)
     names = {group["name"] for group in build_optimizer(tagger, Recipe()).param_groups}
     assert names == {"head"}
+
+
+def test_names_are_frozen_by_pattern() -> None:
+    tagger = model()
+    freeze(tagger, ["table.*", "*.bias"])
+    frozen = {name for name, weight in tagger.named_parameters() if not weight.requires_grad}
+    assert frozen == {"table.weight", "norm.bias", "linear.bias"}
+    freeze(tagger, ["*"])
+    with pytest.raises(ConfigError, match="no trainable parameter"):
+        build_optimizer(tagger, Recipe())
+    with pytest.raises(ConfigError, match=r"'tabel\.\*' matches no parameter.*table\.weight"):
+        freeze(tagger, ["tabel.*"])
 
 
 def test_a_parameter_outside_or_in_two_groups_is_a_bug() -> None:
