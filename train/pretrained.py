@@ -1,15 +1,18 @@
 """Pretrained networks from local checkpoint folders, every tensor accounted for."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedConfig
 
 from extract.checkpoints import load_pretrained, without_pooler
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
-def load_network(folder: Path, config: PreTrainedConfig, *, pretrained: bool) -> nn.Module:
+
+def load_network(folder: Path, config: "PreTrainedConfig", *, pretrained: bool) -> nn.Module:
     """Return the bare network of a config in float32, without pooler where the family allows it.
 
     Args:
@@ -22,6 +25,8 @@ def load_network(folder: Path, config: PreTrainedConfig, *, pretrained: bool) ->
         MissingFileError: no weights in the folder.
         DataError: the weights are not exactly those of the config, or cannot be read.
     """
+    from transformers import AutoModel
+
     config.name_or_path = ""  # it is saved with the assets, where a path has no place
     options = without_pooler(config)
     if not pretrained:

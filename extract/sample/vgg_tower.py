@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised when the weights change."""
 
 LAYERS = ("M", "M", 24, "M", 48, "M", 96, "M", 128, 512)
@@ -33,7 +33,7 @@ INPUT_SIZE = 224
 MEAN = (0.72, 0.72, 0.72)
 STD = (0.25, 0.25, 0.25)
 
-EPOCHS = 8
+EPOCHS = 7
 
 _BATCH = 25
 _PEAK_RATE = 3e-3

@@ -13,7 +13,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from transformers.masking_utils import create_bidirectional_mask
 
 from extract.errors import ConfigError
 from train.layers.mining_blocks import QuickGELU
@@ -173,6 +172,8 @@ class QuestionEncoder(nn.Module):
 
     def _encode(self, bert: nn.Module) -> Tensor:
         """Return the states of each question. # shape: (n, Q, D)"""
+        from transformers.masking_utils import create_bidirectional_mask
+
         words = bert.get_input_embeddings()(self.ids)
         if self.prompts is not None:
             prompts = self.prompt_mlp(self.prompts).to(words.dtype)

@@ -1,13 +1,16 @@
 """A pretrained image tower from a local checkpoint folder: CLIP's, or any vision transformer."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
-from transformers import MODEL_MAPPING, PreTrainedConfig
 
 from extract.checkpoints import load_config
 from extract.errors import ConfigError
 from train.pretrained import load_network
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 def load_vision_tower(folder: Path, *, pretrained: bool) -> nn.Module:
@@ -28,13 +31,15 @@ def load_vision_tower(folder: Path, *, pretrained: bool) -> nn.Module:
     return load_network(folder, config, pretrained=pretrained).eval()
 
 
-def vision_config(folder: Path) -> PreTrainedConfig:
+def vision_config(folder: Path) -> "PreTrainedConfig":
     """Return the config of the vision side of a checkpoint folder.
 
     Raises:
         MissingFileError: no config.json.
         ConfigError: the folder holds no vision model.
     """
+    from transformers import MODEL_MAPPING
+
     config = load_config(folder)
     config = getattr(config, "vision_config", config)
     network = MODEL_MAPPING.get(type(config), None)

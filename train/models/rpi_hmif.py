@@ -14,7 +14,6 @@ from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPVisionModel
 
 from extract.errors import ConfigError, DataError
 from train.layers.fusion_engine import Fused, FusionEngine, FusionOptions, RoutingMeter, RoutingPass
@@ -376,6 +375,8 @@ def _load_backbone(
     options: Options, weights: Mapping[str, Path], pretrained: bool
 ) -> PrefixEncoder:
     """Return both networks; those without weights to load are built from their configs."""
+    from transformers import CLIPVisionModel
+
     encoder = load_text_model(weights["encoder"], pretrained=pretrained)
     longest, limit = max(options.max_pieces, options.question.max_pieces), position_limit(encoder)
     if longest > limit:

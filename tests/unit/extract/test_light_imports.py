@@ -56,6 +56,16 @@ for package in ("datasets", "phrases", "grounding", "extractors", "commands"):
     assert heavy_imports(repo_root, code) == []
 
 
+def test_a_system_is_described_without_transformers(repo_root: Path) -> None:
+    """Options are checked once for each run of a config; reading this library takes seconds."""
+    code = """
+from extract.registry import available, load_module
+for name in available("train.models"):
+    load_module("train.models", name)
+"""
+    assert set(heavy_imports(repo_root, code)) <= {"h5py", "torch"}
+
+
 def test_only_the_store_imports_h5py(repo_root: Path) -> None:
     users = {
         path.relative_to(repo_root).parts[:2]
