@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.builders.courses import Course, recorded
 from tests.builders.short_trainings import EPOCHS, short_training
+from tests.unit.train import dummy_system
 from train.loop import fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
@@ -54,3 +56,18 @@ def test_validation_drops_nothing(tmp_path: Path) -> None:
     assert not any(one.is_training for one in course.taggings)
     assert len(course.taggings) >= EPOCHS
     assert np.all([mask for one in course.taggings for mask in one.masks])
+
+
+def test_draws_in_validation_do_not_move_the_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed and epoch decide the masks, and nothing that was drawn in an epoch before."""
+    expected = masks_of(course_of(tmp_path, out="quiet"))
+    original = dummy_system.Model.decode
+
+    def decode(model: dummy_system.Model, batch: dict, view: str) -> list[list[str]]:
+        torch.rand(3)
+        return original(model, batch, view)
+
+    monkeypatch.setattr(dummy_system.Model, "decode", decode)
+    assert masks_of(course_of(tmp_path, out="drawing")) == expected
