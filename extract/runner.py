@@ -29,7 +29,7 @@ from extract.logs import Progress
 from extract.manifest import STATUS, ImageRow
 from extract.memory import keep_freed_memory
 from extract.options import options_from
-from extract.precision import warn_if_emulated
+from extract.precision import warn_if_slower
 from extract.provenance import code_version, package_versions
 from extract.reuse import EarlierRows, keep_finished, keep_part, unmerged_files
 from extract.spec import FeatureSpec, digest, load_plugin
@@ -269,7 +269,7 @@ class _Job:
         if self.device == "cpu":
             keep_freed_memory()
         compute = getattr(self.extractor.options, "compute", "float32")
-        warn_if_emulated("bf16" if compute == "bfloat16" else "fp32", self.device)
+        warn_if_slower("bf16" if compute == "bfloat16" else "fp32", self.device)
         self.extractor.load(paths, self.device)
         self.loading_s = time.monotonic() - started
         if threads and "torch" in sys.modules:

@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from extract.errors import ConfigError
 from extract.memory import keep_freed_memory
-from extract.precision import resolve_precision, warn_if_emulated
+from extract.precision import resolve_precision, warn_if_slower
 from train.launch import launched_processes
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -39,7 +39,7 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
     # Not use_deterministic_algorithms(): it imports the compiler, which costs seconds a process.
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False
-    warn_if_emulated(precision, device)
+    warn_if_slower(precision, device)
     mixed = {"fp32": "no", "bf16": "bf16"}[resolve_precision(precision, device)]
     # accelerate would take settings from them that change the weights, accumulation for one.
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:

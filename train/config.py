@@ -51,7 +51,7 @@ class Recipe:
     validated and kept. 0 switches it off."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 is autocast, in training and in evaluation; weights stay float32. `auto` is bf16 where
-    the device computes it natively, and becomes a value in the run spec."""
+    the device is faster in it, and becomes a value in the run spec."""
     length_buckets: bool = True
     """Batches of samples of similar length (less padding), in shuffled order."""
     selection: Literal["best_valid", "last"] = "best_valid"

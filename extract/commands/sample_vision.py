@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "fp32", "bf16"),
         default="auto",
-        help="auto: bf16 where the processor computes it natively, else fp32 (default: auto)",
+        help="auto: bf16 where the processor is faster in it, else fp32 (default: auto)",
     )
     parser.add_argument("--threads", type=int, help="of torch and of drawing (default: all cores)")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from extract.checkpoint_folder import checkpoint_folder
 from extract.errors import ConfigError
 from extract.memory import keep_freed_memory
-from extract.precision import resolve_precision, warn_if_emulated
+from extract.precision import resolve_precision, warn_if_slower
 from extract.sample import clip_tower, vgg_tower
 from extract.sample.drawings import torch_threads
 from extract.sample.tower_inputs import draw_tower_inputs, read_tower_inputs
@@ -43,7 +43,7 @@ def train_tower(
             it they are drawn here.
         epochs: passes over them; None takes the architecture's own number.
         threads: of torch and of drawing; None takes all cores.
-        precision: `fp32`, `bf16`, or `auto`: bf16 where the processor computes it natively.
+        precision: `fp32`, `bf16`, or `auto`: bf16 where the processor is faster in it.
 
     Returns:
         Accuracy of the last pass on what was learned from (augmented), 0-1.
@@ -55,7 +55,7 @@ def train_tower(
     epochs = tower.EPOCHS if epochs is None else epochs
     if epochs < 1:
         raise ConfigError(f"sample-vision: at least one epoch, got {epochs}")
-    warn_if_emulated(precision, "cpu")
+    warn_if_slower(precision, "cpu")
     chosen = resolve_precision(precision, "cpu")
     started = time.monotonic()
     threads = threads or os.cpu_count() or 1

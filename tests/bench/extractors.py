@@ -33,7 +33,7 @@ from rows import Rows
 from extract.atomic import write_json, write_text
 from extract.grounding.yolo_world import _prepare_environment as prepare_environment
 from extract.manifest import ImageRow, Sample, read_images, write_images, write_samples
-from extract.precision import native_bfloat16
+from extract.precision import resolve_precision
 from extract.random_weights import write_random_weights
 from extract.spec import complete_spec
 
@@ -74,7 +74,7 @@ class Case:
     """Role -> config of random weights."""
     options: dict[str, Any] = field(default_factory=dict)
     has_bfloat16: bool = False
-    """Whether ours computes in bfloat16 where the processor does; the loop is in float32."""
+    """Whether ours computes in bfloat16 where that is faster; the loop is in float32."""
     images: int = 60
     batch_size: int = 16
     phrases: bool = False
@@ -83,7 +83,8 @@ class Case:
     @property
     def precision(self) -> str:
         """What ours computes in on this machine."""
-        return "bfloat16" if self.has_bfloat16 and native_bfloat16("cpu") else "float32"
+        asked = "auto" if self.has_bfloat16 else "fp32"
+        return {"fp32": "float32", "bf16": "bfloat16"}[resolve_precision(asked, "cpu")]
 
     def options_in(self, precision: str) -> dict[str, Any]:
         """Return the options of the extractor in one precision."""
