@@ -1,9 +1,9 @@
 """The precision that networks are computed in: bfloat16 where a machine is faster in it.
 
-Instructions for bfloat16 do not say so. A matrix product in bfloat16 takes, against float32, some
-ninety times as long where torch emulates it on a processor with AVX2, five times with AVX-512,
-twice on Intel's processors that have AVX512_BF16 without AMX, and a fraction with AMX, on newer
-processors of AMD, and on GPUs. So a processor is asked by a product, which takes milliseconds.
+Instructions for bfloat16 do not say so. A matrix product in bfloat16 was seen to take, against
+float32, ninety times as long where torch emulates it with AVX2, five times with AVX-512, and twice
+on an Intel processor that has AVX512_BF16 but no AMX. So a processor is asked by a product, which
+takes milliseconds; a GPU is asked whether it has the instructions.
 """
 
 import logging

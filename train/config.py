@@ -35,11 +35,11 @@ class Recipe:
     """Adam's epsilon."""
     weight_decay: float | dict[str, float] = 0.0
     """Of all groups, or by parameter group with `default` for the others."""
+    decay_vectors: bool = False
+    """Also decay biases, normalisation weights and other vectors, which is not usual."""
     frozen: tuple[str, ...] = ()
     """Patterns (`*`, `?`) of parameter names that stay as they were loaded; they cost no gradient
     and no state, e.g. `*.word_embeddings.weight`."""
-    decay_vectors: bool = False
-    """Also decay biases, normalisation weights and other vectors, which is not usual."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """After the warm-up: down to 0 at the last update, in a line or half a cosine, or constant."""
     warmup: float = 0.0

@@ -46,6 +46,10 @@ def build_optimizer(model: TaggingModel, recipe: Recipe) -> torch.optim.Optimize
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     """Take the gradient away from every parameter whose name one of the patterns matches.
 
+    Args:
+        model: whose parameters these are.
+        patterns: of names, with `*` and `?`, e.g. `*.word_embeddings.weight`.
+
     Raises:
         ConfigError: a pattern matches no parameter.
     """

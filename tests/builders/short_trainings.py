@@ -1,14 +1,14 @@
-"""Trainings of the dummy system that take a fraction of a second."""
+"""Trainings of the dummy system that take a fraction of a second, and the tweets they read."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from extract.manifest import write_samples
-from tests.builders.tagged_tweets import tagged_tweets
+from extract.manifest import Sample, write_samples
 from train.config import Recipe, RunSpec
 from train.loop import FitJob
 
 EPOCHS = 4
+NAMES = (("PER", "anna"), ("LOC", "rome"), ("PER", "bob"), ("LOC", "oslo"))
 
 
 def short_training(
@@ -35,3 +35,14 @@ def short_training(
     usual = {"epochs": EPOCHS, "batch_size": 4, "lr": {"default": 0.05}, "precision": "fp32"}
     spec = RunSpec("r", "dummy", options={"dropout": dropout}, recipe=Recipe(**usual | recipe))
     return FitJob(spec, folder / "samples", folder / out, seed=seed, device="cpu")
+
+
+def tagged_tweets(split: str, lengths: Sequence[int]) -> list[Sample]:
+    """Return one tweet of each length, at least 1; no two of them have the same id."""
+    tweets = []
+    for index, length in enumerate(lengths):
+        entity_type, name = NAMES[index % len(NAMES)]
+        tokens = [name, *(f"w{(index + place) % 7}" for place in range(1, length))]
+        tags = [f"B-{entity_type}", *["O"] * (length - 1)]
+        tweets.append(Sample(f"{split}{index}", f"{split}_{index}.jpg", tokens, tags))
+    return tweets

@@ -6,6 +6,7 @@ import pytest
 
 from tests.builders.courses import recorded, recording
 from tests.builders.short_trainings import EPOCHS, short_training
+from tests.builders.stops import stop_before
 from train.loop import Trainer, fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
@@ -19,10 +20,6 @@ RECIPES = {
 }
 
 
-class Stop(BaseException):
-    """Raised in place of a kill."""
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("n_done", range(1, EPOCHS))
 def test_the_epochs_that_are_left_are_those_of_an_unbroken_training(
@@ -32,17 +29,9 @@ def test_the_epochs_that_are_left_are_those_of_an_unbroken_training(
     common = {"dropout": 0.4, **RECIPES[recipe]}
     whole = recorded(lambda: fit(short_training(tmp_path, LENGTHS, out="whole", **common)))
     job = short_training(tmp_path, LENGTHS, out="broken", **common)
-    original = Trainer._update
-
-    def update(trainer: Trainer) -> None:
-        """Break off at the first update of the epoch after those that are done."""
-        if trainer.progress.epoch == n_done:
-            raise Stop
-        original(trainer)
-
-    with monkeypatch.context() as patch, pytest.raises(Stop), recording() as begun:
-        patch.setattr(Trainer, "_update", update)
-        fit(job)
+    done = n_done * len(whole.epochs[0].updates)
+    with recording() as begun:
+        stop_before(monkeypatch, Trainer, "_update", done + 1, job)
     rest = recorded(lambda: fit(job))
     assert begun.epochs[:n_done] == whole.epochs[:n_done]
     assert len(rest.epochs) == EPOCHS - n_done

@@ -8,6 +8,7 @@ import pytest
 
 from extract.errors import ConfigError, DataError, MissingFileError
 from extract.file_digest import file_sha256
+from tests.builders.stops import stop_before
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
@@ -96,27 +97,11 @@ def test_the_gap_is_to_the_chosen_epoch_in_the_headline_view() -> None:
     assert compare(epochs, best_dev=4, view="mm")["gap"] == 0.0
 
 
-class Stop(Exception):
-    """Raised in place of a kill."""
-
-
 @pytest.mark.parametrize("lost", [None, 1])
 def test_a_resumed_run_has_all_epochs(samples: Path, monkeypatch, caplog, lost) -> None:
     caplog.set_level("INFO")
     fit(job(samples, "whole"))
-    original = dummy_system.Model.forward
-    calls = 0
-
-    def forward(self, batch):
-        nonlocal calls
-        calls += 1
-        if calls == 18:  # in epoch 3
-            raise Stop
-        return original(self, batch)
-
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(dummy_system.Model, "forward", forward)
-        fit(job(samples, "killed"))
+    stop_before(monkeypatch, dummy_system.Model, "forward", 18, job(samples, "killed"))  # epoch 3
     killed = samples.parent / "killed"
     assert (killed / "state" / "pointer.json").is_file() and epochs_of(killed)
     if lost:

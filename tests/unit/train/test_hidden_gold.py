@@ -8,8 +8,7 @@ import pytest
 
 from extract.manifest import Sample, write_samples
 from tests.builders.courses import recorded
-from tests.builders.short_trainings import EPOCHS, short_training
-from tests.builders.tagged_tweets import tagged_tweets
+from tests.builders.short_trainings import EPOCHS, short_training, tagged_tweets
 from train.diagnosis import DiagnoseJob, diagnose
 from train.evaluation import EvaluateJob, evaluate
 from train.loop import FitJob, fit

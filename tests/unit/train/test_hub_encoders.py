@@ -9,35 +9,24 @@ import pytest
 import torch
 
 from extract.errors import DataError, MissingFileError
-from tests.builders.hub import (
-    bert,
-    bertweet,
-    clip,
-    deberta,
-    dino,
-    distilbert,
-    electra,
-    forms,
-    minilm,
-    roberta,
-    xlm_roberta,
-)
+from tests.builders.hub import forms
+from tests.builders.hub.families import Published, lay_once
 from train.layers.text_encoder import TextEncoder
 from train.layers.vision_tower import load_vision_tower
 from train.pieces import PieceTable
 
-# Builder and what stands before the network's names in its file.
+# Family -> what stands before the network's names in its file.
 TEXT = {
-    "bert": (bert.build, "bert."),
-    "bertweet": (bertweet.build, "roberta."),
-    "deberta": (deberta.build, "deberta."),
-    "distilbert": (distilbert.build, "distilbert."),
-    "electra": (electra.build, "electra."),
-    "minilm": (minilm.build, ""),
-    "roberta": (roberta.build, "roberta."),
-    "xlm_roberta": (xlm_roberta.build, "roberta."),
+    "bert": "bert.",
+    "bertweet": "roberta.",
+    "deberta": "deberta.",
+    "distilbert": "distilbert.",
+    "electra": "electra.",
+    "minilm": "",
+    "roberta": "roberta.",
+    "xlm_roberta": "roberta.",
 }
-TOWERS = {"clip": (clip.build, "vision_model."), "dino": (dino.build, "")}
+TOWERS = {"clip": "vision_model.", "dino": ""}
 TWEET = ["RT", "@Kevin", ":", "the", "stadium", "in", "London", "#NBA", "http://t.co/abc", "don't"]
 # What published files name otherwise than transformers 5 does.
 RENAMED = {
@@ -50,22 +39,20 @@ RENAMED = {
     "output.dense": "mlp.fc2",
 }
 
-Published = Callable[[str], tuple[Path, dict[str, torch.Tensor]]]
-
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Factory: family -> (folder, tensors by the network's own names in old files)."""
-    made: dict[str, tuple[Path, dict[str, torch.Tensor]]] = {}
+    laid, prefixes = lay_once(tmp_path_factory), TEXT | TOWERS
 
     def make(family: str) -> tuple[Path, dict[str, torch.Tensor]]:
-        if family not in made:
-            build, prefix = (TEXT | TOWERS)[family]
-            folder = tmp_path_factory.mktemp("hub") / family
-            tensors = build(folder)
-            own = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
-            made[family] = folder, own
-        return made[family]
+        folder, tensors = laid(family)
+        prefix = prefixes[family]
+        return folder, {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
 
     return make
 

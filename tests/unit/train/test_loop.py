@@ -13,6 +13,7 @@ import torch
 from extract.errors import ConfigError, MnerError, StoreError
 from extract.manifest import read_samples
 from tests import forked
+from tests.builders.stops import stop_before
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store
 from train.accelerator import create_accelerator
@@ -127,10 +128,6 @@ def test_a_killed_run_resumes_to_the_same_bytes(samples_dir: Path, repo_root: Pa
     assert {path.suffix for path in (killed / "state").iterdir()} == {".json", ".safetensors"}
 
 
-class Stop(Exception):
-    """Raised in place of a kill."""
-
-
 @pytest.mark.parametrize("recipe", [{}, {"precision": "bf16"}, {"accumulation": 2}, {"ema": 0.9}])
 @pytest.mark.parametrize("every", [1, 2])
 def test_an_interrupted_run_resumes_exactly(
@@ -138,23 +135,11 @@ def test_an_interrupted_run_resumes_exactly(
 ) -> None:
     recipe = {"epochs": 5, **recipe}
     fit(job(samples_dir, "whole", recipe=recipe))
-    calls = 0
-    original = dummy_system.Model.forward
-
-    def forward(self, batch):
-        nonlocal calls
-        calls += 1
-        if calls == 18:  # the third batch of epoch 4
-            raise Stop
-        return original(self, batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(dummy_system.Model, "forward", forward)
-        with pytest.raises(Stop):
-            fit(job(samples_dir, "cut", recipe=recipe, checkpoint_every=every))
+    broken = job(samples_dir, "cut", recipe=recipe, checkpoint_every=every)
+    stop_before(monkeypatch, dummy_system.Model, "forward", 18, broken)  # third batch of epoch 4
     cut = samples_dir.parent / "cut"
     assert {path.name for path in cut.iterdir()} == {"state", "metrics.jsonl"}
-    fit(job(samples_dir, "cut", recipe=recipe, checkpoint_every=every))
+    fit(broken)
     resumed = json.loads((cut / "fit.run.json").read_text(encoding="utf-8"))["resumed_from"]
     assert resumed == {1: 3, 2: 2}[every]
     for name in ("model.safetensors", "metrics.jsonl", "run.json"):

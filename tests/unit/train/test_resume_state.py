@@ -11,6 +11,7 @@ import pytest
 
 from extract.errors import BusyError
 from extract.lock import only_process
+from tests.builders.stops import Stop, stop_before
 from tests.unit.train.dummy_system import write_corpus
 from train.config import Recipe, RunSpec
 from train.evaluation import EvaluateJob, evaluate
@@ -23,34 +24,12 @@ EPOCHS = 4
 FILES = ("model.safetensors", "metrics.jsonl", "run.json")
 
 
-class Stop(BaseException):
-    """Raised in place of a kill."""
-
-
 @pytest.fixture
 def job(tmp_path: Path) -> FitJob:
     write_corpus(tmp_path / "samples", splits=("train", "valid", "test"))
     recipe = Recipe(epochs=EPOCHS, batch_size=5, lr={"default": 0.05})
     spec = RunSpec(run="r", system="dummy", recipe=recipe)
     return FitJob(spec, tmp_path / "samples", tmp_path / "run", seed=1, device="cpu")
-
-
-def stop_before(
-    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, calls: int, job: FitJob
-) -> None:
-    """Train up to the n-th call of a method."""
-    original, left = getattr(owner, name), calls
-
-    def counted(self: object, *arguments: object) -> object:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise Stop
-        return original(self, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(owner, name, counted)
-        fit(job)
 
 
 def results(job: FitJob) -> dict[str, bytes]:

@@ -13,8 +13,8 @@ import pytest
 from extract import precision
 from extract.errors import ConfigError
 from tests.builders.processors import AVX2
+from tests.builders.stops import stop_before
 from tests.unit.train.dummy_system import write_corpus
-from tests.unit.train.test_resume_state import stop_before
 from train.__main__ import main
 from train.config import Recipe, RunSpec
 from train.evaluation import EvaluateJob, evaluate
