@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from extract.cli import main as run_command
+from extract.core.cli import main as run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

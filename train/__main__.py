@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from extract.cli import main as run_command
+from extract.core.cli import main as run_command
 from train.launch import end_with_launcher
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from train.data import read_tagged
 from train.holm import holm
 from train.metrics import ALL

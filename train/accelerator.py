@@ -13,9 +13,9 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from extract.errors import ConfigError
-from extract.memory import keep_freed_memory
-from extract.precision import resolve_precision, warn_if_slower
+from extract.core.errors import ConfigError
+from extract.core.memory import keep_freed_memory
+from extract.networks.precision import resolve_precision, warn_if_slower
 from train.launch import launched_processes
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -26,7 +26,7 @@ def create_accelerator(device: str, precision: str) -> Accelerator:
 
     Args:
         device: `auto` (a GPU where there is one), `cpu` or `cuda`.
-        precision: `fp32` or `bf16` (autocast), or `auto`: see `extract.precision`.
+        precision: `fp32` or `bf16` (autocast), or `auto`: see `extract.networks.precision`.
 
     Raises:
         ConfigError: `cuda` without a GPU.

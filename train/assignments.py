@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 
 def parse_assignments(texts: Iterable[str], flag: str, form: str) -> dict[str, str]:

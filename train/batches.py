@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extract.errors import DataError, ShapeError, near_match
-from extract.manifest import Sample
+from extract.core.errors import DataError, ShapeError, near_match
+from extract.tables.samples import Sample
 from train.models.base import Example
 
 

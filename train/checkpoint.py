@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from extract.atomic import atomic_path, write_json
-from extract.errors import ConfigError, MissingFileError, StoreError
-from extract.file_digest import file_sha256
-from extract.options import options_from
-from extract.registry import load_module
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, MissingFileError, StoreError
+from extract.core.files import atomic_path, write_json
+from extract.core.options import options_from
+from extract.core.registry import load_module
 from train.config import Recipe, RunSpec
 from train.models.base import TaggingModel
 from train.run_folder import ASSETS, RUN, WEIGHTS

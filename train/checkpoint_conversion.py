@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from extract import provenance
-from extract.atomic import atomic_path, write_text
-from extract.errors import ConfigError, DataError, MissingFileError
-from extract.file_digest import file_sha256
-from extract.options import options_from
-from extract.registry import load_module
-from extract.torch_files import load_plain
+from extract.core import provenance
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, DataError, MissingFileError
+from extract.core.files import atomic_path, write_text
+from extract.core.options import options_from
+from extract.core.registry import load_module
+from extract.networks.checkpoints.torch_files import load_plain
 from train import checkpoint
 from train.config import Recipe, check_roles, check_weights_roles
 from train.data import FeatureSource

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from extract.errors import ConfigError, MissingFileError, near_match
-from extract.options import options_from
-from extract.precision import resolve_precision
+from extract.core.errors import ConfigError, MissingFileError, near_match
+from extract.core.options import options_from
+from extract.networks.precision import resolve_precision
 from train.assignments import parse_paths
 from train.variants import VARIANTS, WITHOUT
 

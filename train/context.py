@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from extract.image_text import GROUPS, ContextOptions, append_context, context_segments
+from extract.words.image_text import GROUPS, ContextOptions, append_context, context_segments
 from train.layers.text_encoder import SEP, Word
 from train.models.base import Example
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from extract.errors import DataError, MissingFileError, MnerError, StoreError
-from extract.manifest import STATUS, Sample, iter_samples, pack_samples
-from extract.spec import digest
+from extract.core.errors import DataError, MissingFileError, MnerError, StoreError
+from extract.features.spec import digest
 from extract.store import FeatureStore, StoredItem
+from extract.tables.samples import STATUS, Sample, iter_samples, pack_samples
 from train.models.base import Example
 from train.sampling import derange
 from train.store_check import check_stores

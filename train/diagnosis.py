@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from extract.errors import DataError, MissingFileError
-from extract.options import options_from
-from extract.registry import load_module
+from extract.core.errors import DataError, MissingFileError
+from extract.core.options import options_from
+from extract.core.registry import load_module
 from train.accelerator import create_accelerator, seed_all
 from train.checkpoint import load_run, load_weights
 from train.config import check_roles

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from extract.atomic import write_json
-from extract.manifest import Sample
-from extract.options import options_from
-from extract.registry import load_module
+from extract.core.files import write_json
+from extract.core.options import options_from
+from extract.core.registry import load_module
+from extract.tables.samples import Sample
 from train.accelerator import create_accelerator, seed_all, used_resources
 from train.checkpoint import RunInfo, frozen_checkpoint, load_run
 from train.config import check_roles

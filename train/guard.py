@@ -26,8 +26,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from extract.errors import HeldOutError
-from extract.manifest import SPLITS
+from extract.core.errors import HeldOutError
+from extract.tables.samples import SPLITS
 
 HELD_OUT = (
     *(f"test.{suffix}" for suffix in ("jsonl", "json", "txt", "conll", "tsv")),

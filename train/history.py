@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from extract.atomic import write_text
-from extract.errors import MnerError
+from extract.core.errors import MnerError
+from extract.core.files import write_text
 from train.models.base import ModelOutput
 
 

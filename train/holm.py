@@ -5,7 +5,7 @@ Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
 
 from collections.abc import Sequence
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

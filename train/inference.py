@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object, send_to_device
 from torch.utils.data import DataLoader
 
-from extract.errors import ShapeError
+from extract.core.errors import ShapeError
 from train.data import ExampleDataset
 from train.models.base import Example, TaggingModel
 from train.sampling import eval_batches

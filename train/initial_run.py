@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError
-from extract.file_digest import file_sha256
-from extract.options import options_from
-from extract.registry import load_module
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError
+from extract.core.options import options_from
+from extract.core.registry import load_module
 from train import checkpoint
 
 ROLE = "init_from"

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from extract import provenance
-from extract.atomic import atomic_path
-from extract.errors import ConfigError, DataError, near_match
-from extract.file_digest import file_sha256
-from extract.lock import only_process
-from extract.logs import Progress as ProgressLine
-from extract.options import options_from
-from extract.registry import load_module
-from extract.spec import digest
-from extract.system_errors import named_system_errors
+from extract.core import provenance
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, DataError, near_match
+from extract.core.files import atomic_path
+from extract.core.lock import only_process
+from extract.core.logs import Progress as ProgressLine
+from extract.core.options import options_from
+from extract.core.registry import load_module
+from extract.core.system import named_system_errors
+from extract.features.spec import digest
 from train import checkpoint
 from train.accelerator import create_accelerator, seed_all, used_resources
 from train.averaging import weight_average

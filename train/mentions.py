@@ -8,9 +8,9 @@ Twitter-2017 53.6 %), and because a tweet's case says little.
 
 from collections.abc import Collection, Iterable
 
-from extract.audit.handles import handle_positions
-from extract.audit.mentions import Mention, mention_of, mentions_of
-from extract.manifest import Sample
+from extract.corpora.handles import handle_positions
+from extract.corpora.mentions import Mention, mention_of, mentions_of
+from extract.tables.samples import Sample
 from train.tags import Span
 
 MENTION_KINDS = ("handles", "not_handles", "seen", "unseen")

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from extract.errors import ShapeError
-from extract.manifest import Sample
+from extract.core.errors import ShapeError
+from extract.tables.samples import Sample
 from train.mentions import Mention, mention_recall
 from train.slices import ALL, tweet_slices
 from train.tags import Span, entity_spans

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.config import Recipe, decay_of, rate_of
 from train.models.base import TaggingModel
 

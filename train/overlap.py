@@ -4,11 +4,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from extract.audit.fingerprint import fingerprint
-from extract.audit.overlap import describe_overlaps, refuse_overlap
-from extract.audit.overlap_file import Comparison, read_overlap
-from extract.errors import DataError
-from extract.manifest import SPLITS, read_samples
+from extract.core.errors import DataError
+from extract.corpora.audit.fingerprint import fingerprint
+from extract.corpora.audit.overlap import describe_overlaps, refuse_overlap
+from extract.corpora.audit.overlap_file import Comparison, read_overlap
+from extract.tables.samples import SPLITS, read_samples
 from train.guard import LEARNED_FROM
 
 
@@ -17,7 +17,7 @@ def check_splits(samples_dir: Path, max_share: float) -> None:
 
     Args:
         samples_dir: folder of train.jsonl, valid.jsonl and, where it is there, test.jsonl.
-        max_share: see `extract.audit.overlap.refuse_overlap`.
+        max_share: see `extract.corpora.audit.overlap.refuse_overlap`.
 
     Raises:
         DataError: a share is larger, or two splits are equal; the message names the tweets.
@@ -33,7 +33,7 @@ def check_result(path: Path, samples_dir: Path) -> None:
     at, because test is not opened.
 
     Args:
-        path: overlap.json, see `extract.audit.overlap_file`.
+        path: overlap.json, see `extract.corpora.audit.overlap_file`.
         samples_dir: folder of train.jsonl and valid.jsonl.
 
     Raises:

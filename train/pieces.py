@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from extract.errors import ConfigError
-from extract.tokenizer_files import load_word_tokenizer
+from extract.core.errors import ConfigError
+from extract.networks.checkpoints.tokenizer_files import load_word_tokenizer
 from train.word_tokenizer import piece_ids, save_tokenizer, special_ids
 
 

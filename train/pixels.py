@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extract.errors import ShapeError
-from extract.network_input import normalize
+from extract.core.errors import ShapeError
+from extract.networks.pixels import normalize
 from train.models.base import Example
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -17,11 +17,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from extract.atomic import write_text
-from extract.errors import ConfigError, DataError, ShapeError, StoreError
-from extract.manifest import Sample, read_samples
-from extract.options import options_from
-from extract.registry import load_module
+from extract.core.errors import ConfigError, DataError, ShapeError, StoreError
+from extract.core.files import write_text
+from extract.core.options import options_from
+from extract.core.registry import load_module
+from extract.tables.samples import Sample, read_samples
 from train.accelerator import create_accelerator, seed_all, used_resources
 from train.checkpoint import RunInfo, load_run
 from train.config import check_roles

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from extract.atomic import write_text
-from extract.errors import DataError, MissingFileError
-from extract.manifest import Sample
+from extract.core.errors import DataError, MissingFileError
+from extract.core.files import write_text
+from extract.tables.samples import Sample
 
 HEADER = "IMGID:"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from extract.checkpoints import load_pretrained, without_pooler
+from extract.networks.checkpoints.reading import load_pretrained, without_pooler
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.run_folder import ASSETS, RUN
 
 TABLE = Path(__file__).with_name("published.json")

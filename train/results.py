@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
 from train.metrics import per_tweet_counts
 from train.predictions import TaggedText, read_predictions
 

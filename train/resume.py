@@ -18,13 +18,13 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from extract.atomic import write_json
-from extract.errors import BusyError, StoreError
-from extract.file_digest import file_sha256
-from extract.lock import only_process
-from extract.spec import digest
-from extract.system_errors import named_system_errors
-from extract.torch_files import load_plain
+from extract.core.digests import file_sha256
+from extract.core.errors import BusyError, StoreError
+from extract.core.files import write_json
+from extract.core.lock import only_process
+from extract.core.system import named_system_errors
+from extract.features.spec import digest
+from extract.networks.checkpoints.torch_files import load_plain
 from train.checkpoint import save_weights
 from train.models.base import TaggingModel
 from train.run_folder import ASSETS, HISTORY, RUN, WEIGHTS

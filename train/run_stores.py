@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from extract.errors import MissingFileError
+from extract.core.errors import MissingFileError
 from train.checkpoint import read_run_info
 
 

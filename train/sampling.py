@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from extract.errors import DataError
-from extract.manifest import Sample
+from extract.core.errors import DataError
+from extract.tables.samples import Sample
 
 # One number for all runs: `shuffled` is a property of the data, equal for every system and seed.
 SHUFFLE_SEED = 20151

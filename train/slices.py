@@ -8,9 +8,9 @@ user handle. A slice without tweets is left out.
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from extract.audit.handles import handle_positions
-from extract.errors import DataError
-from extract.manifest import Sample, read_images
+from extract.core.errors import DataError
+from extract.corpora.handles import handle_positions
+from extract.tables.samples import Sample, read_images
 
 ALL = "all"
 """Name of the slice that holds every tweet."""

@@ -16,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from extract.errors import ShapeError
+from extract.core.errors import ShapeError
 
 N_RESAMPLES = 10_000
 SEED = 20170

@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from extract.atomic import atomic_path
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
+from extract.core.files import atomic_path
 
 Row = TypeVar("Row")
 

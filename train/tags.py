@@ -1,8 +1,8 @@
-"""Tag schemes inside models: BIOES and the tag list; entities come from extract/tags.py."""
+"""Tag schemes inside models: BIOES and the tag list; entities come from extract/tables/tags.py."""
 
 from collections.abc import Sequence
 
-from extract.tags import Span, entity_spans, split_tag
+from extract.tables.tags import Span, entity_spans, split_tag
 
 __all__ = ["Span", "bio_to_bioes", "bioes_to_bio", "entity_spans", "split_tag", "tag_set"]
 

@@ -8,7 +8,7 @@
 
 from collections.abc import Iterable
 
-from extract.errors import ConfigError, near_match
+from extract.core.errors import ConfigError, near_match
 
 VARIANTS = ("main", "shuffled", "blank")
 """Variants of any system; those without a role follow from its roles."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from train.words import PAD_ID, UNK_ID, hashed_vector, normalize_word
 
 

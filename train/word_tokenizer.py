@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 # Name -> the tokenizer's own names for it, in order of preference.
 _SPECIALS = {

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.errors import DataError, MissingFileError
-from extract.whole_files import damaged
+from extract.core.errors import DataError, MissingFileError
+from extract.networks.checkpoints.whole_files import damaged
 
 PAD, UNK = "[pad]", "[unk]"
 PAD_ID, UNK_ID = 0, 1

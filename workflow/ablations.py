@@ -8,7 +8,7 @@ rules of every other run. Run ids are `<table>-<switch>`: no entry of `models:` 
 from collections.abc import Mapping
 from typing import Any
 
-from extract.errors import ConfigError, near_match
+from extract.core.errors import ConfigError, near_match
 from workflow.controls import control_runs, without_controls
 
 FULL = "full"

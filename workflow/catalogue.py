@@ -11,10 +11,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError, near_match
-from extract.options import options_from
-from extract.registry import available, load_module
-from extract.spec import canonical, define, definition_fingerprint, digest, load_plugin
+from extract.core.errors import ConfigError, near_match
+from extract.core.options import options_from
+from extract.core.registry import available, load_module
+from extract.features.spec import canonical, define, definition_fingerprint, digest, load_plugin
 from train.variants import check_variant
 from workflow.ablations import ablation_entries, ablation_runs
 from workflow.controls import control_entries, control_runs
@@ -84,7 +84,7 @@ class Catalogue:
             for name in self.run[kind]:
                 self.entry(kind, name, f"run.{kind}")
         for name, entry in config["datasets"].items():
-            check_plugin("extract.datasets", entry["reader"], f"datasets.{name}.reader")
+            check_plugin("extract.corpora.readers", entry["reader"], f"datasets.{name}.reader")
         for name, entry in config["weights"].items():
             if "cut" in entry:
                 self.entry("weights", entry["cut"]["of"], f"weights.{name}.cut.of")

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from extract.errors import ConfigError, MissingFileError
+from extract.core.errors import ConfigError, MissingFileError
 
 MAX_BYTES = 1_000_000
 _TEMPLATE = "__use_yte__"

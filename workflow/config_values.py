@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 MAX_VALUES = 100_000
 MAX_CHARACTERS = 100_000

@@ -7,7 +7,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from extract.errors import ConfigError, near_match
+from extract.core.errors import ConfigError, near_match
 from train.variants import legal_variants
 
 KEYS = ("controls", "control_seeds")

@@ -13,8 +13,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from extract.atomic import write_json
-from extract.weights import counted_files, weights_sha256
+from extract.core.files import write_json
+from extract.networks.weights import counted_files, weights_sha256
 
 REMEMBERED = Path(".snakemake/mner_file_sums.json")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError
-from extract.spec import digest
+from extract.core.errors import ConfigError
+from extract.features.spec import digest
 from workflow.catalogue import Catalogue, existing
 
 READER = "untagged"

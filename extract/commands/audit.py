@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of split files, or a prepared dataset (results/NAME, with samples/*.jsonl)",
     )
     parser.add_argument(
-        "--reader", default="conll_imgid", help="a name in extract/datasets/ (of split files)"
+        "--reader",
+        default="conll_imgid",
+        help="a name in extract/corpora/readers/ (of split files)",
     )
     parser.add_argument("--text", default="{}", help="JSON: labels, entity_types, type_map, files")
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every id")
@@ -40,17 +42,17 @@ def run(args: argparse.Namespace) -> None:
         ConfigError: a share outside 0-1, or a negative number of rows.
         DataError: `--fail-on-overlap`, and more than this overlaps.
     """
-    from extract.atomic import write_text
-    from extract.audit.overlap import refuse_overlap
-    from extract.audit.page import make_page
-    from extract.audit.reading import read_corpus
-    from extract.audit.report import audit
-    from extract.audit.sections import make_sections, printable
-    from extract.audit.text import write_text_report
-    from extract.cli import json_value
-    from extract.datasets.base import TextSettings
-    from extract.errors import ConfigError
-    from extract.options import options_from
+    from extract.core.cli import json_value
+    from extract.core.errors import ConfigError
+    from extract.core.files import write_text
+    from extract.core.options import options_from
+    from extract.corpora.audit.overlap import refuse_overlap
+    from extract.corpora.audit.page import make_page
+    from extract.corpora.audit.reading import read_corpus
+    from extract.corpora.audit.report import audit
+    from extract.corpora.audit.sections import make_sections, printable
+    from extract.corpora.audit.text import write_text_report
+    from extract.corpora.readers.base import TextSettings
 
     max_share = args.fail_on_overlap
     if max_share is not None and not 0 <= max_share <= 1:

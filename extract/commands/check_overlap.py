@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from extract.audit.overlap import MAX_OVERLAP
+from extract.corpora.audit.overlap import MAX_OVERLAP
 
 HELP = "Refuse splits that share more tweets than is allowed, by the audit of the corpus."
 EXAMPLE = (
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> None:
         DataError: more than this overlaps, or two splits are equal; or the file is no audit.
         MissingFileError: there is no audit.
     """
-    from extract.audit.overlap import refuse_overlap
-    from extract.audit.overlap_file import read_audit, write_overlap
-    from extract.errors import ConfigError
+    from extract.core.errors import ConfigError
+    from extract.corpora.audit.overlap import refuse_overlap
+    from extract.corpora.audit.overlap_file import read_audit, write_overlap
 
     if not 0 <= args.max_overlap <= 1:
         raise ConfigError(f"--max-overlap: expected a share, 0-1, got {args.max_overlap}")

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from extract.contact_sheet.content import Content, Stores
-    from extract.manifest import ImageRow, Sample
+    from extract.look.contact_sheet.content import Content, Stores
+    from extract.tables.samples import ImageRow, Sample
 
 HELP = "Draw images with their boxes, tweets, phrases, captions and words on PNG sheets, to look."
 EXAMPLE = (
@@ -71,11 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the sheets; those of an earlier run in the folder are replaced or removed."""
-    from extract.contact_sheet.content import group_samples
-    from extract.contact_sheet.sheets import write_sheets
-    from extract.logs import Progress
-    from extract.manifest import ImageRows, read_images
-    from extract.named_files import read_splits
+    from extract.core.logs import Progress
+    from extract.look.contact_sheet.content import group_samples
+    from extract.look.contact_sheet.sheets import write_sheets
+    from extract.look.named_files import read_splits
+    from extract.tables.samples import ImageRows, read_images
 
     for flag in ("columns", "per_sheet", "max_boxes", "limit"):
         value = getattr(args, flag)
@@ -109,7 +109,7 @@ def _contents(
     stores: "Stores",
     max_boxes: int,
 ) -> Iterator["Content"]:
-    from extract.contact_sheet.content import describe
+    from extract.look.contact_sheet.content import describe
 
     for row in chosen:
         yield describe(row, samples[row.image_id], stores, max_boxes=max_boxes)
@@ -138,8 +138,8 @@ def choose_images(
     """
     import random
 
-    from extract.errors import DataError, near_match
-    from extract.manifest import pack_images
+    from extract.core.errors import DataError, near_match
+    from extract.tables.samples import pack_images
 
     image_of = {
         s.id: i for i, splits in samples.items() for found in splits.values() for s in found
@@ -175,9 +175,9 @@ def open_stores(args: argparse.Namespace, stack: ExitStack) -> "Stores":
         ConfigError: two files of one kind have one name.
         DataError: a store has not the columns that its flag draws.
     """
-    from extract.contact_sheet.content import Stores
-    from extract.inputs import phrases_by_image
-    from extract.named_files import named_paths
+    from extract.features.inputs import phrases_by_image
+    from extract.look.contact_sheet.content import Stores
+    from extract.look.named_files import named_paths
     from extract.store import FeatureStore, open_whole
 
     def opened(texts: Sequence[str], flag: str) -> dict[str, FeatureStore]:

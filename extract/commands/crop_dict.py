@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write both files; every image of the split is a key."""
-    from extract.crops import crop_dictionary, iter_manifest, save_dictionary
-    from extract.errors import ConfigError
-    from extract.manifest import iter_samples
+    from extract.core.errors import ConfigError
+    from extract.crops.plan import crop_dictionary, iter_manifest, save_dictionary
+    from extract.tables.samples import iter_samples
 
     if args.out.suffix != ".pth":
         raise ConfigError(f"--out: expected a name ending in .pth, got '{args.out}'")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from extract.crop_record import CropRecord
-    from extract.manifest import ImageRow
+    from extract.crops.record import CropRecord
     from extract.store import FeatureStore
+    from extract.tables.samples import ImageRow
 
 HELP = "Cut the boxes of a grounding store out of the images."
 EXAMPLE = (
@@ -35,19 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the crops, remove those of earlier runs that are not wanted, then `crops.jsonl`."""
-    from extract.lock import only_process
+    from extract.core.lock import only_process
 
     with only_process(args.out):
         _cut(args)
 
 
 def _cut(args: argparse.Namespace) -> None:
-    from extract import crops
-    from extract.crop_record import CropRecord
-    from extract.errors import ConfigError
-    from extract.lazy_table import pack
-    from extract.manifest import ImageRows, read_images
+    from extract.core.errors import ConfigError
+    from extract.crops import plan as crops
+    from extract.crops.record import CropRecord
     from extract.store.verify import open_whole
+    from extract.tables.lazy_table import pack
+    from extract.tables.samples import ImageRows, read_images
 
     if args.min_size < 1:
         raise ConfigError(f"--min-size: expected at least 1 px, got {args.min_size}")
@@ -99,8 +99,8 @@ def _cut_images(
         counts: is added to: `images_with_crops`, `crops`, `cut`.
         dropped: is added to: why there is no crop -> boxes.
     """
-    from extract.crops import CropStems, cut_crops, manifest_line, plan_crops
-    from extract.logs import Progress
+    from extract.core.logs import Progress
+    from extract.crops.plan import CropStems, cut_crops, manifest_line, plan_crops
 
     progress = Progress("crops", len(store.ids))
     stems = CropStems(store.ids)
@@ -119,7 +119,7 @@ def _cut_images(
 def _check_store(
     store: "FeatureStore", images: Mapping[str, "ImageRow"], args: argparse.Namespace
 ) -> None:
-    from extract.errors import DataError
+    from extract.core.errors import DataError
 
     if not store.outputs.boxes:
         raise DataError(f"{args.store}: has no boxes, so it is not a grounding store.")

@@ -12,7 +12,7 @@ EXAMPLE = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the corpus and the outputs."""
-    parser.add_argument("--reader", required=True, help="a name in extract/datasets/")
+    parser.add_argument("--reader", required=True, help="a name in extract/corpora/readers/")
     parser.add_argument("--root", type=Path, required=True, help="folder of the split files")
     parser.add_argument("--images", type=Path, help="image folder (leave out: corpus without)")
     parser.add_argument("--evidence", type=Path, help="TSV of image id and evidence kind")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare the dataset."""
-    from extract.lock import only_process
+    from extract.core.lock import only_process
 
     # Whole, for `.` has no name that a lock could have.
     with only_process(args.out.resolve()):
@@ -42,12 +42,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    from extract.cli import json_value
-    from extract.datasets.base import TextSettings
+    from extract.core.cli import json_value
+    from extract.core.options import options_from
+    from extract.corpora.prepare import prepare_dataset
+    from extract.corpora.readers.base import TextSettings
+    from extract.corpora.repairs.format import repairs_file
     from extract.images.limits import ImageLimits
-    from extract.options import options_from
-    from extract.prepare import prepare_dataset
-    from extract.repairs.format import repairs_file
 
     prepare_dataset(
         args.reader,

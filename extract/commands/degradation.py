@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from extract.degradation.sources import Source
-    from extract.manifest import ImageRow
+    from extract.look.degradation.sources import Source
+    from extract.tables.samples import ImageRow
 
 HELP = "Count what each split loses (images, phrases, boxes, crops, texts) and list every id."
 EXAMPLE = (
@@ -48,17 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the tables and, where wanted, the page."""
-    from extract.atomic import write_text
-    from extract.degradation.counts import (
+    from extract.core.files import write_text
+    from extract.look.degradation.counts import (
         check_images,
         count_cases,
         find_cases,
         write_cases,
         write_counts,
     )
-    from extract.degradation.page import make_page
-    from extract.manifest import ImageRows, read_images
-    from extract.named_files import read_splits
+    from extract.look.degradation.page import make_page
+    from extract.look.named_files import read_splits
+    from extract.tables.samples import ImageRows, read_images
 
     started = time.monotonic()
     splits = read_splits(args.samples)
@@ -94,11 +94,11 @@ def open_sources(
         ConfigError: two of one kind have one name, or a kind is not known.
         DataError: a crop is of an image that is not in the manifest.
     """
-    from extract.crops import iter_manifest
-    from extract.degradation import sources
-    from extract.errors import DataError
-    from extract.inputs import phrases_by_image
-    from extract.named_files import named_paths
+    from extract.core.errors import DataError
+    from extract.crops.plan import iter_manifest
+    from extract.features.inputs import phrases_by_image
+    from extract.look.degradation import sources
+    from extract.look.named_files import named_paths
     from extract.store import open_whole
 
     found = [sources.images_source(images)]

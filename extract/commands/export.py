@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from extract.interop.layouts.base import Corpus, CropFolder
-    from extract.manifest import ImageRow, Sample
+    from extract.tables.samples import ImageRow, Sample
 
 HELP = "Write the folder that another project reads unmodified, or one artefact of a store."
 EXAMPLE = (
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     if args.layout is not None:
         export_layout(args)
         return
-    from extract.errors import ConfigError
+    from extract.core.errors import ConfigError
     from extract.interop.export_artefact import run_artefact
 
     if len(args.store) != 1:
@@ -82,11 +82,11 @@ def run(args: argparse.Namespace) -> None:
 
 def export_layout(args: argparse.Namespace) -> None:
     """Read the inputs, build the folder beside `--out`, move it there."""
-    from extract.cli import json_value
-    from extract.errors import ConfigError
+    from extract.core.cli import json_value
+    from extract.core.errors import ConfigError
+    from extract.core.options import options_from
+    from extract.core.registry import load_module
     from extract.interop.exports import fresh_folder, write_manifest
-    from extract.options import options_from
-    from extract.registry import load_module
 
     if not args.samples:
         raise ConfigError(f"--layout {args.layout} needs --samples.")
@@ -106,7 +106,7 @@ def export_layout(args: argparse.Namespace) -> None:
 
 def check_name(layout: "ModuleType", args: argparse.Namespace) -> None:
     """Refuse a corpus name that the project does not know, or that is no folder name."""
-    from extract.errors import ConfigError, near_match
+    from extract.core.errors import ConfigError, near_match
 
     names = getattr(layout, "NAMES", ())
     if names and args.name not in names:
@@ -120,10 +120,10 @@ def check_name(layout: "ModuleType", args: argparse.Namespace) -> None:
 
 def read_corpus(args: argparse.Namespace, stack: ExitStack) -> "Corpus":
     """Read everything that was given; stores stay open as long as `stack`."""
-    from extract.errors import ConfigError
+    from extract.core.errors import ConfigError
     from extract.interop.layouts.base import Corpus
-    from extract.manifest import ImageRows, read_images
     from extract.store import open_whole
+    from extract.tables.samples import ImageRows, read_images
 
     images = ImageRows(read_images(args.images))
     samples = read_splits(args.samples, images)
@@ -152,8 +152,8 @@ def read_splits(paths: list[Path], images: Mapping[str, "ImageRow"]) -> dict[str
         ConfigError: a file is not named like a split, or two are.
         DataError: a sample's image is not in images.tsv.
     """
-    from extract.errors import ConfigError, DataError
-    from extract.manifest import SPLITS, read_samples
+    from extract.core.errors import ConfigError, DataError
+    from extract.tables.samples import SPLITS, read_samples
 
     by_split = {path.stem: path for path in paths}
     if len(by_split) < len(paths) or not by_split.keys() <= set(SPLITS):
@@ -180,8 +180,8 @@ def read_crops(
     Raises:
         DataError: a crop is of another file than images.tsv says, or none is of this corpus.
     """
-    from extract.crops import MANIFEST, read_manifest
-    from extract.errors import DataError
+    from extract.core.errors import DataError
+    from extract.crops.plan import MANIFEST, read_manifest
     from extract.interop.layouts.base import CropFolder
 
     if folder is None:
@@ -205,7 +205,7 @@ def check_inputs(layout: "ModuleType", corpus: "Corpus", name: str) -> None:
     Raises:
         ConfigError: the message names the option.
     """
-    from extract.errors import ConfigError, near_match
+    from extract.core.errors import ConfigError, near_match
 
     folders = {"crops", "detector_crops"}
     given = set(corpus.stores) | {role for role in folders if getattr(corpus, role) is not None}
@@ -230,9 +230,9 @@ def describe(args: argparse.Namespace, corpus: "Corpus", options: Any) -> dict[s
     """Return what `EXPORT.json` says of the inputs: no time, host or path."""
     from dataclasses import asdict
 
-    from extract.crops import MANIFEST
-    from extract.file_digest import file_sha256
-    from extract.provenance import code_version, package_versions
+    from extract.core.digests import file_sha256
+    from extract.core.provenance import code_version, package_versions
+    from extract.crops.plan import MANIFEST
 
     inputs = {f"samples/{path.stem}": file_sha256(path) for path in args.samples}
     inputs["images"] = file_sha256(args.images)

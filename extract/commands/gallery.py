@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from extract.manifest import ImageRow
+    from extract.tables.samples import ImageRow
 
 HELP = "Write thumbnails with boxes, captions and OCR words as JSON lines, for the report's page."
 EXAMPLE = (
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the file."""
-    from extract.contact_sheet.content import Stores
-    from extract.gallery import write_gallery
-    from extract.named_files import named_paths
+    from extract.look.contact_sheet.content import Stores
+    from extract.look.gallery import write_gallery
+    from extract.look.named_files import named_paths
     from extract.store import open_whole
 
     options = {name: getattr(args, name) for name in ("longest_px", "quality", "max_boxes")}
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> None:
 def _rows(args: argparse.Namespace) -> Sequence["ImageRow"]:
     """Return the manifest's line of each image of the samples, in order of first use."""
     from extract.commands.contact_sheet import choose_images
-    from extract.contact_sheet.content import group_samples
-    from extract.manifest import ImageRows, read_images
-    from extract.named_files import read_splits
+    from extract.look.contact_sheet.content import group_samples
+    from extract.look.named_files import read_splits
+    from extract.tables.samples import ImageRows, read_images
 
     images = ImageRows(read_images(args.images))
     samples = group_samples(read_splits(args.samples))

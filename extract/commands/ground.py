@@ -16,7 +16,7 @@ add_arguments = features.add_arguments
 
 def run(args: argparse.Namespace) -> None:
     """Check that phrases were given, then run the shard."""
-    from extract.errors import ConfigError
+    from extract.core.errors import ConfigError
 
     if args.phrases is None:
         raise ConfigError("ground: --phrases is needed. Make it with `python -m extract phrases`.")

@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Import, and log the counts as one JSON line."""
-    from extract.cli import json_value
+    from extract.core.cli import json_value
     from extract.interop.stores import import_artefact
-    from extract.manifest import read_images, read_samples
+    from extract.tables.samples import read_images, read_samples
 
     counts = import_artefact(
         args.kind,

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write JSON to standard output."""
-    from extract.logs import printable
+    from extract.core.logs import printable
     from extract.store import FeatureStore
 
     with FeatureStore(args.file) as store:

@@ -3,14 +3,20 @@
 import argparse
 import sys
 
-from extract.registry import available
+from extract.core.registry import available
 
 HELP = "List the dataset readers, phrase backends, grounders, extractors, artefacts and layouts."
 EXAMPLE = "python -m extract list"
 
-PACKAGES = (
-    "datasets", "phrases", "grounding", "extractors", "interop.artefacts", "interop.layouts",
-)  # fmt: skip
+PACKAGES = {
+    "datasets": "corpora.readers",
+    "phrases": "phrases",
+    "grounding": "grounding",
+    "extractors": "extractors",
+    "interop.artefacts": "interop.artefacts",
+    "interop.layouts": "interop.layouts",
+}
+"""What a line is called -> its package."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,5 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write one line a kind to standard output."""
-    for package in PACKAGES:
-        sys.stdout.write(f"{package}: {' '.join(available(f'extract.{package}'))}\n")
+    for kind, package in PACKAGES.items():
+        sys.stdout.write(f"{kind}: {' '.join(available(f'extract.{package}'))}\n")

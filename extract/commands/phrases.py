@@ -9,13 +9,13 @@ import logging
 import time
 from pathlib import Path
 
-from extract.atomic import atomic_path
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
+from extract.core.files import atomic_path
+from extract.core.options import options_from
+from extract.core.registry import load_module
 from extract.extractors.base import Phrase
-from extract.manifest import Sample, read_samples
-from extract.options import options_from
 from extract.phrases.base import PhraseExtractor
-from extract.registry import load_module
+from extract.tables.samples import Sample, read_samples
 
 HELP = "Find the noun phrases (or nouns) of samples, with token offsets."
 EXAMPLE = (

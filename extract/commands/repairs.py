@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from extract.repairs.propose import KINDS
+from extract.corpora.repairs.propose import KINDS
 
 HELP = "Propose, check or show label corrections: a diff over a corpus, never a copy of it."
 EXAMPLE = "python -m extract repairs propose data/twitter2015 --reader twitter2015 --out mine.jsonl"
@@ -41,7 +41,9 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of split files, or a prepared dataset (results/NAME, with samples/*.jsonl)",
     )
-    parser.add_argument("--reader", default="conll_imgid", help="a name in extract/datasets/")
+    parser.add_argument(
+        "--reader", default="conll_imgid", help="a name in extract/corpora/readers/"
+    )
     parser.add_argument("--text", default="{}", help="JSON: labels, entity_types, type_map, files")
 
 
@@ -57,11 +59,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _read_corpus(args: argparse.Namespace):
-    from extract.audit.reading import read_corpus
-    from extract.cli import json_value
-    from extract.datasets.base import TextSettings
-    from extract.errors import DataError
-    from extract.options import options_from
+    from extract.core.cli import json_value
+    from extract.core.errors import DataError
+    from extract.core.options import options_from
+    from extract.corpora.audit.reading import read_corpus
+    from extract.corpora.readers.base import TextSettings
 
     settings = options_from(TextSettings, json_value(args.text, "--text"), "--text")
     corpus = read_corpus(args.folder, args.reader, settings)
@@ -76,8 +78,8 @@ def _read_corpus(args: argparse.Namespace):
 
 
 def _propose(args: argparse.Namespace, corpus) -> None:
-    from extract.repairs.format import write_repairs
-    from extract.repairs.propose import propose_repairs
+    from extract.corpora.repairs.format import write_repairs
+    from extract.corpora.repairs.propose import propose_repairs
 
     name = args.dataset or args.folder.resolve().name
     repairs = propose_repairs(corpus.splits, dataset=name, reader=args.reader, kinds=args.kinds)
@@ -85,18 +87,18 @@ def _propose(args: argparse.Namespace, corpus) -> None:
 
 
 def _applied(args: argparse.Namespace, corpus):
-    from extract.repairs.apply import apply_repairs
-    from extract.repairs.format import read_repairs, repairs_file
+    from extract.corpora.repairs.apply import apply_repairs
+    from extract.corpora.repairs.format import read_repairs, repairs_file
 
     repairs = read_repairs(repairs_file(args.file))
     return repairs, apply_repairs(repairs, corpus.splits)
 
 
 def _check(args: argparse.Namespace, corpus) -> None:
-    from extract.audit.sections import printable
-    from extract.audit.text import write_text_report
-    from extract.repairs.effect import describe_effect
-    from extract.repairs.tables import effect_sections
+    from extract.corpora.audit.sections import printable
+    from extract.corpora.audit.text import write_text_report
+    from extract.corpora.repairs.effect import describe_effect
+    from extract.corpora.repairs.tables import effect_sections
 
     repairs, repaired = _applied(args, corpus)
     effect = describe_effect(repairs, repaired)
@@ -110,9 +112,9 @@ def _check(args: argparse.Namespace, corpus) -> None:
 
 
 def _show(args: argparse.Namespace, corpus) -> None:
-    from extract.errors import ConfigError, near_match
-    from extract.repairs.format import REASONS
-    from extract.repairs.show import show_corrections, show_undecided
+    from extract.core.errors import ConfigError, near_match
+    from extract.corpora.repairs.format import REASONS
+    from extract.corpora.repairs.show import show_corrections, show_undecided
 
     for reason in args.reasons:
         if reason not in REASONS:

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw and write one file."""
-    from extract.sample.tower_inputs import draw_tower_inputs, write_tower_inputs
+    from extract.sample.towers.drawn_inputs import draw_tower_inputs, write_tower_inputs
 
     workers = args.workers or os.cpu_count() or 1
     write_tower_inputs(draw_tower_inputs(args.seed, args.images, workers), args.out)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     # Waiting threads sleep instead of spinning: on a busy machine spinning is ten times slower.
     # Read when torch is loaded, hence before any import of it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from extract.sample.train_tower import train_tower
+    from extract.sample.towers.training import train_tower
 
     accuracy = train_tower(
         args.out,

@@ -24,9 +24,9 @@ def run(args: argparse.Namespace) -> None:
     """Open the weights, fingerprint them and write the spec."""
     import dataclasses
 
-    from extract.atomic import write_json
-    from extract.cli import json_value
-    from extract.spec import complete_spec
+    from extract.core.cli import json_value
+    from extract.core.files import write_json
+    from extract.features.spec import complete_spec
 
     text = args.definition
     if text.startswith("@"):

@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write counts, or fail with every finding."""
-    from extract.atomic import write_json
-    from extract.manifest import read_images
+    from extract.core.files import write_json
     from extract.store import verify_store
     from extract.store.format import check_foreign
+    from extract.tables.samples import read_images
 
     images = read_images(args.images) if args.images else None
     check_foreign(args.file)

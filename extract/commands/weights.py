@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write one line of JSON, the path and its sha256, to standard output."""
-    from extract.errors import ConfigError
-    from extract.weights import check_files, check_weights, resolve_weights
+    from extract.core.errors import ConfigError
+    from extract.networks.weights import check_files, check_weights, resolve_weights
 
     entry = _read_entry(args.entry)
     made = next((kind for kind in _WRITERS if kind in entry), None)
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _write_random(recipe: object, out: Path) -> None:
     """Check the recipe `{config, seed}` and write its checkpoint."""
-    from extract.errors import ConfigError
-    from extract.random_weights import write_random_weights
+    from extract.core.errors import ConfigError
+    from extract.networks.random_weights import write_random_weights
 
     is_complete = (
         isinstance(recipe, dict)
@@ -60,9 +60,9 @@ def _write_random(recipe: object, out: Path) -> None:
 
 def _write_cut(recipe: object, out: Path) -> None:
     """Check the recipe `{of, layers}`, with the source's own entry as `of`, and cut."""
-    from extract.cut_weights import cut_weights
-    from extract.errors import ConfigError
-    from extract.weights import check_files, check_weights, resolve_weights
+    from extract.core.errors import ConfigError
+    from extract.networks.cut_weights import cut_weights
+    from extract.networks.weights import check_files, check_weights, resolve_weights
 
     is_complete = (
         isinstance(recipe, dict)
@@ -89,7 +89,7 @@ def _read_entry(text: str) -> dict:
     Raises:
         ConfigError: it is no JSON object.
     """
-    from extract.errors import ConfigError, MissingFileError
+    from extract.core.errors import ConfigError, MissingFileError
 
     if not text.lstrip().startswith("{"):
         if not Path(text).is_file():

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 
 ATTRIBUTES_PER_ROW = 16
 """Places for attributes in a row; VinVL keeps as many."""

@@ -18,10 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import from_folder, load_config, load_pretrained, quiet_transformers
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from extract.extractors import base
-from extract.tokenizer_files import load_processor, load_tokenizer
+from extract.networks.checkpoints.reading import (
+    from_folder,
+    load_config,
+    load_pretrained,
+    quiet_transformers,
+)
+from extract.networks.checkpoints.tokenizer_files import load_processor, load_tokenizer
 
 if TYPE_CHECKING:
     import torch

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from extract.checkpoints import load_pretrained
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import base
 from extract.images.decode import center_crop, resize_shorter_side, to_array
-from extract.network_input import network_input, normalize
+from extract.networks.checkpoints.reading import load_pretrained
+from extract.networks.pixels import network_input, normalize
 
 if TYPE_CHECKING:
     import torch

@@ -21,11 +21,11 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from extract.errors import ConfigError, DataError, MissingToolError, MnerError
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, DataError, MissingToolError, MnerError
 from extract.extractors import base
-from extract.file_digest import file_sha256
 from extract.images.decode import resize_exact
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 
 VERSION = 2
 

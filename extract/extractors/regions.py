@@ -18,14 +18,14 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from extract.attribute_scores import AttributeScorer, best_attributes, check_prompt
-from extract.detection import Detector, read_detector_config
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from extract.extractors import base
 from extract.images.decode import clip_box
-from extract.region_selection import choose_regions, without_classes
-from extract.resnet_trunk import Pooling, ResnetTrunk, resize_within
-from extract.vocabularies import read_vocabulary
+from extract.networks.attribute_scores import AttributeScorer, best_attributes, check_prompt
+from extract.networks.detection import Detector, read_detector_config
+from extract.networks.region_selection import choose_regions, without_classes
+from extract.networks.resnet_trunk import Pooling, ResnetTrunk, resize_within
+from extract.networks.vocabularies import read_vocabulary
 
 VERSION = 1
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from extract.checkpoints import fill_network, find_checkpoint, read_tensors
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from extract.extractors import base
 from extract.images.decode import FilterName, resize_exact, to_array
-from extract.network_input import network_input, normalize
+from extract.networks.checkpoints.reading import fill_network, find_checkpoint, read_tensors
+from extract.networks.pixels import network_input, normalize
 
 if TYPE_CHECKING:
     import torch

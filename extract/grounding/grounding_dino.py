@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import load_pretrained
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import Extractor as BaseExtractor
 from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
 from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
@@ -42,9 +41,10 @@ from extract.grounding.base import (
     rows_to_features,
 )
 from extract.images.decode import resize_exact, to_array
-from extract.network_input import network_input, normalize
-from extract.prompts import Prompt, PromptWriter
-from extract.torch_files import first_line
+from extract.networks.checkpoints.reading import load_pretrained
+from extract.networks.checkpoints.torch_files import first_line
+from extract.networks.pixels import network_input, normalize
+from extract.networks.prompts import Prompt, PromptWriter
 
 if TYPE_CHECKING:
     import torch

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from extract.checkpoints import find_checkpoint, load_pretrained
-from extract.errors import DataError, MissingToolError, ShapeError
+from extract.core.errors import DataError, MissingToolError, ShapeError
+from extract.core.offline import leave_home_alone, set_offline
 from extract.extractors.base import Extractor as BaseExtractor
 from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
 from extract.grounding.base import (
@@ -33,10 +33,15 @@ from extract.grounding.base import (
     distinct_phrases,
     rows_to_features,
 )
-from extract.offline import leave_home_alone, set_offline
-from extract.tokenizer_files import load_tokenizer
-from extract.torch_files import BROKEN, check_archive, first_line, raise_unless_broken
-from extract.whole_files import check_whole
+from extract.networks.checkpoints.reading import find_checkpoint, load_pretrained
+from extract.networks.checkpoints.tokenizer_files import load_tokenizer
+from extract.networks.checkpoints.torch_files import (
+    BROKEN,
+    check_archive,
+    first_line,
+    raise_unless_broken,
+)
+from extract.networks.checkpoints.whole_files import check_whole
 
 if TYPE_CHECKING:
     import torch

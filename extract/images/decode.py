@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFile
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from extract.images.files import UnreadableImage, read_image_file
 from extract.images.limits import ImageLimits
 

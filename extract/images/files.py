@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from extract.errors import MnerError
-from extract.system_errors import NamedSystemError
+from extract.core.errors import MnerError
+from extract.core.system import NamedSystemError
 
 _CHUNK = 2**20
 # Where the system has them: never wait for the other end of a pipe.

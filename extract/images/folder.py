@@ -5,11 +5,11 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from extract.caption_lists import IMAGE_SUFFIXES
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
 from extract.images.files import UnreadableImage
-from extract.lazy_table import pack_texts
-from extract.text_index import TextIndex
+from extract.tables.caption_lists import IMAGE_SUFFIXES
+from extract.tables.lazy_table import pack_texts
+from extract.tables.text_index import TextIndex
 
 
 class ImageFolder:

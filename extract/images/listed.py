@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from extract.errors import DataError, MnerError
+from extract.core.errors import DataError, MnerError
 from extract.images.decode import ImageTooCostly, UnreadableImage, decode_image, read_image_file
-from extract.manifest import ImageRow
+from extract.tables.samples import ImageRow
 
 
 def load_listed(row: ImageRow, *, draft_px: int | None = None) -> Image.Image:

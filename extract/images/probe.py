@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 
+from extract.core.logs import Progress
 from extract.images.decode import ImageProbe
 from extract.images.files import UnreadableImage, image_file_sha256
 from extract.images.folder import ImageFolder
 from extract.images.limits import ImageLimits
 from extract.images.probe_cache import ProbeCache
 from extract.images.probe_pool import ProbePool
-from extract.logs import Progress
-from extract.manifest import ImageRow, pack_images
+from extract.tables.samples import ImageRow, pack_images
 
 logger = logging.getLogger(__name__)
 

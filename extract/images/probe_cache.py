@@ -16,7 +16,7 @@ from pathlib import Path
 import PIL
 from PIL import features
 
-from extract.atomic import atomic_path
+from extract.core.files import atomic_path
 from extract.images.decode import ImageProbe
 from extract.images.limits import ImageLimits
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from extract.errors import MnerError
+from extract.core.errors import MnerError
+from extract.core.system import NamedSystemError
 from extract.images.decode import ImageProbe
 from extract.images.files import UnreadableImage
 from extract.images.limits import ImageLimits
-from extract.system_errors import NamedSystemError
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 

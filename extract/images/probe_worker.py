@@ -18,10 +18,10 @@ from typing import Any
 
 from PIL import Image
 
+from extract.core.process_limits import allow_seconds, set_soft_limit
+from extract.core.system import NamedSystemError
 from extract.images.decode import ImageTooCostly, UnreadableImage, probe_image
 from extract.images.limits import ImageLimits
-from extract.process_limits import allow_seconds, set_soft_limit
-from extract.system_errors import NamedSystemError
 
 
 def answer(path: Path, limits: ImageLimits) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
+from extract.core.registry import load_module
 from extract.interop.names import match_names
 from extract.interop.values import parse_json
-from extract.manifest import SPLITS, ImageRow
-from extract.registry import load_module
-from extract.torch_files import load_plain
+from extract.networks.checkpoints.torch_files import load_plain
+from extract.tables.samples import SPLITS, ImageRow
 
 if TYPE_CHECKING:
     from extract.interop.layouts.hvpnet import Places

@@ -18,11 +18,11 @@ def run_artefact(args: argparse.Namespace) -> None:
         ConfigError: no such kind or option.
         MnerError: whatever the kind cannot write.
     """
-    from extract.cli import json_value
+    from extract.core.cli import json_value
+    from extract.core.options import options_from
     from extract.interop.stores import load_artefact
-    from extract.manifest import read_images
-    from extract.options import options_from
     from extract.store import open_whole
+    from extract.tables.samples import read_images
 
     module = load_artefact(args.artefact, "write")
     mapping = json_value(args.options, "--options")

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from PIL import ExifTags, Image
 
-from extract.atomic import write_json
-from extract.crops import save_png
-from extract.errors import ConfigError, DataError, MissingFileError
-from extract.file_digest import file_sha256
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, DataError, MissingFileError
+from extract.core.files import write_json
+from extract.core.lock import only_process
+from extract.crops.plan import save_png
 from extract.images.decode import FORMATS
 from extract.images.listed import load_listed
-from extract.lock import only_process
-from extract.manifest import ImageRow
+from extract.tables.samples import ImageRow
 
 MANIFEST = "EXPORT.json"
 FORMAT = "mner-export"

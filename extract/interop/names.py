@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from extract.caption_lists import strip_image_suffix
-from extract.errors import DataError
+from extract.core.errors import DataError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.manifest import STATUS, ImageRow
+from extract.tables.caption_lists import strip_image_suffix
+from extract.tables.samples import STATUS, ImageRow
 
 
 def match_names(

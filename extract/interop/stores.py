@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from extract.errors import ConfigError, DataError, MissingFileError, near_match
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, DataError, MissingFileError, near_match
+from extract.core.lock import only_process
+from extract.core.options import options_from
+from extract.core.registry import available, load_module
 from extract.extractors.base import ItemFeatures
-from extract.file_digest import file_sha256
+from extract.features.spec import canonical, digest
 from extract.interop.base import Imported
 from extract.interop.names import plain_name
 from extract.interop.values import as_text
-from extract.lock import only_process
-from extract.manifest import STATUS, STATUS_NAMES, ImageRow, Sample
-from extract.options import options_from
-from extract.registry import available, load_module
-from extract.spec import canonical, digest
+from extract.tables.samples import STATUS, STATUS_NAMES, ImageRow, Sample
 
 KINDS = "extract.interop.artefacts"
 
@@ -156,7 +156,7 @@ def _write_store(
     Raises:
         BusyError: another process is making `out`.
     """
-    from extract.provenance import code_version, package_versions
+    from extract.core.provenance import code_version, package_versions
     from extract.store import merge_shards
 
     provenance = {

@@ -12,12 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError, DataError, MissingFileError
-from extract.image_text import GROUPS, ContextOptions, Segment, append_context, context_segments
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.interop.artefacts.context_conll import SEPARATOR, written_token
 from extract.interop.layouts.base import Corpus, count_unlabelled, project_tags
-from extract.manifest import SPLITS, Sample
-from extract.tokenizer_files import load_word_tokenizer
+from extract.networks.checkpoints.tokenizer_files import load_word_tokenizer
+from extract.tables.samples import SPLITS, Sample
+from extract.words.image_text import (
+    GROUPS,
+    ContextOptions,
+    Segment,
+    append_context,
+    context_segments,
+)
 
 # Found by their names: readers take `dev`, not `valid`, and else a random tenth of train.
 FILES = {"train": "train.txt", "valid": "dev.txt", "test": "test.txt"}

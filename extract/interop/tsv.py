@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from extract.atomic import atomic_path
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
+from extract.core.files import atomic_path
 
 # A hundred boxes with 2,048 values each take 1.1 MB.
 MAX_LINE_BYTES = 256 * 1024 * 1024

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 
 # HDF5 strings end at a NUL, and lone surrogates have no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

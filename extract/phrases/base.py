@@ -3,7 +3,7 @@
 One backend = one file with `VERSION`, a frozen dataclass `Options` and a class `Backend`. A query
 is what grounders look for in the tweet's image: a noun phrase, a noun, or a word for an entity
 type. Backends with a tagger share TaggingBackend; the rules for hashtags, handles, URLs and emoji
-are in extract/tweets.py and are the same for all of them.
+are in extract/phrases/tweets.py and are the same for all of them.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from extract.chunking import (
+from extract.core.errors import ConfigError
+from extract.extractors.base import Phrase
+from extract.phrases.chunking import (
     ChunkOptions,
     Span,
     compile_grammar,
@@ -21,10 +23,8 @@ from extract.chunking import (
     noun_spans,
     split_spans,
 )
-from extract.closed_classes import CALENDAR
-from extract.errors import ConfigError
-from extract.extractors.base import Phrase
-from extract.tweets import Word, tweet_words
+from extract.phrases.closed_classes import CALENDAR
+from extract.phrases.tweets import Word, tweet_words
 
 
 class PhraseExtractor(ABC):

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.chunking import ChunkOptions, compile_grammar
-from extract.errors import MissingFileError, MissingToolError
+from extract.core.errors import MissingFileError, MissingToolError
 from extract.phrases.base import Analysis, TaggingBackend
+from extract.phrases.chunking import ChunkOptions, compile_grammar
 
 VERSION = 2
 

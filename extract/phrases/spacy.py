@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from extract.chunking import ChunkOptions, compile_grammar
-from extract.errors import ConfigError, DataError, MissingFileError, MissingToolError
+from extract.core.errors import ConfigError, DataError, MissingFileError, MissingToolError
 from extract.phrases.base import Analysis, TaggingBackend
+from extract.phrases.chunking import ChunkOptions, compile_grammar
 
 VERSION = 2
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.chunking import ChunkOptions, compile_grammar
-from extract.errors import MissingToolError
+from extract.core.errors import MissingToolError
 from extract.phrases.base import Analysis, TaggingBackend
+from extract.phrases.chunking import ChunkOptions, compile_grammar
 
 VERSION = 2
 

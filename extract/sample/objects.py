@@ -12,16 +12,16 @@ from dataclasses import astuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from extract.sample import kinds_groups, kinds_neutral, kinds_people, kinds_places, kinds_things
+from extract.sample.kinds import groups, neutral, people, places, things
 from extract.sample.pen import FILLS, Colour, Palette, Pen, Role
 from extract.sample.picture import Placed
 
 DRAWERS = {
-    **kinds_people.DRAWERS,
-    **kinds_places.DRAWERS,
-    **kinds_groups.DRAWERS,
-    **kinds_things.DRAWERS,
-    **kinds_neutral.DRAWERS,
+    **people.DRAWERS,
+    **places.DRAWERS,
+    **groups.DRAWERS,
+    **things.DRAWERS,
+    **neutral.DRAWERS,
 }
 
 _THINNEST, _THICKEST = 0.2, 4.0

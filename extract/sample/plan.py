@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from extract.errors import ConfigError
-from extract.manifest import SPLITS
+from extract.core.errors import ConfigError
 from extract.sample.captions import (
     KINDS_OF_TYPE,
     NEUTRAL_KINDS,
@@ -38,6 +37,7 @@ from extract.sample.names import NameMaker
 from extract.sample.picture import Box, PicturePlan, plan_picture
 from extract.sample.quotas import Dealer, Slot, split_slots
 from extract.sample.signs import NEUTRAL_LINES, PHRASES, TEST_PHRASES
+from extract.tables.samples import SPLITS
 
 SMALLEST_SPLIT = 4
 """Tweets; fewer cannot hold every kind of evidence and the special files."""

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from extract.atomic import atomic_path, write_text
-from extract.manifest import SPLITS
+from extract.core.files import atomic_path, write_text
 from extract.sample.plan import TweetPlan, draw
+from extract.tables.samples import SPLITS
 
 _JPEG = {"format": "JPEG", "quality": 88, "subsampling": 2, "optimize": False}
 _PNG = {"format": "PNG", "compress_level": 6}

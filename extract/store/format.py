@@ -11,15 +11,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.errors import MissingFileError, StoreError
+from extract.core.errors import MissingFileError, StoreError
+from extract.core.system import raise_if_refused
 from extract.extractors.base import ATTRIBUTES_PER_ROW, Outputs
-from extract.manifest import STATUS
 from extract.store.checksums import write_texts
 from extract.store.seal import check_seal
 from extract.store.structure import check_structure, read_root_attribute
 from extract.store.trial import try_reading
-from extract.system_errors import raise_if_refused
-from extract.text_index import TextIndex
+from extract.tables.samples import STATUS
+from extract.tables.text_index import TextIndex
 
 FORMAT, FORMAT_VERSION = "mner-features", "1.1"
 TEXT = h5py.string_dtype("utf-8")

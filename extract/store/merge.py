@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from extract.errors import StoreError
+from extract.core.errors import StoreError
+from extract.core.lock import only_process
 from extract.extractors.base import Outputs
-from extract.lazy_table import pack_texts
-from extract.lock import only_process
-from extract.manifest import STATUS
 from extract.store.checksums import (
     add_checksums,
     changed_datasets,
@@ -33,7 +31,9 @@ from extract.store.format import (
     write_frame,
 )
 from extract.store.sink import NewFile, new_file
-from extract.text_index import TextIndex
+from extract.tables.lazy_table import pack_texts
+from extract.tables.samples import STATUS
+from extract.tables.text_index import TextIndex
 
 
 def merge_shards(shards: Sequence[Path], out: Path, *, ids: Sequence[str] | None = None) -> None:

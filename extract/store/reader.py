@@ -9,10 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 from extract.extractors.base import Outputs, nothing_found
-from extract.lazy_table import pack_texts
-from extract.manifest import STATUS
 from extract.store.checksums import iter_texts
 from extract.store.format import (
     ALL_COLUMNS,
@@ -23,7 +21,9 @@ from extract.store.format import (
     read_vocabularies,
     reading,
 )
-from extract.text_index import TextIndex
+from extract.tables.lazy_table import pack_texts
+from extract.tables.samples import STATUS
+from extract.tables.text_index import TextIndex
 
 _INDEX = frozenset(
     ("ids", "_index", "_offsets", "_status", "_outputs", "_vocabulary", "_attributes", "_mapped")

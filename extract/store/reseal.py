@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from extract.errors import StoreError
-from extract.lock import only_process
+from extract.core.errors import StoreError
+from extract.core.lock import only_process
+from extract.core.system import named_system_errors
 from extract.store.checksums import changed_datasets, iter_texts
 from extract.store.format import digest_ids, open_checked, reading
 from extract.store.seal import check_seal, write_seal
 from extract.store.structure import read_root_attribute, row_extents
-from extract.system_errors import named_system_errors
 
 
 def seal_again(path: Path) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 
 MAGIC = b"MNERSEAL"
 _FOOTER_BYTES = 8 + len(MAGIC)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 
-from extract.atomic import atomic_path
+from extract.core.files import atomic_path
 from extract.store.seal import write_seal
 from extract.store.structure import row_extents
 

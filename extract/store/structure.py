@@ -18,9 +18,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 from extract.extractors.base import ATTRIBUTES_PER_ROW
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 
 TEXT_KIND = "UTF-8 strings"
 # One string is this in the file, its characters are elsewhere in it.

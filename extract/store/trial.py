@@ -15,8 +15,8 @@ from pathlib import Path
 
 import h5py
 
-from extract.errors import StoreError
-from extract.process_limits import allow_seconds, set_soft_limit
+from extract.core.errors import StoreError
+from extract.core.process_limits import allow_seconds, set_soft_limit
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _SECONDS = 10

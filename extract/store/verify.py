@@ -9,9 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.errors import StoreError
-from extract.lazy_table import pack_texts
-from extract.manifest import STATUS, STATUS_NAMES, ImageRow
+from extract.core.errors import StoreError
+from extract.core.system import raise_if_refused
 from extract.store.checksums import changed_datasets, iter_blocks, iter_texts
 from extract.store.format import (
     DAMAGED,
@@ -22,8 +21,9 @@ from extract.store.format import (
 )
 from extract.store.merge import compare_ids, same_texts
 from extract.store.reader import FeatureStore
-from extract.system_errors import raise_if_refused
-from extract.text_index import TextIndex
+from extract.tables.lazy_table import pack_texts
+from extract.tables.samples import STATUS, STATUS_NAMES, ImageRow
+from extract.tables.text_index import TextIndex
 
 
 def check_bytes(path: Path) -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 from extract.extractors.base import ItemFeatures
-from extract.manifest import STATUS, STATUS_NAMES
 from extract.store.checksums import MADE_EARLIER, add_checksums, changed_datasets
 from extract.store.format import (
     ALL_COLUMNS,
@@ -29,6 +28,7 @@ from extract.store.format import (
 )
 from extract.store.merge import join_files
 from extract.store.sink import new_file
+from extract.tables.samples import STATUS, STATUS_NAMES
 
 # HDF5 strings end at a NUL, and lone surrogates have no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

@@ -30,12 +30,12 @@ import loops
 import photos
 from rows import Rows
 
-from extract.atomic import write_json, write_text
+from extract.core.files import write_json, write_text
+from extract.features.spec import complete_spec
 from extract.grounding.yolo_world import _prepare_environment as prepare_environment
-from extract.manifest import ImageRow, Sample, read_images, write_images, write_samples
-from extract.precision import resolve_precision
-from extract.random_weights import write_random_weights
-from extract.spec import complete_spec
+from extract.networks.precision import resolve_precision
+from extract.networks.random_weights import write_random_weights
+from extract.tables.samples import ImageRow, Sample, read_images, write_images, write_samples
 
 HERE = Path(__file__).parent
 REPEATS = 2

@@ -13,11 +13,11 @@ from typing import Any
 from PIL import Image
 
 from extract.extractors.base import Extractor, Item, Phrase
+from extract.features.engine import make_extractor
+from extract.features.spec import FeatureSpec, read_spec
 from extract.images.decode import load_image
-from extract.manifest import ImageRow, read_images
-from extract.runner import make_extractor
-from extract.spec import FeatureSpec, read_spec
-from extract.weights import resolve_weights
+from extract.networks.weights import resolve_weights
+from extract.tables.samples import ImageRow, read_images
 
 PHRASES = ("a man", "the red car", "a crowd of people", "stage")
 
@@ -76,7 +76,7 @@ def forward_only(rows: list[ImageRow], spec: FeatureSpec, batch_size: int) -> di
 
     from torch.utils.flop_counter import FlopCounterMode
 
-    from extract.memory import keep_freed_memory
+    from extract.core.memory import keep_freed_memory
 
     keep_freed_memory()
     extractor = load_extractor(spec)

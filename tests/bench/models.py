@@ -33,8 +33,8 @@ import torch
 from published_inputs import ROOT, RUNS, Settings, prepare
 from rows import Rows
 
-from extract.options import options_from
-from extract.registry import load_module
+from extract.core.options import options_from
+from extract.core.registry import load_module
 from train.accelerator import create_accelerator, used_resources
 from train.config import check_roles, check_weights_roles
 from train.data import FeatureSource

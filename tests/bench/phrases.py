@@ -18,14 +18,14 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from extract.chunking import GRAMMAR  # noqa: E402
 from extract.commands.phrases import load_backend  # noqa: E402
-from extract.datasets.base import TextSettings  # noqa: E402
-from extract.datasets.conll_imgid import iter_samples  # noqa: E402
-from extract.errors import MnerError  # noqa: E402
+from extract.core.errors import MnerError  # noqa: E402
+from extract.corpora.readers.base import TextSettings  # noqa: E402
+from extract.corpora.readers.conll_imgid import iter_samples  # noqa: E402
 from extract.extractors.base import Phrase  # noqa: E402
-from extract.manifest import SPLITS  # noqa: E402
-from extract.tweets import forget_tokens  # noqa: E402
+from extract.phrases.chunking import GRAMMAR  # noqa: E402
+from extract.phrases.tweets import forget_tokens  # noqa: E402
+from extract.tables.samples import SPLITS  # noqa: E402
 
 BACKENDS = ("nltk", "textblob")
 BATCH = 256

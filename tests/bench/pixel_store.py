@@ -21,8 +21,8 @@ from PIL import Image
 from extract.extractors.base import Item
 from extract.extractors.pixels import Extractor, Options
 from extract.images.decode import load_image
-from extract.manifest import ImageRow
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
+from extract.tables.samples import ImageRow
 
 READS = 600
 

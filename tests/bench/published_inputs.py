@@ -20,18 +20,18 @@ import numpy as np
 import torch
 import yaml
 
-from extract.caption_lists import read_caption_list
-from extract.checkpoints import quiet_transformers
-from extract.datasets.base import TextSettings
-from extract.datasets.twitter2017 import iter_samples
+from extract.core.digests import file_sha256
+from extract.core.options import options_from
+from extract.core.registry import load_module
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.twitter2017 import iter_samples
 from extract.extractors.base import ATTRIBUTES_PER_ROW, ItemFeatures, Outputs, nothing_found
-from extract.file_digest import file_sha256
-from extract.manifest import STATUS, Sample, write_samples
-from extract.options import options_from
-from extract.random_weights import write_random_weights
-from extract.registry import load_module
+from extract.networks.checkpoints.reading import quiet_transformers
+from extract.networks.random_weights import write_random_weights
+from extract.networks.vocabularies import read_vocabulary
 from extract.store import FeatureWriter, Header, merge_shards
-from extract.vocabularies import read_vocabulary
+from extract.tables.caption_lists import read_caption_list
+from extract.tables.samples import STATUS, Sample, write_samples
 from train.config import Recipe, RunSpec
 from train.loop import FitJob
 from train.sampling import eval_batches

@@ -18,7 +18,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from extract.manifest import Sample
+from extract.tables.samples import Sample
 from tests.unit.train import dummy_system
 from train.models.base import Example, ModelOutput
 

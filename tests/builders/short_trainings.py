@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from extract.manifest import Sample, write_samples
+from extract.tables.samples import Sample, write_samples
 from train.config import Recipe, RunSpec
 from train.loop import FitJob
 

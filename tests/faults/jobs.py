@@ -20,7 +20,9 @@ def make_stages(folder: Path, *, with_small_files: bool = False) -> list[Stage]:
         folder: of the corpora.
         with_small_files: dataset, evaluate and summarize, too.
     """
-    import_commands("extract", ["extract.runner", "extract.inputs", "PIL.PngImagePlugin"])
+    import_commands(
+        "extract", ["extract.features.engine", "extract.features.inputs", "PIL.PngImagePlugin"]
+    )
     import_commands("train", ["train.loop", "train.overlap"])
     corpus = make_corpus(folder / "images", N_IMAGES)
     training = make_trainings(folder / "tweets")[0]

@@ -230,7 +230,7 @@ def import_commands(package: str, modules: Sequence[str] = ()) -> None:
     """Import every command of a package, and more, before anything is forked."""
     import importlib
 
-    from extract.registry import available
+    from extract.core.registry import available
 
     for name in available(f"{package}.commands"):
         importlib.import_module(f"{package}.commands.{name}")

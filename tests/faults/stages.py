@@ -71,7 +71,7 @@ class Crops(Stage):
 
     def change(self) -> None:
         """Count crops as they are written, before they are recorded."""
-        from extract.crop_record import CropRecord
+        from extract.crops.record import CropRecord
 
         add = CropRecord.add
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from extract.errors import MnerError
+from extract.core.errors import MnerError
 
 
 class Refused(Exception):

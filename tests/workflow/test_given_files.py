@@ -124,8 +124,8 @@ def test_every_option_that_names_a_file_is_annotated(repo_root: Path) -> None:
     """By its name a string option of a system names none: what a file is called says so."""
     from typing import get_type_hints
 
-    from extract.options import FilePath
-    from extract.registry import available, load_module
+    from extract.core.options import FilePath
+    from extract.core.registry import available, load_module
     from workflow.catalogue import file_options
 
     annotated = {}

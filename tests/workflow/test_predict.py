@@ -8,11 +8,11 @@ import pytest
 import yaml
 from snakemake.utils import update_config, validate
 
-from extract.datasets import untagged
-from extract.datasets.base import TextSettings
-from extract.errors import ConfigError
-from extract.manifest import read_images
+from extract.core.errors import ConfigError
+from extract.corpora.readers import untagged
+from extract.corpora.readers.base import TextSettings
 from extract.store import FeatureStore
+from extract.tables.samples import read_images
 from tests.workflow.conftest import once
 from tests.workflow.workspace import Workspace
 from train.__main__ import main

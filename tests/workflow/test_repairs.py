@@ -2,7 +2,7 @@
 
 import json
 
-from extract.manifest import read_samples
+from extract.tables.samples import read_samples
 
 FILE = "data/tiny/repairs.jsonl"
 STATS = "results/tiny/stats.json"

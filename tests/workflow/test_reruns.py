@@ -108,7 +108,11 @@ def test_version_bump_is_done_once(edited):
 
 
 def test_comment_edit_reruns_nothing(edited):
-    for module in ("extract/extractors/vgg.py", "extract/runner.py", "train/models/acn.py"):
+    for module in (
+        "extract/extractors/vgg.py",
+        "extract/features/engine.py",
+        "train/models/acn.py",
+    ):
         with (edited.code / module).open("a", encoding="utf-8") as file:
             file.write("\n# A remark.\n")
     assert edited.snakemake("--dry-run").has_nothing_to_do

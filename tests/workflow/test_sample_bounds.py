@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from extract.precision import bfloat16_cost
+from extract.networks.precision import bfloat16_cost
 from tests.workflow.workspace import Workspace
 
 BOUNDS = {"acn": 8, "ita": 15, "vec_mner_tiny": 8, "co_mipn_tiny": 8, "rpi_hmif_tiny": 8}

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from extract.options import options_from
+from extract.core.options import options_from
 from tests.workflow.workspace import Workspace
 from train.config import Recipe
 from workflow.ablations import ablation_runs
@@ -141,7 +141,7 @@ def test_missing_checkpoint_names_the_command_that_fetches_it(repo_root, tmp_pat
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_model_entry_is_a_legal_run(repo_root, name):
-    from extract.registry import load_module
+    from extract.core.registry import load_module
     from train.config import RunSpec, check_roles, check_weights_roles
 
     config = merged(repo_root, name)

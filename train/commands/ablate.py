@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from extract.errors import ConfigError, near_match
+from extract.core.errors import ConfigError, near_match
 from train.run_arguments import add_resamples_argument
 
 HELP = "Compare runs without a part with the full model, as one table."
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the table."""
-    from extract.atomic import write_text
+    from extract.core.files import write_text
     from train.ablation import AblationRow, ablation_rows
     from train.ablation_page import render_page
     from train.assignments import parse_assignments, parse_paths

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the diagnosis and log its gap."""
-    from extract.atomic import write_json
+    from extract.core.files import write_json
     from train.accelerator import set_threads
     from train.config import parse_roles
     from train.diagnosis import DiagnoseJob, diagnose

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from extract.audit.overlap import MAX_OVERLAP
+from extract.corpora.audit.overlap import MAX_OVERLAP
 from train.run_arguments import add_runtime_arguments
 
 HELP = (
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         MnerError: splits overlap, --overlap is of another corpus, or as `train.loop.fit`.
     """
-    from extract.weights import check_weights, resolve_weights
+    from extract.networks.weights import check_weights, resolve_weights
     from train.accelerator import set_threads
     from train.config import parse_roles, read_run_spec
     from train.launch import is_first_process

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Import and log the summary as one JSON object."""
-    from extract.cli import json_value
+    from extract.core.cli import json_value
     from train.checkpoint_conversion import ImportJob, import_checkpoint
     from train.config import parse_roles
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from extract.registry import available
+from extract.core.registry import available
 
 HELP = "List the tagging systems."
 EXAMPLE = "python -m train list"

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 HELP = "Draw the figures of the runs and write report.html: tables, figures and an error browser."
 EXAMPLE = (

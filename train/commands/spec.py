@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the run spec with every default filled in."""
-    from extract.atomic import write_json
-    from extract.errors import ConfigError
-    from extract.options import options_from
-    from extract.registry import load_module
-    from extract.weights import KINDS, check_files, check_weights, resolve_weights
+    from extract.core.errors import ConfigError
+    from extract.core.files import write_json
+    from extract.core.options import options_from
+    from extract.core.registry import load_module
+    from extract.networks.weights import KINDS, check_files, check_weights, resolve_weights
     from train.checkpoint import resolved
     from train.config import RunSpec, check_roles
     from train.variants import check_variant

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the tables that are asked for."""
-    from extract.atomic import write_text
+    from extract.core.files import write_text
     from train.intervals import IntervalRow, interval_rows
     from train.results import read_results
     from train.results_page import render_results

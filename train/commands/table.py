@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     """
     from rich.console import Console
 
-    from extract.errors import ConfigError
+    from extract.core.errors import ConfigError
     from train.ablation import AblationRow
     from train.intervals import IntervalRow
     from train.slices import HANDLE_SLICES, IMAGE_SLICES
@@ -68,7 +68,7 @@ def _table(title: str, row_type: type, rows: Sequence[Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from extract.logs import printable
+    from extract.core.logs import printable
     from train.tables import shown
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.visual_sequence import Pictures, resize_grid
 
 POSITION_STARTS = ("clip", "normal")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from extract.manifest import Sample
+from extract.tables.samples import Sample
 from train.batches import tag_tensor
 from train.layers.special_labels import BEGIN, END, TYPE_ORDER
 from train.pieces import PieceBatch

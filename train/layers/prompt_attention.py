@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.attention import dot_product_attention
 
 HEAD_LAYOUTS = ("split", "raw")

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.dynamic_similarity import DynamicSimilarity
 from train.layers.image_prompts import GatedPrompts, LevelPrompts
 from train.layers.prompt_attention import LayerPrompt, mask_to_heads, to_heads

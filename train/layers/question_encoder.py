@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.mining_blocks import QuickGELU
 from train.pieces import PieceTable
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from extract.manifest import Sample
+from extract.tables.samples import Sample
 from train.batches import tag_tensor
 from train.pieces import PieceBatch
 from train.tags import tag_set

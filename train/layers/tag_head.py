@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from extract.manifest import Sample
+from extract.tables.samples import Sample
 from train.batches import tag_tensor
 from train.layers.crf import LinearChainCRF
 from train.tags import bio_to_bioes, bioes_to_bio, tag_set

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from extract.checkpoints import load_config
-from extract.errors import ConfigError
-from extract.tokenizer_files import load_word_tokenizer
+from extract.core.errors import ConfigError
+from extract.networks.checkpoints.reading import load_config
+from extract.networks.checkpoints.tokenizer_files import load_word_tokenizer
 from train.layers.windows import cut_windows
 from train.pretrained import load_network
 from train.word_tokenizer import piece_ids, save_tokenizer, special_ids

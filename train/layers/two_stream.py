@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.attention import dot_product_attention
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from extract.checkpoints import load_config
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
+from extract.networks.checkpoints.reading import load_config
 from train.pretrained import load_network
 
 if TYPE_CHECKING:

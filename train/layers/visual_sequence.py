@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 
 class Pictures(NamedTuple):

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from extract.errors import DataError
-from extract.manifest import Sample
-from extract.options import FilePath
+from extract.core.errors import DataError
+from extract.core.options import FilePath
+from extract.tables.samples import Sample
 from train.batches import grid_tensors, image_grid, tag_tensor
 from train.layers.bio import without_orphans
 from train.layers.char_cnn import CharCNN

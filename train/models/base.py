@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from extract.manifest import Sample
 from extract.store import StoredItem
+from extract.tables.samples import Sample
 
 
 @dataclass(frozen=True)

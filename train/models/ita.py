@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.context import GROUPS, ContextOptions, build_view
 from train.layers.crf import LinearChainCRF
 from train.layers.path_marginals import path_marginals

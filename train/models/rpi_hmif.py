@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from train.layers.fusion_engine import Fused, FusionEngine, FusionOptions, RoutingMeter, RoutingPass
 from train.layers.information_mining import InformationMining, MiningOptions
 from train.layers.path_marginals import piece_marginals

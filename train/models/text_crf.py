@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.path_marginals import path_marginals
 from train.layers.tag_head import TagCodec, TagHead
 from train.layers.text_encoder import TextEncoder

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from train.config import Recipe
 from train.layers.crf import LinearChainCRF
 from train.layers.hybrid_stack import HybridStack

@@ -4,6 +4,6 @@ matplotlib reads the settings in its folder when it is imported, and writes its 
 whichever figure comes first, this comes before it.
 """
 
-from extract.offline import leave_home_alone
+from extract.core.offline import leave_home_alone
 
 leave_home_alone()

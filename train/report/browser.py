@@ -17,9 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract.audit.handles import handle_positions
-from extract.errors import DataError
-from extract.manifest import Sample, iter_jsonl, read_samples
+from extract.core.errors import DataError
+from extract.corpora.handles import handle_positions
+from extract.tables.samples import Sample, iter_jsonl, read_samples
 from train.predictions import TaggedText
 from train.report.runs import System, datasets_of, mean_and_sd
 from train.results import BASELINE, MAIN, aligned_predictions, base_system

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from extract.atomic import write_text
+from extract.core.files import write_text
 from train.report import words
 from train.report.browser import MAX_IMAGES, browser_data, data_script
 from train.report.corpora import corpora_html

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from extract.errors import MissingFileError
-from extract.manifest import SPLITS
+from extract.core.errors import MissingFileError
+from extract.tables.samples import SPLITS
 from train.report.tables import Table, table_html
 
 AUDIT = "audit.html"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
 
 LONG = 24
 """Letters above which a cell of text gets a wide column."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from extract.errors import DataError, near_match
+from extract.core.errors import DataError, near_match
 
 # Upstream's character features are interleaved: filter f of width number j sits at 3 f + j.
 _WIDTHS = 3

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from extract.errors import DataError, near_match
+from extract.core.errors import DataError, near_match
 from train.models.co_mipn import Options
 
 _BERTS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from extract.errors import ConfigError, DataError, near_match
+from extract.core.errors import ConfigError, DataError, near_match
 from train.models.base import TaggingModel
 from train.upstream import acn, co_mipn, ita, vec_mner
 

@@ -22,15 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from extract.errors import DataError, MissingFileError, near_match
-from extract.torch_files import (
+from extract.core.errors import DataError, MissingFileError, near_match
+from extract.networks.checkpoints.torch_files import (
     BROKEN,
     check_archive,
     first_line,
     is_cut_off,
     raise_unless_broken,
 )
-from extract.whole_files import check_whole, damaged
+from extract.networks.checkpoints.whole_files import check_whole, damaged
 from train.config import Recipe
 from train.metrics import Counts
 from train.models.ita import EXTRA_STATES, Options

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from extract.errors import DataError, near_match
+from extract.core.errors import DataError, near_match
 
 PREFIX = "ifa_model."
 # Start of a name upstream -> start of a name here.

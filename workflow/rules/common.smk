@@ -14,15 +14,15 @@ from snakemake.utils import validate
 
 sys.path.insert(0, workflow.basedir)
 
-from extract.audit.overlap_file import VERSION as OVERLAP_VERSION
-from extract.crops import VERSION as CROPS_VERSION
-from extract.errors import MnerError
+from extract.corpora.audit.overlap_file import VERSION as OVERLAP_VERSION
+from extract.crops.plan import VERSION as CROPS_VERSION
+from extract.core.errors import MnerError
 from extract.interop.layouts.base import VERSION as EXPORT_VERSION
-from extract.offline import OFFLINE
-from extract.registry import load_module
-from extract.repairs.format import repairs_file
-from extract.spec import canonical, load_plugin
-from extract.weights import resolve_weights
+from extract.core.offline import OFFLINE
+from extract.core.registry import load_module
+from extract.corpora.repairs.format import repairs_file
+from extract.features.spec import canonical, load_plugin
+from extract.networks.weights import resolve_weights
 from workflow.ablations import ablation_runs
 from workflow.catalogue import (
     Catalogue,

@@ -73,7 +73,7 @@ def images_state(wildcards):
 
 def split_files(entry):
     """The text file of each split; a missing one is named with where to get it."""
-    known = load_module("extract.datasets", entry["reader"]).SPLIT_FILES
+    known = load_module("extract.corpora.readers", entry["reader"]).SPLIT_FILES
     found = []
     for split in known:
         given = entry["text"]["files"].get(split)
@@ -85,7 +85,7 @@ def split_files(entry):
 
 def samples_files(wildcards):
     """The samples of every split: three of a training corpus, one of new tweets."""
-    splits = load_module("extract.datasets", dataset_entry(wildcards)["reader"]).SPLIT_FILES
+    splits = load_module("extract.corpora.readers", dataset_entry(wildcards)["reader"]).SPLIT_FILES
     return [f"results/{wildcards.dataset}/samples/{split}.jsonl" for split in splits]
 
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.atomic import write_text
-from extract.errors import DataError
+from extract.core.errors import DataError
+from extract.core.files import write_text
 from extract.interop.base import Imported
 from extract.interop.named_boxes import boxes_of, read_boxes
 from extract.interop.names import image_file_name
-from extract.manifest import STATUS, ImageRow
+from extract.tables.samples import STATUS, ImageRow
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

@@ -17,11 +17,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.interop.base import Imported
-from extract.manifest import SPLITS, Sample
-from extract.text_lines import iter_text_lines
+from extract.tables.samples import SPLITS, Sample
+from extract.tables.text_lines import iter_text_lines
 
 HELP = "ready-made context of tweets (CoNLL with B-X, S-X or X): text rows of samples"
 VERSION = 1

@@ -21,7 +21,7 @@ from extract.extractors.base import Item, ItemFeatures, nothing_found
 from extract.images.decode import FilterName, Rounding, UnreadableImage, load_image
 from extract.interop.base import Imported
 from extract.interop.crop_archives import CropArchive, read_archive
-from extract.manifest import STATUS, ImageRow
+from extract.tables.samples import STATUS, ImageRow
 
 HELP = "crop archive ({image: [crops]} .pth or .json, and folders of crops) -> pixels of the crops"
 VERSION = 1

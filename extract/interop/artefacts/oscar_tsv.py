@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from extract.errors import ConfigError, DataError, StoreError
+from extract.core.errors import ConfigError, DataError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
@@ -42,7 +42,7 @@ from extract.interop.values import (
     encode_floats,
     parse_json,
 )
-from extract.manifest import STATUS, ImageRow
+from extract.tables.samples import STATUS, ImageRow
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore, StoredItem

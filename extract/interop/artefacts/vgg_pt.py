@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from extract.atomic import atomic_path
-from extract.caption_lists import strip_image_suffix
-from extract.errors import DataError, StoreError
+from extract.core.errors import DataError, StoreError
+from extract.core.files import atomic_path
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
-from extract.manifest import ImageRow
-from extract.torch_files import load_plain
+from extract.networks.checkpoints.torch_files import load_plain
+from extract.tables.caption_lists import strip_image_suffix
+from extract.tables.samples import ImageRow
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

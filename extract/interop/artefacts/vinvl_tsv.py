@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from extract.errors import DataError, StoreError
+from extract.core.errors import DataError, StoreError
 from extract.extractors.base import ATTRIBUTES_PER_ROW, ItemFeatures, Outputs, nothing_found
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
@@ -37,7 +37,7 @@ from extract.interop.values import (
     encode_floats,
     parse_json,
 )
-from extract.manifest import STATUS, ImageRow
+from extract.tables.samples import STATUS, ImageRow
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore, StoredItem

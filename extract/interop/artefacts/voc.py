@@ -24,13 +24,13 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from extract.extractors.base import Box
 from extract.interop.base import Imported
 from extract.interop.exports import fresh_folder, write_manifest
 from extract.interop.named_boxes import boxes_of, read_boxes
 from extract.interop.names import image_file_name
-from extract.manifest import STATUS, ImageRow
+from extract.tables.samples import STATUS, ImageRow
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.caption_lists import strip_image_suffix
-from extract.crops import Crop
-from extract.errors import DataError
+from extract.core.errors import DataError
+from extract.crops.plan import Crop
 from extract.interop.exports import Link
-from extract.manifest import ImageRow, Sample
-from extract.tags import split_tag
+from extract.tables.caption_lists import strip_image_suffix
+from extract.tables.samples import ImageRow, Sample
+from extract.tables.tags import split_tag
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.atomic import write_text
-from extract.crops import Crop, files_by_image, save_dictionary
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
+from extract.core.files import write_text
+from extract.crops.plan import Crop, files_by_image, save_dictionary
 from extract.interop.exports import place_file, place_image, write_stand_in
 from extract.interop.layouts.base import (
     Corpus,
@@ -27,7 +27,7 @@ from extract.interop.layouts.base import (
     file_ids,
     imgid_text,
 )
-from extract.manifest import SPLITS
+from extract.tables.samples import SPLITS
 
 HELP = "HVPNeT: text, images, and crops of the noun phrases; run its run.py in the folder."
 NEEDS = ("crops",)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from extract.interop.exports import place_file, place_image, write_stand_in
 from extract.interop.layouts.base import (
     Corpus,
@@ -27,7 +27,7 @@ from extract.interop.layouts.base import (
     file_ids,
     project_tags,
 )
-from extract.manifest import SPLITS
+from extract.tables.samples import SPLITS
 
 HELP = "UMGF: a file a tweet, and one crop a type word; run its ddp_mmner.py in the folder."
 NEEDS = ("crops",)

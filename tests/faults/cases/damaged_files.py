@@ -31,7 +31,7 @@ SHARE = 5
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Damage parts, shards, stores, training states and tables."""
-    import_commands("extract", ["extract.runner", "extract.inputs"])
+    import_commands("extract", ["extract.features.engine", "extract.features.inputs"])
     import_commands("train", ["train.loop", "train.overlap"])
     corpus = make_corpus(folder / "corpus", N_IMAGES)
     images = make_trainings(folder / "tweets")[1]

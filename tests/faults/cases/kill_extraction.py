@@ -15,7 +15,9 @@ PLUGINS = ("random", "pixels", "annotations", "caption_list", "clip")
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Kill the extraction of each plug-in, and the crops."""
-    import_commands("extract", ["extract.runner", "extract.inputs", "torch", "transformers"])
+    import_commands(
+        "extract", ["extract.features.engine", "extract.features.inputs", "torch", "transformers"]
+    )
     corpus = make_corpus(folder / "corpus")
     stages = [*(Extraction(corpus, plugin) for plugin in PLUGINS), Crops(corpus)]
     return [kill_stage(stage, folder / stage.name, rng, rounds) for stage in stages]

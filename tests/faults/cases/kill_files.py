@@ -16,7 +16,7 @@ NAME = "kill_files"
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Kill each stage."""
-    import_commands("extract", ["extract.runner", "extract.inputs"])
+    import_commands("extract", ["extract.features.engine", "extract.features.inputs"])
     modules = ["train.intervals", "train.results", "train.results_page", "train.loop"]
     import_commands("train", [*modules, "train.overlap"])
     corpus = make_corpus(folder / "corpus")

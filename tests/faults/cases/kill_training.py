@@ -14,7 +14,7 @@ NAME = "kill_training"
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Kill each training."""
-    modules = ["train.loop", "train.overlap", "train.models.text_crf", "extract.weights"]
+    modules = ["train.loop", "train.overlap", "train.models.text_crf", "extract.networks.weights"]
     import_commands("train", modules)
     import_commands("extract")
     stages = [Fit(training) for training in make_trainings(folder / "corpus")]

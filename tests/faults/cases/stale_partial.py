@@ -20,7 +20,9 @@ UNDONE = f"{PLUGIN}.1-of-1.h5.partial"
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Leave each kind of partial result behind, then run."""
-    import_commands("extract", ["extract.runner", "extract.inputs", "torch", "transformers"])
+    import_commands(
+        "extract", ["extract.features.engine", "extract.features.inputs", "torch", "transformers"]
+    )
     corpus = make_corpus(folder / "corpus", N_IMAGES)
     stage = Extraction(corpus, PLUGIN)
     whole = folder / "whole"
@@ -96,7 +98,7 @@ def _with_other_spec(corpus: Corpus, out: Path, change: Callable[[dict], None]) 
 
 
 def _of_other_weights(corpus: Corpus, out: Path) -> None:
-    from extract.random_weights import write_random_weights
+    from extract.networks.random_weights import write_random_weights
     from tests.unit.extract.tiny_plugins import _VISION
 
     other = out.with_suffix(".pt")

@@ -75,7 +75,7 @@ def _hold(leave: Path) -> Callable[[], None]:
     """Return a change that lets whoever holds a lock wait for a file before it works."""
 
     def change() -> None:
-        from extract import lock
+        from extract.core import lock
 
         acquire = lock._acquire
 

@@ -3,9 +3,9 @@
 import random
 from pathlib import Path
 
-from extract.datasets import conll_imgid
-from extract.datasets.base import TextSettings
-from extract.manifest import read_samples, write_samples
+from extract.corpora.readers import conll_imgid
+from extract.corpora.readers.base import TextSettings
+from extract.tables.samples import read_samples, write_samples
 from tests.fuzz.mutations import mutate
 from tests.fuzz.refusal import may_refuse
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 
 from extract.commands import verify
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 from extract.store import check_bytes, merge_shards, open_whole, verify_store
 from extract.store.seal import write_seal
 from tests.fuzz.mutations import mutate

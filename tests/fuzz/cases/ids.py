@@ -5,11 +5,11 @@ import random
 import unicodedata
 from pathlib import Path
 
-from extract.crops import CropStems
+from extract.core.logs import printable
+from extract.crops.plan import CropStems
 from extract.images.files import UnreadableImage
 from extract.images.folder import ImageFolder
-from extract.logs import printable
-from extract.manifest import ImageRow, read_images, write_images
+from extract.tables.samples import ImageRow, read_images, write_images
 
 NAME = "ids"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from extract.checkpoints import read_tensors
-from extract.errors import MnerError
+from extract.core.errors import MnerError
 from extract.interop.artefacts import vgg_pt
 from extract.interop.crop_archives import load_dictionary
+from extract.networks.checkpoints.reading import read_tensors
 from tests.fuzz.memory import peak_mb
 from tests.fuzz.mutations import mutate
 from tests.unit.extract.evil_pickles import FORMATS, Evil

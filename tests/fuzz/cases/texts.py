@@ -5,10 +5,10 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from extract.annotations import read_annotations
-from extract.caption_lists import read_caption_list
-from extract.manifest import read_images, read_samples, write_images, write_samples
-from extract.prepare import read_evidence
+from extract.corpora.prepare import read_evidence
+from extract.features.annotations import read_annotations
+from extract.tables.caption_lists import read_caption_list
+from extract.tables.samples import read_images, read_samples, write_images, write_samples
 from tests.fuzz.mutations import mutate
 from tests.fuzz.refusal import may_refuse
 

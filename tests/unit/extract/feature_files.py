@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.manifest import STATUS, ImageRow
 from extract.store import FeatureWriter, Header, StoredItem, merge_shards
 from extract.store.seal import write_seal
+from extract.tables.samples import STATUS, ImageRow
 
 FULL = Outputs(
     feature_dim=6,

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from extract.core.options import options_from
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop.stores import import_artefact, load_artefact
-from extract.manifest import ImageRow
-from extract.options import options_from
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards, verify_store
+from extract.tables.samples import ImageRow
 
 COLUMNS = ("features", "boxes", "scores", "attribute_scores")
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.manifest import STATUS, Sample
+from extract.tables.samples import STATUS, Sample
 
 TYPES = ("PER", "LOC", "ORG", "MISC")
 # No lone surrogates, which no UTF-8 file holds.

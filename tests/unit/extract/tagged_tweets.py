@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from extract.manifest import Sample
-from extract.repairs.format import Repairs
-from extract.repairs.orphans import Change
-from extract.repairs.propose import propose_repairs
+from extract.corpora.repairs.format import Repairs
+from extract.corpora.repairs.orphans import Change
+from extract.corpora.repairs.propose import propose_repairs
+from extract.tables.samples import Sample
 
 
 def tweet(text: str, sample_id: str = "train-00000", image_id: str = "1") -> Sample:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from workflow.ablations import ablation_entries, ablation_runs
 from workflow.catalogue import Catalogue, with_derived_runs
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from extract import atomic
-from extract.atomic import atomic_path, write_json, write_text
-from extract.host import host_tag
+from extract.core import files
+from extract.core.files import atomic_path, write_json, write_text
+from extract.core.host import host_tag
 
 
 def names(folder: Path) -> list[str]:
@@ -165,7 +165,7 @@ def test_two_machines_write_two_temporary_files(
     """Processes of two containers often have one number."""
     with atomic_path(tmp_path / "x.txt") as first:
         first.write_text("first")
-        monkeypatch.setattr(atomic, "host_tag", lambda: "0" * 8)
+        monkeypatch.setattr(files, "host_tag", lambda: "0" * 8)
         with atomic_path(tmp_path / "x.txt") as second:
             second.write_text("second")
         assert first.read_text() == "first"

@@ -7,9 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from extract.attribute_scores import AttributeScorer, best_attributes, check_prompt, fill_prompt
-from extract.errors import DataError, MissingFileError
-from extract.random_weights import write_random_weights
+from extract.core.errors import DataError, MissingFileError
+from extract.networks.attribute_scores import (
+    AttributeScorer,
+    best_attributes,
+    check_prompt,
+    fill_prompt,
+)
+from extract.networks.random_weights import write_random_weights
 from tests.unit.extract.tiny_faster_rcnn import picture
 from tests.unit.extract.tiny_regions import CLIP, WORDS
 

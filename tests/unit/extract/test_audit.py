@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from extract.__main__ import main
-from extract.audit import identity
-from extract.audit.duplicates import find_groups
-from extract.audit.fingerprint import fingerprint, n_different, tweet_digest
-from extract.audit.handles import handle_positions
-from extract.audit.known_copies import known_copies
-from extract.audit.labels import invalid_transitions, is_invisible
-from extract.audit.mentions import count_seen
-from extract.audit.overlap import describe_overlaps, find_overlaps, near_key, refuse_overlap
-from extract.audit.reading import read_corpus
-from extract.audit.report import audit
-from extract.audit.sections import make_sections, printable
-from extract.datasets.base import TextSettings
-from extract.errors import DataError, MissingFileError
-from extract.manifest import ImageRow, Sample, write_images, write_samples
+from extract.core.errors import DataError, MissingFileError
+from extract.corpora.audit import identity
+from extract.corpora.audit.duplicates import find_groups
+from extract.corpora.audit.fingerprint import fingerprint, n_different, tweet_digest
+from extract.corpora.audit.known_copies import known_copies
+from extract.corpora.audit.labels import invalid_transitions, is_invisible
+from extract.corpora.audit.overlap import describe_overlaps, find_overlaps, near_key, refuse_overlap
+from extract.corpora.audit.reading import read_corpus
+from extract.corpora.audit.report import audit
+from extract.corpora.audit.sections import make_sections, printable
+from extract.corpora.handles import handle_positions
+from extract.corpora.mentions import count_seen
+from extract.corpora.readers.base import TextSettings
+from extract.tables.samples import ImageRow, Sample, write_images, write_samples
 
 TRAIN = ["Paris/B-LOC is nice http://t.co/1", "Bob/B-PER Dylan/I-PER sings", "hello @bob"]
 VALID = ["nothing to see", "meet Ann/B-PER"]
@@ -319,7 +319,7 @@ def test_json_is_the_documented_structure(
     assert main(["audit", str(small(tmp_path)), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["format"], found["version"]) == ("mner-audit", 1)
-    from extract.audit import report
+    from extract.corpora.audit import report
 
     documented = re.findall(r"^- `(\w+)`", report.__doc__, flags=re.MULTILINE)
     assert {*documented, "version"} == set(found)

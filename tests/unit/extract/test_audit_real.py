@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from extract.audit.known_copies import copy_tables, known_copies
-from extract.audit.reading import read_corpus
-from extract.audit.report import audit
-from extract.datasets.base import TextSettings
+from extract.corpora.audit.known_copies import copy_tables, known_copies
+from extract.corpora.audit.reading import read_corpus
+from extract.corpora.audit.report import audit
+from extract.corpora.readers.base import TextSettings
 from tests.unit.extract.twitter_counts import COUNTS, TYPES
 
 CORPORA = ("twitter2015", "twitter2017")

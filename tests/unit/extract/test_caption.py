@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import caption, caption_list
 from extract.extractors.base import Item
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 from tests.unit.extract.tiny_captioners import WRITERS, write_captioner
 
 # Florence-2 takes its tasks alone.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from extract.caption_lists import read_caption_list
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
+from extract.tables.caption_lists import read_caption_list
 
 
 def write(tmp_path: Path, text: str | bytes) -> Path:

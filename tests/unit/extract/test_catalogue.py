@@ -4,10 +4,10 @@ import copy
 
 import pytest
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
+from extract.core.registry import available
 from extract.grounding import annotations
 from extract.phrases import textblob
-from extract.registry import available
 from workflow.catalogue import Catalogue, check_plugin, existing, source_version
 
 DATASET = {"reader": "conll_imgid", "root": "data/x", "images": "data/x/images"}
@@ -262,9 +262,11 @@ def test_missing_place_is_named_with_the_remedy(tmp_path):
 
 
 def test_plugin_check_lists_what_there_is():
-    check_plugin("extract.datasets", "snap", "here")
-    with pytest.raises(ConfigError, match=r"here: no 'snapp' in extract/datasets/; known: .*snap"):
-        check_plugin("extract.datasets", "snapp", "here")
+    check_plugin("extract.corpora.readers", "snap", "here")
+    with pytest.raises(
+        ConfigError, match=r"here: no 'snapp' in extract/corpora/readers/; known: .*snap"
+    ):
+        check_plugin("extract.corpora.readers", "snapp", "here")
 
 
 @pytest.mark.parametrize(
@@ -284,7 +286,7 @@ def test_version_is_read_from_the_source(tmp_path, source, version):
 
 @pytest.mark.parametrize("system", available("train.models"))
 def test_version_in_the_source_is_that_of_the_class(repo_root, system):
-    from extract.registry import load_module
+    from extract.core.registry import load_module
 
     model = load_module("train.models", system).Model
     assert source_version(repo_root / f"train/models/{system}.py") == model.VERSION
@@ -385,7 +387,7 @@ def test_imported_boxes_are_a_grounding_store():
 
 
 def test_every_artefact_says_what_it_gives():
-    from extract.registry import load_module
+    from extract.core.registry import load_module
 
     for kind in available("extract.interop.artefacts"):
         gives = load_module("extract.interop.artefacts", kind).GIVES

@@ -4,18 +4,18 @@ import random
 
 import pytest
 
-from extract import chunking
-from extract.chunking import (
+from extract.core.errors import ConfigError
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
+from extract.phrases import chunking
+from extract.phrases.chunking import (
     GRAMMAR,
     compile_grammar,
     grammar_spans,
     noun_spans,
     split_spans,
 )
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.errors import ConfigError
-from extract.tweets import Word, tweet_words
+from extract.phrases.tweets import Word, tweet_words
 
 TAGS = ("NN", "NNP", "NNS", "JJ", "JJR", "CD", "DT", "PRP$", "IN", "VBZ", "POS", ".", ",", "''")
 ONE_RULE = (

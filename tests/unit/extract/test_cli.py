@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from extract import cli
 from extract.__main__ import main
 from extract.commands import list as list_command
-from extract.errors import DataError
-from extract.registry import available, load_module
+from extract.core import cli
+from extract.core.errors import DataError
+from extract.core.registry import available, load_module
 from tests.unit.extract.feature_files import write_merged
 
 COMMANDS = available("extract.commands")

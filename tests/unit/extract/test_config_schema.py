@@ -13,10 +13,10 @@ from jsonschema import Draft202012Validator
 from snakemake.resources import Resource
 from snakemake.utils import validate
 
-from extract.datasets.base import TextSettings
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
+from extract.corpora.readers.base import TextSettings
+from extract.features.engine import Runtime
 from extract.images.limits import ImageLimits
-from extract.runner import Runtime
 from workflow.catalogue import Catalogue, check_config
 from workflow.resources import decoding_memory, times
 

@@ -13,16 +13,17 @@ from PIL import Image, ImageColor, ImageDraw
 
 from extract.__main__ import main
 from extract.commands.contact_sheet import choose_images
-from extract.contact_sheet import labels as labels_module
-from extract.contact_sheet.content import MAX_WORDS, SHADES, Stores, describe, group_samples
-from extract.contact_sheet.labels import Wanted, place_labels
-from extract.contact_sheet.picture import BACKGROUND, DrawnBox, draw_picture, text_color
-from extract.contact_sheet.text import Piece, Typeface, draw_lines, shorten, wrap
-from extract.contact_sheet.tile import TILE_PX, draw_tile, make_faces
-from extract.errors import DataError, MissingFileError
+from extract.core.digests import file_sha256
+from extract.core.errors import DataError, MissingFileError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.file_digest import file_sha256
-from extract.manifest import (
+from extract.look.contact_sheet import labels as labels_module
+from extract.look.contact_sheet.content import MAX_WORDS, SHADES, Stores, describe, group_samples
+from extract.look.contact_sheet.labels import Wanted, place_labels
+from extract.look.contact_sheet.picture import BACKGROUND, DrawnBox, draw_picture, text_color
+from extract.look.contact_sheet.text import Piece, Typeface, draw_lines, shorten, wrap
+from extract.look.contact_sheet.tile import TILE_PX, draw_tile, make_faces
+from extract.store import FeatureStore, FeatureWriter, Header
+from extract.tables.samples import (
     STATUS,
     ImageRow,
     ImageRows,
@@ -31,7 +32,6 @@ from extract.manifest import (
     write_images,
     write_samples,
 )
-from extract.store import FeatureStore, FeatureWriter, Header
 
 FACE = Typeface(14)
 SOME_TEXT = st.text(max_size=60)

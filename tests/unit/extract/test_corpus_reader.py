@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import find_split_file, iter_samples
-from extract.errors import DataError, MissingFileError
-from extract.manifest import Sample
+from extract.core.errors import DataError, MissingFileError
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import find_split_file, iter_samples
+from extract.tables.samples import Sample
 
 
 def read(folder: Path, content: str | bytes, split: str = "train", **settings: Any) -> list[Sample]:

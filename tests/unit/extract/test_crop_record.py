@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract import crops
 from extract.__main__ import main
-from extract.crop_record import NAME, CropRecord
+from extract.crops import plan
+from extract.crops.record import NAME, CropRecord
 from extract.extractors.base import ItemFeatures
 from extract.grounding.base import GROUNDING_OUTPUTS
 from extract.images.decode import probe_image
-from extract.manifest import ImageRow, write_images
 from extract.store import FeatureWriter, Header, merge_shards
+from extract.tables.samples import ImageRow, write_images
 
 IDS = ("a", "b", "c")
 BOXES = {"a": [(0, 0, 9, 9), (5, 5, 12, 9)], "b": [(1, 1, 4, 4)], "c": [(2, 0, 7, 8)]}
@@ -78,8 +78,8 @@ def bench(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Bench:
 
 def test_what_is_there_is_kept_and_its_images_are_not_opened(bench, monkeypatch):
     assert bench.cut() == (4, 0)
-    (bench.out / crops.MANIFEST).unlink()  # as Snakemake does before the job
-    monkeypatch.setattr(crops, "load_listed", None)
+    (bench.out / plan.MANIFEST).unlink()  # as Snakemake does before the job
+    monkeypatch.setattr(plan, "load_listed", None)
     assert bench.cut() == (0, 4)
     monkeypatch.undo()
     bench.assert_equals_a_fresh_folder()
@@ -115,7 +115,7 @@ def test_a_damaged_crop_is_cut_again(bench, damage):
 
 def test_another_version_of_the_cutting_cuts_all(bench, monkeypatch):
     bench.cut()
-    monkeypatch.setattr(crops, "VERSION", crops.VERSION + 1)
+    monkeypatch.setattr(plan, "VERSION", plan.VERSION + 1)
     assert bench.cut() == (4, 0)
 
 
@@ -134,7 +134,7 @@ def test_a_record_that_was_cut_off_costs_its_lines_alone(bench, length):
 
 def stop_after(n_crops: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt the next run when it has saved so many crops."""
-    original, saved = crops.save_png, []
+    original, saved = plan.save_png, []
 
     def save(image: Image.Image, path: Path) -> None:
         if len(saved) == n_crops:
@@ -142,7 +142,7 @@ def stop_after(n_crops: int, monkeypatch: pytest.MonkeyPatch) -> None:
         saved.append(path.name)
         original(image, path)
 
-    monkeypatch.setattr(crops, "save_png", save)
+    monkeypatch.setattr(plan, "save_png", save)
 
 
 def test_a_run_that_is_stopped_again_and_again_continues(bench, monkeypatch):
@@ -151,7 +151,7 @@ def test_a_run_that_is_stopped_again_and_again_continues(bench, monkeypatch):
         with pytest.raises(AssertionError, match="130"):
             bench.cut()
         monkeypatch.undo()
-        assert not (bench.out / crops.MANIFEST).exists()
+        assert not (bench.out / plan.MANIFEST).exists()
         # A kill may cut the last line off.
         record = bench.out / NAME
         record.write_text(record.read_text()[:-5] if n_crops == 2 else record.read_text())

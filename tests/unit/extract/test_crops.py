@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from extract.__main__ import main
-from extract.crops import (
+from extract.core.errors import ConfigError, DataError
+from extract.crops.plan import (
     Crop,
     CropStems,
     claim_folder,
@@ -24,12 +25,11 @@ from extract.crops import (
     read_manifest,
     write_manifest,
 )
-from extract.errors import ConfigError, DataError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.images.decode import probe_image
-from extract.lazy_table import pack_texts
-from extract.manifest import STATUS, ImageRow, Sample, write_images, write_samples
 from extract.store import FeatureWriter, Header, StoredItem, merge_shards
+from extract.tables.lazy_table import pack_texts
+from extract.tables.samples import STATUS, ImageRow, Sample, write_images, write_samples
 
 OUTPUTS = Outputs(text=True, boxes=True, scores=True)
 coordinate = st.floats(-300, 300, width=32)

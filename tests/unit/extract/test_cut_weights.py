@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from extract.__main__ import main
-from extract.cut_weights import cut_weights
-from extract.errors import ConfigError, MissingFileError
-from extract.random_weights import write_random_weights
+from extract.core.errors import ConfigError, MissingFileError
+from extract.networks.cut_weights import cut_weights
+from extract.networks.random_weights import write_random_weights
 
 torch = pytest.importorskip("torch")
 

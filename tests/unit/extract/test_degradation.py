@@ -10,15 +10,22 @@ import numpy as np
 import pytest
 
 from extract.__main__ import main
-from extract.crops import Crop, manifest_line, write_manifest
-from extract.degradation import page
-from extract.degradation.counts import general_reason
-from extract.degradation.sources import Finding, crops_source, kind_of_store, store_source
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
+from extract.crops.plan import Crop, manifest_line, write_manifest
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.manifest import STATUS, ImageRow, Sample, read_images, write_images, write_samples
-from extract.named_files import named_paths, read_splits
+from extract.look.degradation import page
+from extract.look.degradation.counts import general_reason
+from extract.look.degradation.sources import Finding, crops_source, kind_of_store, store_source
+from extract.look.named_files import named_paths, read_splits
 from extract.store import FeatureStore, FeatureWriter, Header
+from extract.tables.samples import (
+    STATUS,
+    ImageRow,
+    Sample,
+    read_images,
+    write_images,
+    write_samples,
+)
 
 TRUNCATED = "broken image data: image file is truncated ({} bytes not processed)"
 IMAGES = [

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from extract.core.options import options_from
+from extract.core.registry import available, load_module
 from extract.extractors.base import Extractor, Item, ItemFeatures
-from extract.manifest import STATUS
-from extract.options import options_from
-from extract.random_weights import write_random_weights
-from extract.registry import available, load_module
+from extract.networks.random_weights import write_random_weights
+from extract.tables.samples import STATUS
 
 NAMES = available("extract.extractors")
 HEAVY = ("torch", "torchvision", "transformers", "pytesseract", "h5py", "ultralytics", "spacy")
@@ -225,8 +225,16 @@ def test_a_permuted_batch_gives_permuted_results(loaded: tuple[ModuleType, Extra
 
 def test_importing_extractors_stays_light(repo_root: Path) -> None:
     modules = [f"extract.extractors.{name}" for name in NAMES]
-    modules += ["extract.images.decode", "extract.weights", "extract.random_weights"]
-    modules += ["extract.checkpoints", "extract.caption_lists", "extract.commands.weights"]
+    modules += [
+        "extract.images.decode",
+        "extract.networks.weights",
+        "extract.networks.random_weights",
+    ]
+    modules += [
+        "extract.networks.checkpoints.reading",
+        "extract.tables.caption_lists",
+        "extract.commands.weights",
+    ]
     code = (
         f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"

@@ -13,20 +13,25 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
-from extract.crop_record import CropRecord
-from extract.crops import cut_crops, plan_crops
-from extract.detection import Detector, DetectorConfig, build_detector, read_detector_config
-from extract.errors import DataError
+from extract.core.digests import file_sha256
+from extract.core.errors import DataError
+from extract.crops.plan import cut_crops, plan_crops
+from extract.crops.record import CropRecord
 from extract.extractors.base import Item, ItemFeatures
-from extract.file_digest import file_sha256
+from extract.features.engine import Inputs, Runtime, run_extraction
+from extract.features.spec import complete_spec
 from extract.grounding.base import GROUNDING_OUTPUTS
 from extract.grounding.faster_rcnn import Extractor, Options
-from extract.manifest import STATUS, ImageRow
-from extract.object_text import object_phrases
-from extract.runner import Inputs, Runtime, run_extraction
-from extract.spec import complete_spec
+from extract.networks.detection import (
+    Detector,
+    DetectorConfig,
+    build_detector,
+    read_detector_config,
+)
+from extract.networks.vocabularies import read_vocabulary
 from extract.store import FeatureStore, merge_shards, verify_store
-from extract.vocabularies import read_vocabulary
+from extract.tables.samples import STATUS, ImageRow
+from extract.words.object_text import object_phrases
 from tests.unit.extract.tiny_faster_rcnn import (
     LABELS,
     MAX_SIZE,

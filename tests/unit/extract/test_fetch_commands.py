@@ -11,8 +11,8 @@ import yaml
 from click.testing import CliRunner
 from huggingface_hub.cli.hf import app
 
-from extract.errors import MissingFileError
-from extract.weights import resolve_weights
+from extract.core.errors import MissingFileError
+from extract.networks.weights import resolve_weights
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = sorted((ROOT / "workflow/config").glob("*.yaml"))

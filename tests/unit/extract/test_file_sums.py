@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.weights import weights_sha256
+from extract.networks.weights import weights_sha256
 from workflow import file_sums as module
 from workflow.file_sums import file_sums
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from extract.images.files import UnreadableImage
 from extract.images.folder import ImageFolder
 from tests.fuzz.cases import conll, hdf5, ids, images, texts

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
+from extract.core.digests import file_sha256
 from extract.extractors.base import Outputs
-from extract.file_digest import file_sha256
-from extract.gallery import thumbnail
-from extract.manifest import ImageRow, Sample, write_images, write_samples
+from extract.look.gallery import thumbnail
+from extract.tables.samples import ImageRow, Sample, write_images, write_samples
 from tests.unit.extract.test_contact_sheet import boxes_of, write_store
 
 

@@ -6,15 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from extract.annotations import read_annotations
 from extract.commands.phrases import load_backend
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from extract.extractors.base import Box, Item, Phrase
+from extract.features.annotations import read_annotations
 from extract.grounding.annotations import Extractor, Options, best_phrase
 from extract.grounding.base import GroundedRow, distinct_phrases, order_rows
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 
 VOC = """<annotation>
   <filename>other.jpg</filename>

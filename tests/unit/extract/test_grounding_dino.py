@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import Item, Phrase
 from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
 from extract.grounding.grounding_dino import Extractor, Options, resized_size
 from extract.images.decode import load_image
-from extract.manifest import STATUS
-from extract.network_input import network_input, normalize
-from extract.tokenizer_files import PROBE
+from extract.networks.checkpoints.tokenizer_files import PROBE
+from extract.networks.pixels import network_input, normalize
+from extract.tables.samples import STATUS
 from tests.unit.extract.tiny_grounding_dino import (
     LONGEST_EDGE,
     SHORTEST_EDGE,
@@ -429,7 +429,7 @@ def test_options_out_of_range(bad):
 
 
 def test_options_survive_json():
-    from extract.options import options_from
+    from extract.core.options import options_from
 
     record = json.loads(json.dumps(dataclasses.asdict(Options(iou=0.5))))
     assert options_from(Options, record, "x") == Options(iou=0.5)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract.errors import DataError, MissingFileError, MissingToolError, ShapeError
+from extract.core.errors import DataError, MissingFileError, MissingToolError, ShapeError
 from extract.extractors.base import Item, Phrase
 from extract.grounding.yolo_world import Extractor, Options, load_detector
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 from tests.unit.extract.tiny_yolo_world import write_tiny_detector
 
 WORDS = ["dog", "cat", "red", "ball", "old"]
@@ -306,7 +306,8 @@ def test_options_out_of_range(bad):
 
 def test_importing_the_module_loads_nothing_heavy():
     code = (
-        "import sys, extract.grounding.yolo_world, extract.grounding.annotations, extract.crops\n"
+        "import sys, extract.grounding.yolo_world, extract.grounding.annotations, "
+        "extract.crops.plan\n"
         "import extract.commands.phrases, extract.phrases.nltk, extract.phrases.spacy\n"
         "import extract.phrases.textblob, extract.commands.crops, extract.commands.crop_dict\n"
         "heavy = {'torch', 'transformers', 'ultralytics', 'spacy', 'nltk', 'textblob', 'cv2'}\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extract import host
-from extract.host import host_tag
+from extract.core import host
+from extract.core.host import host_tag
 
 
 def tag_of(monkeypatch: pytest.MonkeyPatch, **changed: object) -> str:

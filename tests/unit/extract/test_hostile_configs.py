@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from extract.errors import ConfigError, MissingFileError
+from extract.core.errors import ConfigError, MissingFileError
 from workflow.catalogue import check_config
 from workflow.config_files import check_config_files
 from workflow.config_values import Validator, check_values

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.manifest import Sample, read_images, read_samples, write_samples
 from extract.store import FeatureStore
+from extract.tables.samples import Sample, read_images, read_samples, write_samples
 from tests.unit.extract.tiny_plugins import Workbench
 
 ACCENTS = "caf\u00e9 \u304c"

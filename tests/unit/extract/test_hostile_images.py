@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from extract.images.decode import resize_shorter_side
-from extract.manifest import STATUS, read_images
 from extract.store import FeatureStore
+from extract.tables.samples import STATUS, read_images
 from tests.unit.extract.tiny_plugins import CASES, Workbench, assert_every_plugin_has_a_case
 
 RNG = np.random.default_rng(7)

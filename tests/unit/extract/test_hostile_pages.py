@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from extract.audit.page import make_page as audit_page
-from extract.audit.sections import Section
-from extract.audit.text import write_text_report
-from extract.degradation.counts import count_cases, find_cases
-from extract.degradation.page import make_page as degradation_page
-from extract.degradation.sources import images_source
-from extract.manifest import ImageRow, Sample
-from extract.repairs.format import Undecided
-from extract.repairs.show import show_undecided
+from extract.corpora.audit.page import make_page as audit_page
+from extract.corpora.audit.sections import Section
+from extract.corpora.audit.text import write_text_report
+from extract.corpora.repairs.format import Undecided
+from extract.corpora.repairs.show import show_undecided
+from extract.look.degradation.counts import count_cases, find_cases
+from extract.look.degradation.page import make_page as degradation_page
+from extract.look.degradation.sources import images_source
+from extract.tables.samples import ImageRow, Sample
 from tests.unit.extract.page_elements import NASTY, strange_elements
 from train.markdown import markdown_table
 from train.tables import shown

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from extract.checkpoints import from_folder, load_pretrained, read_tensors
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
+from extract.core.system import NamedSystemError
 from extract.interop.crop_archives import load_dictionary
-from extract.system_errors import NamedSystemError
-from extract.torch_files import first_line
+from extract.networks.checkpoints.reading import from_folder, load_pretrained, read_tensors
+from extract.networks.checkpoints.torch_files import first_line
 from tests.unit.extract.evil_pickles import FORMATS, Evil, as_compressed, as_legacy, as_zip
 from train.checkpoint_conversion import read_state
 from train.upstream import ita
@@ -310,7 +310,11 @@ def test_checkpoints_are_opened_by_the_two_guarded_functions_alone(repo_root: Pa
         for path in (repo_root / package).rglob("*.py")
         if pattern.search(path.read_text(encoding="utf-8"))
     }
-    assert found == {"extract/checkpoints.py", "extract/torch_files.py", "train/upstream/ita.py"}
+    assert found == {
+        "extract/networks/checkpoints/reading.py",
+        "extract/networks/checkpoints/torch_files.py",
+        "train/upstream/ita.py",
+    }
 
 
 def test_a_pickled_tagger_is_not_read(

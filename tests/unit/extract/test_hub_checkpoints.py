@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from extract.extractors.base import Item, Phrase
-from extract.manifest import STATUS
-from extract.weights import check_weights, weights_sha256
+from extract.networks.weights import check_weights, weights_sha256
+from extract.tables.samples import STATUS
 
 torch = pytest.importorskip("torch")
 
-from extract.attribute_scores import AttributeScorer  # noqa: E402
-from extract.cut_weights import cut_weights  # noqa: E402
 from extract.extractors import caption  # noqa: E402
 from extract.extractors import clip as clip_extractor  # noqa: E402
 from extract.grounding import grounding_dino as dino_grounder  # noqa: E402
+from extract.networks.attribute_scores import AttributeScorer  # noqa: E402
+from extract.networks.cut_weights import cut_weights  # noqa: E402
 from tests.builders.hub import florence, forms, grounding_dino  # noqa: E402
 from tests.builders.hub.families import Published, lay_once  # noqa: E402
 

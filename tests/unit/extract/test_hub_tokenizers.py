@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from extract.errors import DataError, MissingFileError
-from extract.tokenizer_files import PROBE, load_tokenizer, load_word_tokenizer
+from extract.core.errors import DataError, MissingFileError
+from extract.networks.checkpoints.tokenizer_files import PROBE, load_tokenizer, load_word_tokenizer
 
 pytest.importorskip("torch")
 
@@ -30,13 +30,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 
 def write_prompts(folder: Path) -> Any:
-    from extract.prompts import PromptWriter
+    from extract.networks.prompts import PromptWriter
 
     return PromptWriter(folder, [101, 102, 1012, 1029], 256)
 
 
 def score_attributes(folder: Path) -> Any:
-    from extract.attribute_scores import AttributeScorer
+    from extract.networks.attribute_scores import AttributeScorer
 
     return AttributeScorer(folder, "cpu", words=["red", "old"], prompt="{attribute}")
 
@@ -74,8 +74,8 @@ def cut_words(folder: Path) -> Any:
 
 # Module -> (what loads a tokenizer there, the look-alikes that it reads).
 LOADERS = {
-    "extract/prompts.py": (write_prompts, ["grounding_dino"]),
-    "extract/attribute_scores.py": (score_attributes, ["clip"]),
+    "extract/networks/prompts.py": (write_prompts, ["grounding_dino"]),
+    "extract/networks/attribute_scores.py": (score_attributes, ["clip"]),
     "extract/grounding/yolo_world.py": (embed_phrases, ["clip"]),
     "extract/extractors/caption.py": (caption_images, ["blip", "florence"]),
     "extract/interop/text_views.py": (count_pieces, ["bert", "xlm_roberta"]),
@@ -97,7 +97,7 @@ def test_tokenizers_are_loaded_in_one_place_and_every_user_of_it_is_tested(
                 makers.add(name)
             if "tokenizer_files import" in text:
                 users.add(name)
-    assert makers == {"extract/tokenizer_files.py"}
+    assert makers == {"extract/networks/checkpoints/tokenizer_files.py"}
     assert users == set(LOADERS)
 
 

@@ -12,14 +12,14 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from extract.errors import DataError
+from extract.core.errors import DataError
+from extract.core.system import explain
 from extract.images import files
 from extract.images.files import UnreadableImage, image_file_sha256, read_image_file
 from extract.images.folder import ImageFolder
 from extract.images.limits import ImageLimits
 from extract.images.probe import probe_folder
-from extract.manifest import ImageRow
-from extract.system_errors import explain
+from extract.tables.samples import ImageRow
 
 NFC, NFD = (unicodedata.normalize(form, "caf\u00e9 \u304c") for form in ("NFC", "NFD"))
 

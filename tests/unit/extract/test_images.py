@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from extract.errors import DataError, MnerError
+from extract.core.errors import DataError, MnerError
 from extract.images.decode import (
     UnreadableImage,
     center_crop,

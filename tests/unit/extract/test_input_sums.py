@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from extract import runner
 from extract.extractors import base
 from extract.extractors.base import Box, Phrase
-from extract.manifest import ImageRow
-from extract.runner import Inputs, run_extraction
-from extract.spec import FeatureSpec
+from extract.features import engine
+from extract.features.engine import Inputs, run_extraction
+from extract.features.spec import FeatureSpec
 from extract.store import FeatureStore
+from extract.tables.samples import ImageRow
 
 SPEC = FeatureSpec("reader", "reader", 1, {}, {}, {})
 ROW = ImageRow("a", "a.png", "0" * 64, 40, 60, "ok")
@@ -58,7 +58,7 @@ def reads(monkeypatch: pytest.MonkeyPatch):
             needs = frozenset({name})
 
         module = SimpleNamespace(VERSION=1, Options=NoOptions, Extractor=One)
-        monkeypatch.setattr(runner, "load_plugin", lambda _: ("readers", module))
+        monkeypatch.setattr(engine, "load_plugin", lambda _: ("readers", module))
 
     return use
 

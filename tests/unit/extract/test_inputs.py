@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from extract.extractors.base import Phrase
-from extract.inputs import by_image_id, phrases_by_image, read_inputs
-from extract.manifest import ImageRow, Sample, write_samples
+from extract.features.inputs import by_image_id, phrases_by_image, read_inputs
+from extract.tables.samples import ImageRow, Sample, write_samples
 from tests.unit.extract.feature_files import write_merged
 
 

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from extract.annotations import read_annotations
-from extract.errors import ConfigError, DataError, MissingFileError, StoreError
+from extract.core.errors import ConfigError, DataError, MissingFileError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
+from extract.features.annotations import read_annotations
+from extract.features.inputs import by_image_id
 from extract.grounding.base import GROUNDING_OUTPUTS
-from extract.inputs import by_image_id
 from extract.store import FeatureStore
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.interop.artefacts.context_conll import (
     ContextSentence,
     find_split_file,
@@ -11,8 +11,8 @@ from extract.interop.artefacts.context_conll import (
     written_token,
 )
 from extract.interop.stores import import_artefact
-from extract.manifest import Sample
 from extract.store import FeatureStore, verify_store
+from extract.tables.samples import Sample
 
 TEXT = "Ann B-PER\nin O\nRiga B-LOC\n\nhello O\n\n"
 MM = "Ann B-PER\nin O\nRiga B-LOC\n<EOS> B-X\na B-X\ndog B-X\n<EOS> B-X\nEXIT B-X\n\nhello O\n\n"

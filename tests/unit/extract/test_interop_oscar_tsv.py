@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from extract.errors import ConfigError, DataError, StoreError
+from extract.core.errors import ConfigError, DataError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.store import FeatureStore
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from extract.errors import DataError, MissingFileError, StoreError
+from extract.core.errors import DataError, MissingFileError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureStore
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from extract.errors import DataError, StoreError
+from extract.core.errors import DataError, StoreError
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.image_text import ContextOptions, context_segments
-from extract.manifest import STATUS
 from extract.store import FeatureStore
+from extract.tables.samples import STATUS
+from extract.words.image_text import ContextOptions, context_segments
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store
 
 IMAGES = [image(i) for i in ("a.jpg", "none", "gone", "b")]

@@ -4,11 +4,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from extract.core.options import options_from
 from extract.interop.artefacts.context_conll import read_context_conll
 from extract.interop.layouts.adaseq import Options, export
 from extract.interop.layouts.ita import Options as ItaOptions
 from extract.interop.layouts.ita import export as export_ita
-from extract.options import options_from
 from tests.unit.extract.tiny_views import SAMPLES, make_corpus
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from extract.__main__ import main
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.errors import ConfigError, DataError
-from extract.image_text import ContextOptions
+from extract.core.errors import ConfigError, DataError
+from extract.core.options import options_from
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from extract.interop.artefacts.context_conll import read_context_pair
 from extract.interop.layouts.base import Corpus
 from extract.interop.layouts.ita import Options, export
 from extract.interop.stores import import_artefact
 from extract.interop.text_views import subword_counter
-from extract.manifest import SPLITS, Sample, write_images, write_samples
-from extract.options import options_from
 from extract.store import FeatureStore
+from extract.tables.samples import SPLITS, Sample, write_images, write_samples
+from extract.words.image_text import ContextOptions
 from tests.unit.extract.interop_files import image, run_import
 from tests.unit.extract.tiny_views import IMAGES, SAMPLES, make_corpus
 

@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 from extract.__main__ import main
-from extract.datasets.base import TextSettings
+from extract.corpora.prepare import prepare_dataset
+from extract.corpora.readers.base import TextSettings
 from extract.images.decode import load_image
-from extract.prepare import prepare_dataset
 from tests.unit.extract.tiny_export import (
     DETECTOR_BOXES,
     PHRASE_BOXES,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from extract.lazy_table import LazyTable
-from extract.manifest import (
+from extract.tables.lazy_table import LazyTable
+from extract.tables.samples import (
     ImageRow,
     Sample,
     pack_samples,

@@ -33,8 +33,9 @@ def heavy_imports(repo_root: Path, code: str) -> list[str]:
     [
         "from extract.__main__ import main; main(['list'])",
         # What the Snakefile evaluates in every call, a dry run too.
-        "import workflow.catalogue, extract.weights",
-        "from extract import spec, manifest, prepare, statistics, provenance",
+        "import workflow.catalogue, extract.networks.weights",
+        "from extract.features import spec; from extract.tables import samples as manifest; from "
+        "extract.corpora import prepare, statistics; from extract.core import provenance",
     ],
     ids=["list", "snakefile", "dataset"],
 )
@@ -48,8 +49,8 @@ def test_the_check_sees_heavy_imports(repo_root: Path) -> None:
 
 def test_every_plugin_is_light(repo_root: Path) -> None:
     code = """
-from extract.registry import available, load_module
-for package in ("datasets", "phrases", "grounding", "extractors", "commands"):
+from extract.core.registry import available, load_module
+for package in ("corpora.readers", "phrases", "grounding", "extractors", "commands"):
     for name in available("extract." + package):
         load_module("extract." + package, name)
 """
@@ -59,7 +60,7 @@ for package in ("datasets", "phrases", "grounding", "extractors", "commands"):
 def test_a_system_is_described_without_transformers(repo_root: Path) -> None:
     """Options are checked once for each run of a config; reading this library takes seconds."""
     code = """
-from extract.registry import available, load_module
+from extract.core.registry import available, load_module
 for name in available("train.models"):
     load_module("train.models", name)
 """

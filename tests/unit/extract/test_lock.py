@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from extract import lock
-from extract.errors import BusyError
-from extract.host import host_tag
-from extract.lock import lock_file, only_process
+from extract.core import lock
+from extract.core.errors import BusyError
+from extract.core.host import host_tag
+from extract.core.lock import lock_file, only_process
 
 
 def hold_until_killed(result: Path) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from extract import logs
-from extract.logs import PrintableFormatter, Progress, printable
+from extract.core import logs
+from extract.core.logs import PrintableFormatter, Progress, printable
 
 
 class Clock:
@@ -59,7 +59,7 @@ def test_records_go_to_stderr_with_time_level_and_module(
 ) -> None:
     code = (
         "import logging\n"
-        "from extract.logs import configure_logging\n"
+        "from extract.core.logs import configure_logging\n"
         f"configure_logging(debug={debug})\n"
         "logging.getLogger('some.module').debug('fine')\n"
         "logging.getLogger('some.module').info('words')\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import DataError, MissingFileError
-from extract.manifest import (
+from extract.core.errors import DataError, MissingFileError
+from extract.tables.samples import (
     IMAGE_COLUMNS,
     STATUS,
     STATUS_NAMES,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from extract.network_input import network_input, normalize
+from extract.networks.pixels import network_input, normalize
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from extract.errors import StoreError
-from extract.manifest import STATUS
-from extract.object_text import object_phrases
+from extract.core.errors import StoreError
 from extract.store import StoredItem
+from extract.tables.samples import STATUS
+from extract.words.object_text import object_phrases
 
 LABELS = ("dog", "traffic light", "woman")
 ATTRIBUTES = ("blond", "blonde", "happy", "red", "young")

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from extract.errors import ConfigError, DataError, MissingToolError
+from extract.core.errors import ConfigError, DataError, MissingToolError
 from extract.extractors import ocr
 from extract.extractors.base import Item
 from extract.images.decode import load_image
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 

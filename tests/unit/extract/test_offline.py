@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.offline import OFFLINE, leave_home_alone, set_offline
+from extract.core.offline import OFFLINE, leave_home_alone, set_offline
 from tests.watched import can_cut_network, run_watched, without_network
 
 
@@ -31,7 +31,7 @@ def test_the_workflow_exports_the_same_switches(repo_root: Path) -> None:
 
 def test_home_folders_are_of_the_process_and_go_with_it(tmp_path: Path) -> None:
     code = (
-        "from extract.offline import leave_home_alone; leave_home_alone(); import os, json\n"
+        "from extract.core.offline import leave_home_alone; leave_home_alone(); import os, json\n"
         "print(json.dumps([os.environ[n] for n in ('YOLO_CONFIG_DIR', 'MPLCONFIGDIR')]))"
     )
     given = {**os.environ, "TMPDIR": str(tmp_path), "MPLCONFIGDIR": "/given"}
@@ -46,7 +46,7 @@ def test_home_folders_are_of_the_process_and_go_with_it(tmp_path: Path) -> None:
 BACKENDS = """
 import importlib, json, os, sys
 from pathlib import Path
-from extract.offline import set_offline
+from extract.core.offline import set_offline
 set_offline()  # as every command begins
 {code}
 """
@@ -69,7 +69,7 @@ LIBRARIES = {
         "load_detector(write_tiny_detector(Path('tiny.pt')), 'cpu')"
     ),
     "every command": (
-        "from extract.registry import available\n"
+        "from extract.core.registry import available\n"
         "for package in ('extract', 'train'):\n"
         "    for name in available(package + '.commands'):\n"
         "        importlib.import_module(package + '.commands.' + name)\n"

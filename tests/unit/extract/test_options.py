@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import pytest
 
-from extract.errors import ConfigError
-from extract.options import convert, options_from
+from extract.core.errors import ConfigError
+from extract.core.options import convert, options_from
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from extract.__main__ import main
-from extract.audit.fingerprint import fingerprint
-from extract.audit.overlap import COMPARED
-from extract.audit.overlap_file import read_overlap
-from extract.manifest import SPLITS, read_samples
+from extract.corpora.audit.fingerprint import fingerprint
+from extract.corpora.audit.overlap import COMPARED
+from extract.corpora.audit.overlap_file import read_overlap
+from extract.tables.samples import SPLITS, read_samples
 
 TEXT = json.dumps({"type_map": {"OTHER": "MISC"}})
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from extract.chunking import ChunkOptions
 from extract.commands.phrases import load_backend
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.errors import ConfigError, MissingFileError
-from extract.inputs import phrases_by_image
-from extract.manifest import Sample, write_samples
+from extract.core.errors import ConfigError, MissingFileError
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
+from extract.features.inputs import phrases_by_image
 from extract.phrases.base import Analysis, TaggingBackend
+from extract.phrases.chunking import ChunkOptions
+from extract.tables.samples import Sample, write_samples
 
 # Words of the tests' own language: one tag each.
 TAGS = {"a": "DT", "the": "DT", "red": "JJ", "two": "CD", "10": "CD", "sees": "VBZ", ",": ","}

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import center_crop
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from extract.extractors.base import Item
 from extract.extractors.pixels import Extractor, Options
-from extract.manifest import STATUS
+from extract.tables.samples import STATUS
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:

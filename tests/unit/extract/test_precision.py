@@ -8,15 +8,15 @@ import sys
 import pytest
 import torch
 
-from extract import precision
-from extract.precision import prefers_bfloat16, resolve_precision, warn_if_slower
+from extract.networks import precision
+from extract.networks.precision import prefers_bfloat16, resolve_precision, warn_if_slower
 from tests.builders.processors import AVX2
 
 # The oracle is a product of another size, timed by the standard library.
 ASK = """
 from timeit import repeat
 import torch
-from extract.precision import bfloat16_cost, resolve_precision
+from extract.networks.precision import bfloat16_cost, resolve_precision
 torch.set_num_threads(1)
 matrix = torch.ones(384, 384)
 kinds = matrix.bfloat16(), matrix

@@ -8,15 +8,10 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.datasets import conll_imgid
-from extract.datasets.base import TextSettings
-from extract.errors import DataError, MissingFileError
-from extract.file_digest import file_sha256
-from extract.images.folder import ImageFolder
-from extract.images.probe_pool import ProbePool
-from extract.lock import only_process
-from extract.manifest import ImageRow, Sample, read_images, read_samples
-from extract.prepare import (
+from extract.core.digests import file_sha256
+from extract.core.errors import DataError, MissingFileError
+from extract.core.lock import only_process
+from extract.corpora.prepare import (
     compare_counts,
     join_evidence,
     list_images,
@@ -24,6 +19,11 @@ from extract.prepare import (
     read_evidence,
     refuse_too_many_bad,
 )
+from extract.corpora.readers import conll_imgid
+from extract.corpora.readers.base import TextSettings
+from extract.images.folder import ImageFolder
+from extract.images.probe_pool import ProbePool
+from extract.tables.samples import ImageRow, Sample, read_images, read_samples
 
 
 def save(path: Path, width: int = 3, height: int = 2) -> Path:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, features
 
-from extract.errors import DataError, MnerError
-from extract.file_digest import file_sha256
+from extract.core.digests import file_sha256
+from extract.core.errors import DataError, MnerError
+from extract.core.system import NamedSystemError
 from extract.images import listed, probe
 from extract.images.decode import ImageTooCostly, UnreadableImage
 from extract.images.limits import ImageLimits
@@ -23,8 +24,7 @@ from extract.images.listed import load_listed
 from extract.images.probe import probe_folder
 from extract.images.probe_cache import ProbeCache
 from extract.images.probe_pool import ProbePool
-from extract.manifest import ImageRow
-from extract.system_errors import NamedSystemError
+from extract.tables.samples import ImageRow
 
 # Loaded by every Python that starts: stands for a decoder with a fault.
 FAULTY_DECODER = """

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.crops import CropStems, clip_to_image, crop_name
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
+from extract.crops.plan import CropStems, clip_to_image, crop_name
+from extract.features.engine import select_shard
 from extract.images.decode import clip_box
 from extract.interop.layouts.base import file_ids
-from extract.runner import select_shard
 from tests.unit.extract.strategies import TEXT
 
 SIDE = st.integers(1, 6)

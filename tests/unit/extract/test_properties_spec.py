@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from extract.core.registry import load_module
 from extract.extractors import clip, random
+from extract.features.spec import FeatureSpec, canonical, define, definition_fingerprint, digest
 from extract.grounding import yolo_world
-from extract.registry import load_module
-from extract.spec import FeatureSpec, canonical, define, definition_fingerprint, digest
 from tests.unit.extract.strategies import TEXT
 
 SHA256 = st.text("0123456789abcdef", min_size=64, max_size=64)

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.statistics import count_orphans
-from extract.tags import Span, entity_spans
+from extract.corpora.statistics import count_orphans
+from extract.tables.tags import Span, entity_spans
 from tests.unit.extract.strategies import TAGS, TYPES
 from train.tags import bio_to_bioes, bioes_to_bio, tag_set
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from extract.interop.layouts.base import imgid_text
-from extract.manifest import (
+from extract.tables.samples import (
     STATUS,
     ImageRow,
     Sample,

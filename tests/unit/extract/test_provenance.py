@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from extract import provenance
+from extract.core import provenance
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -25,10 +25,11 @@ def checkout(repo_root: Path, tmp_path: Path) -> Path:
     """A git checkout that holds just this module."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
-    (tmp_path / "extract").mkdir()
+    (tmp_path / "extract/core").mkdir(parents=True)
     (tmp_path / "train").mkdir()
     (tmp_path / "extract/__init__.py").touch()
-    shutil.copy(repo_root / "extract/provenance.py", tmp_path / "extract")
+    (tmp_path / "extract/core/__init__.py").touch()
+    shutil.copy(repo_root / "extract/core/provenance.py", tmp_path / "extract/core")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "x")
@@ -36,7 +37,9 @@ def checkout(repo_root: Path, tmp_path: Path) -> Path:
 
 
 def code_version(folder: Path) -> dict:
-    code = "import json; from extract.provenance import code_version as c; print(json.dumps(c()))"
+    code = (
+        "import json; from extract.core.provenance import code_version as c; print(json.dumps(c()))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True
     )
@@ -71,7 +74,7 @@ def test_a_copy_without_git_has_no_commit(checkout: Path) -> None:
 def test_versions_do_not_depend_on_what_is_loaded(repo_root: Path) -> None:
     """A run that copies all rows loads no torch, and must write the bytes of one that does."""
     code = (
-        "import json, sys; from extract.provenance import package_versions as p; "
+        "import json, sys; from extract.core.provenance import package_versions as p; "
         "print(json.dumps([p(), 'torch' in sys.modules]))"
     )
     done = subprocess.run(

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.errors import ShapeError
-from extract.region_geometry import region_geometry
+from extract.core.errors import ShapeError
+from extract.networks.region_geometry import region_geometry
 
 
 def test_geometry_by_hand() -> None:
@@ -27,7 +27,11 @@ def test_geometry_wants_boxes_and_a_size() -> None:
 
 
 def test_reading_regions_stays_light(repo_root: Path) -> None:
-    modules = ["extract.object_text", "extract.region_geometry", "extract.vocabularies"]
+    modules = [
+        "extract.words.object_text",
+        "extract.networks.region_geometry",
+        "extract.networks.vocabularies",
+    ]
     code = (
         f"import importlib, json, sys\nfor name in {modules}: importlib.import_module(name)\n"
         "print(json.dumps(sorted({'h5py', 'torch', 'transformers'} & set(sys.modules))))"

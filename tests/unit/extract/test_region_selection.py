@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from extract.detection import Detector
-from extract.region_selection import choose_regions, suppress_per_class
+from extract.networks.detection import Detector
+from extract.networks.region_selection import choose_regions, suppress_per_class
 from tests.unit.extract.tiny_faster_rcnn import (
     MAX_SIZE,
     MIN_SIZE,

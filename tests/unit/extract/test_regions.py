@@ -9,22 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from extract.detection import Detector
-from extract.errors import ConfigError, DataError, StoreError
+from extract.core.errors import ConfigError, DataError, StoreError
+from extract.core.options import options_from
 from extract.extractors.base import Item, ItemFeatures
 from extract.extractors.regions import Extractor, Options
+from extract.features.engine import Inputs, Runtime, run_extraction
+from extract.features.spec import complete_spec
 from extract.images.decode import clip_box
-from extract.manifest import STATUS, ImageRow
-from extract.object_text import object_phrases
-from extract.options import options_from
-from extract.random_weights import write_random_weights
-from extract.region_geometry import read_oscar_regions, region_geometry
-from extract.resnet_trunk import ResnetTrunk
-from extract.runner import Inputs, Runtime, run_extraction
-from extract.spec import complete_spec
+from extract.networks.detection import Detector
+from extract.networks.random_weights import write_random_weights
+from extract.networks.region_geometry import read_oscar_regions, region_geometry
+from extract.networks.resnet_trunk import ResnetTrunk
+from extract.networks.vocabularies import read_vocabulary
+from extract.networks.weights import weights_sha256
 from extract.store import FeatureStore, merge_shards, verify_store
-from extract.vocabularies import read_vocabulary
-from extract.weights import weights_sha256
+from extract.tables.samples import STATUS, ImageRow
+from extract.words.object_text import object_phrases
 from tests.unit.extract.tiny_faster_rcnn import (
     LABELS,
     MAX_SIZE,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import ConfigError
-from extract.registry import available, load_module
+from extract.core.errors import ConfigError
+from extract.core.registry import available, load_module
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_near_match_is_suggested(package: str) -> None:
 
 def test_what_the_project_ships_is_there() -> None:
     expected = {
-        "datasets": {"conll_imgid", "snap", "twitter2015", "twitter2017"},
+        "corpora.readers": {"conll_imgid", "snap", "twitter2015", "twitter2017"},
         "phrases": {"nltk", "spacy", "textblob"},
         "grounding": {"annotations", "yolo_world"},
         "extractors": {"caption", "caption_list", "clip", "ocr", "pixels", "random", "vgg"},
@@ -55,9 +55,9 @@ def test_what_the_project_ships_is_there() -> None:
         assert names <= set(available(f"extract.{package}"))
 
 
-@pytest.mark.parametrize("name", available("extract.datasets"))
+@pytest.mark.parametrize("name", available("extract.corpora.readers"))
 def test_a_dataset_says_where_it_comes_from(name: str) -> None:
-    module = load_module("extract.datasets", name)
+    module = load_module("extract.corpora.readers", name)
     for constant in ("CITATION", "LICENCE"):
         assert isinstance(getattr(module, constant), str)
     assert set(module.SPLIT_FILES) in ({"train", "valid", "test"}, {"predict"})

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from extract.errors import ConfigError, DataError, MissingFileError
-from extract.manifest import Sample
-from extract.repairs.apply import apply_repairs
-from extract.repairs.effect import describe_effect
-from extract.repairs.format import (
+from extract.core.errors import ConfigError, DataError, MissingFileError
+from extract.corpora.repairs.apply import apply_repairs
+from extract.corpora.repairs.effect import describe_effect
+from extract.corpora.repairs.format import (
     Correction,
     Repairs,
     SplitIdentity,
@@ -18,6 +17,7 @@ from extract.repairs.format import (
     repairs_file,
     write_repairs,
 )
+from extract.tables.samples import Sample
 from tests.unit.extract.tagged_tweets import bare, corpus, propose, read_lines, write_lines
 
 TEXTS = {
@@ -226,7 +226,7 @@ def test_names_of_shipped_files(tmp_path: Path) -> None:
 
 
 def test_shipped_files_fit_the_known_copies() -> None:
-    from extract.audit.known_copies import known_copies
+    from extract.corpora.audit.known_copies import known_copies
 
     for copy in known_copies():
         if copy.name in ("umt_twitter2015", "umt_twitter2017"):

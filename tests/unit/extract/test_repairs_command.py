@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from extract.__main__ import main
-from extract.manifest import read_samples
+from extract.tables.samples import read_samples
 
 TINY = Path("tests/data/tiny")
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from extract.audit.reading import read_corpus
-from extract.datasets.base import TextSettings
-from extract.manifest import Sample
-from extract.repairs.apply import apply_repairs
-from extract.repairs.effect import describe_effect
-from extract.repairs.format import read_repairs, repairs_file, write_repairs
-from extract.repairs.propose import propose_repairs
-from extract.tags import entity_spans
+from extract.corpora.audit.reading import read_corpus
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.repairs.apply import apply_repairs
+from extract.corpora.repairs.effect import describe_effect
+from extract.corpora.repairs.format import read_repairs, repairs_file, write_repairs
+from extract.corpora.repairs.propose import propose_repairs
+from extract.tables.samples import Sample
+from extract.tables.tags import entity_spans
 
 CORPORA = ("twitter2015", "twitter2017")
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.errors import DataError
-from extract.manifest import Sample
-from extract.repairs.apply import apply_repairs
-from extract.repairs.format import REASONS
-from extract.repairs.orphans import repair_orphans
-from extract.statistics import count_orphans
-from extract.tags import entity_spans
+from extract.core.errors import DataError
+from extract.corpora.repairs.apply import apply_repairs
+from extract.corpora.repairs.format import REASONS
+from extract.corpora.repairs.orphans import repair_orphans
+from extract.corpora.statistics import count_orphans
+from extract.tables.samples import Sample
+from extract.tables.tags import entity_spans
 from tests.unit.extract.tagged_tweets import changed, corpus, propose, tweet
 
 ORPHANS = [

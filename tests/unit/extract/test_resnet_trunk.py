@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import get_model
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from extract.errors import DataError
-from extract.random_weights import write_random_weights
-from extract.resnet_trunk import ResnetTrunk, build_resnet, resize_within
+from extract.core.errors import DataError
+from extract.networks.random_weights import write_random_weights
+from extract.networks.resnet_trunk import ResnetTrunk, build_resnet, resize_within
 from tests.unit.extract.tiny_faster_rcnn import as_tensor, picture
 from tests.unit.extract.tiny_regions import TRUNK
 

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract import lazy_table, reuse, runner, spool
-from extract.errors import BusyError, StoreError
+from extract.core.errors import BusyError, StoreError
+from extract.core.lock import lock_file, only_process
+from extract.core.system import NamedSystemError
 from extract.extractors import base, random
+from extract.features import engine, reuse
+from extract.features.engine import Inputs, Runtime, run_extraction
+from extract.features.spec import FeatureSpec
 from extract.images.decode import probe_image
-from extract.lock import lock_file, only_process
-from extract.manifest import STATUS, ImageRow
-from extract.runner import Inputs, Runtime, run_extraction
-from extract.spec import FeatureSpec
-from extract.spool import Spool
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
 from extract.store import format as store_format
 from extract.store.format import open_file
-from extract.system_errors import NamedSystemError
+from extract.tables import lazy_table, spool
+from extract.tables.samples import STATUS, ImageRow
+from extract.tables.spool import Spool
 
 BATCH = 2
 N = 12
@@ -370,7 +371,7 @@ def test_a_file_that_fails_half_way_is_asked_once(
 
     with monkeypatch.context() as patch:
         patch.setattr(FeatureStore, "item", item)
-        patch.setattr(runner, "ThreadPoolExecutor", Sequential)
+        patch.setattr(engine, "ThreadPoolExecutor", Sequential)
         assert bench.shards(bench.rows(), reused=old) == (N, 0)
     assert len(calls) == 1
     bench.assert_equals_a_fresh_run(bench.rows())
@@ -517,6 +518,6 @@ def test_copies_are_written_in_few_parts_and_computed_batches_at_once(
     bench.assert_equals_a_fresh_run(rows)
     bench.path("1-of-1").unlink()
     sizes.clear()
-    monkeypatch.setattr(runner, "_MAX_COPIED_BYTES", 3 * 4 * 2)
+    monkeypatch.setattr(engine, "_MAX_COPIED_BYTES", 3 * 4 * 2)
     bench.shards(rows)
     assert sizes == [4, 4, 4]

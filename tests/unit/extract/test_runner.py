@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract import runner
 from extract.__main__ import main
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
 from extract.extractors import base, random
+from extract.features import engine
+from extract.features.engine import Inputs, Runtime, run_extraction, select_shard
+from extract.features.spec import FeatureSpec
 from extract.images.decode import load_image
-from extract.manifest import STATUS, ImageRow, read_images, write_images
-from extract.runner import Inputs, Runtime, run_extraction, select_shard
-from extract.spec import FeatureSpec
 from extract.store import FeatureStore, merge_shards
+from extract.tables.samples import STATUS, ImageRow, read_images, write_images
 from tests.unit.extract.feature_files import read_all
 
 # p1 belongs to two samples, p3 is missing, p4 is corrupt.
@@ -337,7 +337,7 @@ def rows(tmp_path: Path) -> list[ImageRow]:
 
 def use(monkeypatch: pytest.MonkeyPatch, extractor: type[base.Extractor]) -> None:
     module = SimpleNamespace(VERSION=1, Options=NoOptions, Extractor=extractor)
-    monkeypatch.setattr(runner, "load_plugin", lambda name: ("fakes", module))
+    monkeypatch.setattr(engine, "load_plugin", lambda name: ("fakes", module))
 
 
 def widths(path: Path) -> list[float]:
@@ -469,7 +469,7 @@ def test_threads_reach_a_torch_that_was_imported_before(
     assert calls == []
     run_extraction(SPEC, rows, tmp_path / "x.h5", Inputs(), runtime=Runtime(threads=3))
     assert calls == [3]
-    assert runner.os.environ["OMP_NUM_THREADS"] == "3"
+    assert engine.os.environ["OMP_NUM_THREADS"] == "3"
 
 
 @pytest.mark.parametrize("knob", [{"batch_size": 0}, {"workers": 0}, {"threads": -1}])

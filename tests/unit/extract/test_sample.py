@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from extract.sample.captions import (
     KINDS,
     KINDS_OF_TYPE,

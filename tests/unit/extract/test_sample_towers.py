@@ -9,17 +9,18 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from extract.errors import ConfigError
-from extract.sample import clip_tower, drawings, vgg_tower
+from extract.core.errors import ConfigError
+from extract.sample import drawings
 from extract.sample.captions import KINDS, KINDS_OF_TYPE
 from extract.sample.plan import draw, plan_corpus
-from extract.sample.tower_inputs import (
+from extract.sample.towers import clip, vgg
+from extract.sample.towers.drawn_inputs import (
     draw_tower_inputs,
     inputs_of,
     read_tower_inputs,
     write_tower_inputs,
 )
-from extract.sample.train_tower import ARCHITECTURES, train_tower
+from extract.sample.towers.training import ARCHITECTURES, train_tower
 from tests.builders.processors import AVX2
 
 torch = pytest.importorskip("torch")
@@ -27,7 +28,7 @@ torch = pytest.importorskip("torch")
 
 def test_importing_the_package_stays_light():
     code = (
-        "import sys, extract.sample.clip_tower, extract.sample.vgg_tower, extract.sample.write\n"
+        "import sys, extract.sample.towers.clip, extract.sample.towers.vgg, extract.sample.write\n"
         "sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'sklearn')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -42,7 +43,7 @@ def test_drawings_show_every_kind_equally_often():
 
 def test_targets_are_the_telling_kinds_or_nothing():
     plans = drawings.plan_drawings(3, 200)
-    targets = vgg_tower.kind_targets(plans)
+    targets = vgg.kind_targets(plans)
     assert targets.shape == (200, 6 * len(KINDS_OF_TYPE) + 1)
     assert np.allclose(targets.sum(axis=1), 1)
     telling = {kind for kinds in KINDS_OF_TYPE.values() for kind in kinds}
@@ -69,7 +70,7 @@ def test_folding_keeps_the_function():
             module.running_var.uniform_(0.5, 2)
     stack.eval()
     plain = make_layers(["M", 4, "M", 6], batch_norm=False)
-    folded = vgg_tower.fold_batch_norm(stack, 1)
+    folded = vgg.fold_batch_norm(stack, 1)
     plain.load_state_dict({name.removeprefix("features."): t for name, t in folded.items()})
     pixels = torch.rand(2, 3, 16, 16)
     pooled = torch.nn.functional.max_pool2d(pixels, 2)
@@ -78,7 +79,7 @@ def test_folding_keeps_the_function():
 
 def test_pooling_first_equals_the_extractors_order():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), dtype=np.uint8)
-    ours = (torch.from_numpy(vgg_tower._pool_stem(pixels)).float() / 255 - 0.72) / 0.25
+    ours = (torch.from_numpy(vgg._pool_stem(pixels)).float() / 255 - 0.72) / 0.25
     theirs = torch.nn.functional.max_pool2d(
         (torch.from_numpy(pixels).float() / 255 - 0.72) / 0.25, 4
     )
@@ -111,12 +112,12 @@ def test_a_short_run_writes_a_clip_tower_that_models_load(tmp_path):
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
     tower = load_vision_tower(tmp_path / "one", pretrained=True)
-    pixels, labels = clip_tower.inputs_and_targets(inputs_of(drawings.plan_drawings(2, 3), 1))
+    pixels, labels = clip.inputs_and_targets(inputs_of(drawings.plan_drawings(2, 3), 1))
     assert len(pixels) == len(labels) >= 3
     with torch.no_grad():
         states = tower(pixel_values=pixels).last_hidden_state
-    n_patches = (clip_tower.CROP_PX // clip_tower.SIZES["patch_size"]) ** 2
-    assert states.shape == (len(labels), 1 + n_patches, clip_tower.SIZES["hidden_size"])
+    n_patches = (clip.CROP_PX // clip.SIZES["patch_size"]) ** 2
+    assert states.shape == (len(labels), 1 + n_patches, clip.SIZES["hidden_size"])
 
 
 def test_on_an_avx2_processor_a_tower_is_trained_in_float32(tmp_path):
@@ -146,7 +147,7 @@ def test_a_file_of_drawings_gives_the_same_tower_as_drawing_anew(tmp_path):
 
 def test_crops_are_labelled_with_what_they_show():
     plans = drawings.plan_drawings(2, 40)
-    _, labels = clip_tower.inputs_and_targets(inputs_of(plans, 1))
+    _, labels = clip.inputs_and_targets(inputs_of(plans, 1))
     kinds = [placed.kind for plan in plans for placed in plan.mains]
     shown = [drawings.CLASSES[label] for label in labels]
     assert [kind if kind in drawings.CLASSES else drawings.NOTHING for kind in kinds] == shown
@@ -199,8 +200,7 @@ def test_the_clip_tower_names_what_other_crops_show(tmp_path):
     train_tower(tmp_path, "clip", seed=7)
     tower = CLIPVisionModel.from_pretrained(tmp_path)
     splits = [
-        clip_tower.inputs_and_targets(inputs_of(drawings.plan_drawings(seed, 200), 1))
-        for seed in (8, 9)
+        clip.inputs_and_targets(inputs_of(drawings.plan_drawings(seed, 200), 1)) for seed in (8, 9)
     ]
     with torch.no_grad():
         states = [tower(pixel_values=pixels).pooler_output for pixels, _ in splits]

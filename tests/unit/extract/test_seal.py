@@ -8,7 +8,7 @@ import h5py
 import pytest
 
 from extract.__main__ import main
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 from extract.store import FeatureStore, verify_store
 from extract.store.reseal import seal_again
 from extract.store.verify import check_bytes

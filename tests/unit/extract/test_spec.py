@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from extract.__main__ import main
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import vgg
-from extract.spec import (
+from extract.features.spec import (
     FeatureSpec,
     canonical,
     complete_spec,

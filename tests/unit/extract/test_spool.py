@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from extract import spool
-from extract.lazy_table import LazyTable, pack_texts
-from extract.spool import FileBytes, Spool
-from extract.system_errors import NamedSystemError
+from extract.core.system import NamedSystemError
+from extract.tables import spool
+from extract.tables.lazy_table import LazyTable, pack_texts
+from extract.tables.spool import FileBytes, Spool
 
 
 def filled(pieces: list[bytes], limit: int) -> bytearray | FileBytes:

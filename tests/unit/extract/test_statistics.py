@@ -2,9 +2,9 @@
 
 import pytest
 
-from extract.manifest import Sample
-from extract.statistics import count_orphans, describe_split
-from extract.tags import entity_spans, is_orphan
+from extract.corpora.statistics import count_orphans, describe_split
+from extract.tables.samples import Sample
+from extract.tables.tags import entity_spans, is_orphan
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.errors import MissingFileError, StoreError
+from extract.core.errors import MissingFileError, StoreError
+from extract.core.system import NamedSystemError, explain
 from extract.extractors.base import ItemFeatures, Outputs
-from extract.manifest import STATUS
 from extract.store import FeatureStore, FeatureWriter, StoredItem
 from extract.store.verify import check_bytes
-from extract.system_errors import NamedSystemError, explain
+from extract.tables.samples import STATUS
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,

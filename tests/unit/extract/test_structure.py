@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 from extract.store import FeatureStore, merge_shards, verify_store
 from extract.store.verify import check_bytes
 from tests.unit.extract.evil_stores import EVIL, SECRET

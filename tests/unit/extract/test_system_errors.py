@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.system_errors import (
+from extract.core.system import (
     NamedSystemError,
     explain,
     named_system_errors,

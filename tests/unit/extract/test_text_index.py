@@ -5,10 +5,10 @@ import tracemalloc
 
 import pytest
 
-from extract import text_index
-from extract.lazy_table import pack_texts
-from extract.manifest import ImageRow, ImageRows
-from extract.text_index import TextIndex, distinct
+from extract.tables import text_index
+from extract.tables.lazy_table import pack_texts
+from extract.tables.samples import ImageRow, ImageRows
+from extract.tables.text_index import TextIndex, distinct
 
 TEXTS = ["b", "", "a/../b", "\U0001f600", "e\u0301", "\u00e9", "0" * 1000]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from extract.caption_lists import read_caption_list
-from extract.errors import DataError
-from extract.prepare import read_evidence
-from extract.text_lines import MAX_LINE, iter_text_lines
+from extract.core.errors import DataError
+from extract.corpora.prepare import read_evidence
+from extract.tables.caption_lists import read_caption_list
+from extract.tables.text_lines import MAX_LINE, iter_text_lines
 
 
 def lines(path: Path, data: bytes) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ import h5py
 import pytest
 
 from extract.__main__ import main
-from extract.errors import StoreError
+from extract.core.errors import StoreError
 from extract.store import FeatureStore, trial, verify_store
 from extract.store.format import check_foreign
 from extract.store.seal import check_seal, write_seal

@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from extract.closed_classes import known_tag
-from extract.tweets import NO_PHRASE, Word, tweet_words
+from extract.phrases.closed_classes import known_tag
+from extract.phrases.tweets import NO_PHRASE, Word, tweet_words
 
 
 def words_of(text: str, **options) -> list[Word]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from extract.datasets import twitter2015, twitter2017
-from extract.datasets.base import TextSettings
-from extract.manifest import Sample
-from extract.prepare import compare_counts
-from extract.statistics import describe_split
+from extract.corpora.prepare import compare_counts
+from extract.corpora.readers import twitter2015, twitter2017
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.statistics import describe_split
+from extract.tables.samples import Sample
 from tests.unit.extract.twitter_counts import COUNTS, TYPES
 
 READERS = {"twitter2015": twitter2015, "twitter2017": twitter2017}

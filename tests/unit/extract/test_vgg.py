@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.vgg import VGG, make_layers, vgg16
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import Item
 from extract.extractors.vgg import Extractor, Options, build_features, read_config, upstream_pixels
 

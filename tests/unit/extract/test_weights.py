@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from extract.cli import main
-from extract.errors import ConfigError, MissingFileError
-from extract.random_weights import write_random_weights
-from extract.weights import check_weights, resolve_weights, weights_sha256
+from extract.core.cli import main
+from extract.core.errors import ConfigError, MissingFileError
+from extract.networks.random_weights import write_random_weights
+from extract.networks.weights import check_weights, resolve_weights, weights_sha256
 
 # sha256 of b"abc", FIPS 180-2, appendix B.1.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

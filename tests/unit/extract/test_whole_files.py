@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from extract.checkpoints import read_tensors
-from extract.cli import main
-from extract.errors import DamagedFileError
+from extract.core.cli import main
+from extract.core.errors import DamagedFileError
 from extract.interop.artefacts import vgg_pt
 from extract.interop.crop_archives import load_dictionary
-from extract.whole_files import SUFFIXES, check_whole
+from extract.networks.checkpoints.reading import read_tensors
+from extract.networks.checkpoints.whole_files import SUFFIXES, check_whole
 from train.checkpoint_conversion import read_state
 from train.upstream import ita
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from extract.random_weights import write_random_weights
+from extract.networks.random_weights import write_random_weights
 
 TINY = {
     "hidden_size": 16,

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from extract.__main__ import main
-from extract.datasets.base import TextSettings
+from extract.corpora.prepare import prepare_dataset
+from extract.corpora.readers.base import TextSettings
 from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.manifest import ImageRow, Sample, read_images, read_samples, write_samples
-from extract.prepare import prepare_dataset
 from extract.store import FeatureWriter, Header, merge_shards
+from extract.tables.samples import ImageRow, Sample, read_images, read_samples, write_samples
 
 TINY = Path("tests/data/tiny")
 SPLITS = ("train", "valid", "test")

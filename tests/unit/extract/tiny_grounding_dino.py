@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from extract.random_weights import write_random_weights
+from extract.networks.random_weights import write_random_weights
 
 CONFIG: dict[str, Any] = {
     "kind": "grounding_dino",

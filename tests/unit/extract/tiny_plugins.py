@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from extract.__main__ import main
-from extract.options import options_from
-from extract.random_weights import write_random_weights
-from extract.registry import available
-from extract.spec import load_plugin
+from extract.core.options import options_from
+from extract.core.registry import available
+from extract.features.spec import load_plugin
+from extract.networks.random_weights import write_random_weights
 
 PACKAGES = ("extract.extractors", "extract.grounding")
 PHRASES = ("red ball", "old dog")

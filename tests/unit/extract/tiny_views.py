@@ -7,8 +7,8 @@ import numpy as np
 
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop.layouts.base import Corpus
-from extract.manifest import Sample
 from extract.store import FeatureStore
+from extract.tables.samples import Sample
 from tests.unit.extract.interop_files import image, write_store
 
 SAMPLES = {

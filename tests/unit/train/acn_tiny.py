@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from train.models.acn import Model, Options
 from train.models.base import Example
 from train.words import PAD, UNK

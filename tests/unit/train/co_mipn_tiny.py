@@ -15,8 +15,8 @@ from transformers import (
     ViTModel,
 )
 
-from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from train.models.base import Example
 from train.models.co_mipn import Model, Options
 

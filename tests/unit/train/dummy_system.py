@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from extract import registry
+from extract.core import registry
 from extract.extractors.base import ItemFeatures, Outputs
-from extract.manifest import STATUS, Sample, write_samples
 from extract.store import FeatureWriter, Header
+from extract.tables.samples import STATUS, Sample, write_samples
 from train.models import base
 from train.models.base import Example, ModelOutput, length_mask
 from train.tags import tag_set

@@ -2,8 +2,8 @@
 
 import torch
 
-from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from train.layers.crf import LinearChainCRF
 from train.models.base import Example
 from train.models.ita import Model, Options

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from extract.manifest import Sample, write_samples
+from extract.tables.samples import Sample, write_samples
 from train.intervals import IntervalRow, interval_rows
 from train.metrics import score_slices
 from train.predictions import write_predictions

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from extract.manifest import STATUS, Sample
-from extract.options import options_from
+from extract.core.options import options_from
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from train.models.base import Example
 from train.models.rpi_hmif import Model, Options
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from extract.manifest import Sample
+from extract.tables.samples import Sample
 from tests.unit.train.dummy_system import make_samples
 from train.metrics import score_slices
 from train.predictions import predictions_name, write_predictions

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from extract.errors import ConfigError
-from extract.image_text import ContextOptions
-from extract.options import options_from
+from extract.core.errors import ConfigError
+from extract.core.options import options_from
+from extract.words.image_text import ContextOptions
 from tests.unit.train import co_mipn_tiny, ita_tiny, vec_mner_reference
 from tests.unit.train.acn_tiny import double, examples, small_model
 from tests.unit.train.test_hybrid_stack import MASK, encoder, run, stack, tower

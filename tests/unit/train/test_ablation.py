@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.errors import DataError
-from extract.manifest import write_samples
+from extract.core.errors import DataError
+from extract.tables.samples import write_samples
 from tests.unit.train.run_folders import SAMPLES, noisy, write_run
 from train.__main__ import main
 from train.ablation import AblationRow, ablation_rows

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from extract.errors import ConfigError, DataError, ShapeError
-from extract.options import options_from
+from extract.core.errors import ConfigError, DataError, ShapeError
+from extract.core.options import options_from
 from tests.unit.train.acn_tiny import (
     SMALL,
     TYPES,

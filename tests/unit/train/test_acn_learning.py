@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.manifest import STATUS, Sample
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from train.metrics import micro_counts
 from train.models.acn import Model, Options
 from train.models.base import Example

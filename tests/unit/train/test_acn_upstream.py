@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from train.models.acn import Model, Options
 from train.upstream.acn import UPSTREAM_NAMES, from_upstream, to_upstream
 from train.words import PAD, UNK

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.assignments import parse_assignments, parse_paths
 
 

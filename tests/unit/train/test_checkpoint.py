@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from extract.errors import ConfigError, MissingFileError, StoreError
+from extract.core.errors import ConfigError, MissingFileError, StoreError
 from tests.unit.train import dummy_system
 from train import checkpoint
 from train.checkpoint import (

@@ -5,10 +5,10 @@ import logging
 import pytest
 import torch
 
-from extract.errors import ConfigError, DataError, ShapeError
-from extract.manifest import STATUS
-from extract.options import options_from
+from extract.core.errors import ConfigError, DataError, ShapeError
+from extract.core.options import options_from
 from extract.store import StoredItem
+from extract.tables.samples import STATUS
 from tests.unit.train.co_mipn_tiny import (
     PRESETS,
     SENTENCE_PIECES,

@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import BertConfig, BertTokenizer
 
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from extract.images.decode import center_crop, resize_shorter_side
-from extract.manifest import STATUS, Sample
+from extract.networks.checkpoints.tokenizer_files import PROBE
 from extract.store import StoredItem
-from extract.tokenizer_files import PROBE
+from extract.tables.samples import STATUS, Sample
 from tests.unit.train.co_mipn_tiny import SIZE, build, example, write_checkpoints
 from train.layers.special_labels import SpecialLabels
 from train.models.base import Example

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AlbertConfig, BertConfig, CLIPVisionConfig, ViTConfig
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from tests.builders.letters import write_letters
 from tests.unit.train.co_mipn_tiny import TYPES
 from train.models.base import count_parameters

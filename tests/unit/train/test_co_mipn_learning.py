@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from extract.extractors.base import ItemFeatures, Outputs
-from extract.manifest import STATUS, Sample, write_samples
 from extract.store import FeatureWriter, Header, StoredItem
+from extract.tables.samples import STATUS, Sample, write_samples
 from tests.unit.train.co_mipn_tiny import PRESETS, SIZE, SIZES, write_checkpoints
 from train.checkpoint import load_run
 from train.config import Recipe, RunSpec

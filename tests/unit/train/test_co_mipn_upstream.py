@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from tests.unit.train.co_mipn_tiny import build, double, examples, write_checkpoints
 from train.layers.special_labels import SpecialLabels, as_tags
 from train.metrics import micro_counts

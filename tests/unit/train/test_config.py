@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import ConfigError, MissingFileError
+from extract.core.errors import ConfigError, MissingFileError
 from train.config import (
     Recipe,
     RunSpec,

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from extract.errors import ConfigError, StoreError
-from extract.image_text import GROUPS
+from extract.core.errors import ConfigError, StoreError
+from extract.core.options import options_from
 from extract.interop.stores import import_artefact
 from extract.interop.text_views import subword_counter
-from extract.manifest import STATUS, Sample
-from extract.options import options_from
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
+from extract.words.image_text import GROUPS
 from train.context import ContextOptions, build_view
 from train.data import FeatureSource
 from train.layers.text_encoder import SEP, TextEncoder

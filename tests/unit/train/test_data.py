@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.errors import ConfigError, DataError, MissingFileError, StoreError
-from extract.manifest import Sample, write_samples
+from extract.core.errors import ConfigError, DataError, MissingFileError, StoreError
+from extract.tables.samples import Sample, write_samples
 from tests.unit.train.dummy_system import make_samples, write_store
 from train.data import FeatureSource, entity_types, read_split, without_tags
 from train.sampling import derange, eval_batches, length_of, train_batches, update_parts

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import ConfigError, DataError, MissingFileError
-from extract.file_digest import file_sha256
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from tests.builders.stops import stop_before
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.manifest import ImageRow, write_images, write_samples
+from extract.tables.samples import ImageRow, write_images, write_samples
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.system_errors import NamedSystemError
+from extract.core.system import NamedSystemError
 from tests.unit.train.dummy_system import Model, write_corpus
 from train.config import Recipe, RunSpec
 from train.loop import FitJob, fit

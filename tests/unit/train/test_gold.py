@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import ConfigError, DataError
-from extract.manifest import Sample, write_samples
-from extract.options import options_from
+from extract.core.errors import ConfigError, DataError
+from extract.core.options import options_from
+from extract.tables.samples import Sample, write_samples
 from tests.unit.train.dummy_system import write_corpus
 from train.config import Recipe, RunSpec
 from train.data import read_training, without_tags

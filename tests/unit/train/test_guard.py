@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import HeldOutError
+from extract.core.errors import HeldOutError
 from extract.store import FeatureStore
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.manifest import Sample, write_samples
+from extract.tables.samples import Sample, write_samples
 from tests.builders.courses import recorded
 from tests.builders.short_trainings import EPOCHS, short_training, tagged_tweets
 from train.diagnosis import DiagnoseJob, diagnose

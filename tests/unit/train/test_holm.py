@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from train.holm import holm
 
 

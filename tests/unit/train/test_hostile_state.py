@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from tests.unit.extract.evil_pickles import Evil, as_zip
 from train.accelerator import create_accelerator
 from train.averaging import weight_average

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
 from tests.builders.hub import forms
 from tests.builders.hub.families import Published, lay_once
 from train.layers.text_encoder import TextEncoder

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, CLIPVisionConfig, CLIPVisionModel
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.correlation_gate import CorrelationGate
 from train.layers.hybrid_stack import HybridStack
 from train.layers.picture_tokens import PictureKind, PictureTokens

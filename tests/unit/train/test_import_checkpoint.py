@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from extract.errors import DataError
-from extract.manifest import Sample, write_samples
+from extract.core.errors import DataError
+from extract.tables.samples import Sample, write_samples
 from tests.unit.train import co_mipn_tiny, vec_mner_reference
 from tests.unit.train.dummy_system import write_store
 from train.__main__ import main

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from extract.errors import ConfigError, MissingFileError
-from extract.file_digest import file_sha256
+from extract.core.digests import file_sha256
+from extract.core.errors import ConfigError, MissingFileError
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import make_samples, write_corpus, write_store
 from train.__main__ import main

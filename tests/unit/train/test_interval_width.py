@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.manifest import Sample
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
+from extract.tables.samples import Sample
 from train.metrics import per_tweet_counts
 from train.stats import bootstrap_f1, detectable_difference, mean_f1, percentile_interval
 from train.tags import entity_spans

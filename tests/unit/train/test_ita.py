@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from extract.errors import ConfigError
-from extract.manifest import Sample
-from extract.options import options_from
+from extract.core.errors import ConfigError
+from extract.core.options import options_from
 from extract.store import StoredItem
+from extract.tables.samples import Sample
 from tests.unit.train.ita_tiny import (
     GOLDEN_MM,
     GOLDEN_TEXT,

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from extract.interop.artefacts.context_conll import read_context_conll, read_context_pair
-from extract.manifest import STATUS, Sample
-from extract.object_text import object_phrases
 from extract.store import FeatureStore
+from extract.tables.samples import STATUS, Sample
+from extract.words.object_text import object_phrases
 from tests.unit.extract.interop_files import image, run_import
 from tests.unit.train.ita_tiny import build
 from train.context import ContextOptions

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from extract.errors import ConfigError
-from extract.options import options_from
+from extract.core.errors import ConfigError
+from extract.core.options import options_from
 from tests.unit.train.ita_tiny import VOCABULARY, build, examples, gradients
 from train.layers.crf import LinearChainCRF
 from train.layers.tag_head import WordDropout

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
 from tests.unit.train.ita_tiny import GOLDEN_MM, GOLDEN_TEXT, VOCABULARY, examples, golden_crf
 from train.models.ita import EXTRA_STATES, Model, Options, cva_divergence
 from train.upstream.ita import (

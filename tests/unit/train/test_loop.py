@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from extract.errors import ConfigError, MnerError, StoreError
-from extract.manifest import read_samples
+from extract.core.errors import ConfigError, MnerError, StoreError
+from extract.tables.samples import read_samples
 from tests import forked
 from tests.builders.stops import stop_before
 from tests.unit.train import dummy_system

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
-from extract.errors import ShapeError
-from extract.manifest import Sample
+from extract.core.errors import ShapeError
+from extract.tables.samples import Sample
 from train.mentions import mentions
 from train.metrics import (
     Counts,

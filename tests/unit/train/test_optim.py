@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from tests.unit.train.dummy_system import Model, Options
 from train.config import Recipe
 from train.optim import build_optimizer, current_rates, freeze, rate_factor, set_rates

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from extract.__main__ import main as extract
-from extract.audit.overlap import MAX_OVERLAP
-from extract.audit.reading import read_corpus
-from extract.audit.report import audit
-from extract.datasets.base import TextSettings
-from extract.errors import DataError, MissingFileError
-from extract.manifest import SPLITS, read_samples, write_samples
+from extract.core.errors import DataError, MissingFileError
+from extract.corpora.audit.overlap import MAX_OVERLAP
+from extract.corpora.audit.reading import read_corpus
+from extract.corpora.audit.report import audit
+from extract.corpora.readers.base import TextSettings
+from extract.tables.samples import SPLITS, read_samples, write_samples
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
 from train.commands import fit as fit_command

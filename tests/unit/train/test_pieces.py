@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.text_encoder import TextEncoder
 from train.pieces import PieceTable
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from extract.errors import ShapeError
-from extract.manifest import STATUS, Sample
+from extract.core.errors import ShapeError
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from train.models.base import Example
 from train.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from extract.manifest import STATUS, Sample, write_samples
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample, write_samples
 from tests.unit.train import co_mipn_tiny, dummy_system, rpi_hmif_tiny
 from tests.unit.train.dummy_system import write_store
 from train import predict

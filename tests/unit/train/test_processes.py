@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from tests.unit.train.dummy_system import write_corpus
 from tests.unit.train.process_group import ProcessGroup
 from train.__main__ import main

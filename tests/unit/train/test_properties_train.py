@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.errors import DataError
-from extract.manifest import Sample
+from extract.core.errors import DataError
+from extract.tables.samples import Sample
 from tests.unit.extract.strategies import TEXT, tagged, words
 from train.predictions import HEADER, read_predictions, write_predictions
 from train.sampling import derange, eval_batches, train_batches, update_parts

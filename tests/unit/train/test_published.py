@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.registry import available
+from extract.core.registry import available
 from train.published import (
     NO_ENCODER,
     RunFacts,

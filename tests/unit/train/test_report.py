@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from tests.unit.train.report_inputs import (
     FIRST,
     HOSTILE,

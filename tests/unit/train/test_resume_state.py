@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from extract.errors import BusyError
-from extract.lock import only_process
+from extract.core.errors import BusyError
+from extract.core.lock import only_process
 from tests.builders.stops import Stop, stop_before
 from tests.unit.train.dummy_system import write_corpus
 from train.config import Recipe, RunSpec

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from tests.unit.train.rpi_hmif_tiny import (
     assert_same,
     examples,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
+from extract.core.options import options_from
 from extract.extractors.base import ItemFeatures, Outputs
-from extract.manifest import STATUS
-from extract.options import options_from
 from extract.store import FeatureWriter, Header
+from extract.tables.samples import STATUS
 from tests.unit.train.dummy_system import write_corpus
 from train.config import Recipe, RunSpec
 from train.evaluation import EvaluateJob, evaluate

@@ -6,8 +6,8 @@ from itertools import islice
 import pytest
 import torch
 
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from tests.unit.train.rpi_hmif_tiny import (
     CROP_PX,
     DETECTOR_PX,

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoModel, ViTConfig, ViTModel
 
-from extract.errors import ConfigError, DataError, ShapeError
-from extract.options import options_from
+from extract.core.errors import ConfigError, DataError, ShapeError
+from extract.core.options import options_from
 from tests.unit.train.rpi_hmif_tiny import (
     N_VISUAL,
     SENTENCES,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from extract import precision
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
+from extract.networks import precision
 from tests.builders.processors import AVX2
 from tests.builders.stops import stop_before
 from tests.unit.train.dummy_system import write_corpus

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from extract.audit.mentions import count_seen
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.errors import DataError
-from extract.manifest import ImageRow, Sample, write_images
+from extract.core.errors import DataError
+from extract.corpora.mentions import count_seen
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
+from extract.tables.samples import ImageRow, Sample, write_images
 from train.mentions import mention_recall, mentions
 from train.metrics import score_slices
 from train.slices import slice_order, tweet_slices, usable_images

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from extract.errors import ShapeError
+from extract.core.errors import ShapeError
 from train.stats import (
     bootstrap_f1,
     detectable_difference,

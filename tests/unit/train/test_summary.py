@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.errors import DataError, MissingFileError
-from extract.manifest import Sample
+from extract.core.errors import DataError, MissingFileError
+from extract.tables.samples import Sample
 from tests.unit.train.run_folders import SAMPLES, noisy, write_run
 from train.intervals import IntervalRow, comparisons, interval_rows
 from train.metrics import count_tags, micro_counts

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from extract.errors import ConfigError, DataError
-from extract.manifest import Sample
-from extract.options import options_from
+from extract.core.errors import ConfigError, DataError
+from extract.core.options import options_from
+from extract.tables.samples import Sample
 from train.layers.tag_head import TagCodec
 from train.models.base import Example
 from train.models.text_crf import Model, Options

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from extract.errors import DataError, MissingFileError
+from extract.core.errors import DataError, MissingFileError
 from train.layers.text_encoder import SEP, TextEncoder
 from train.layers.windows import cut_windows
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, BertModel, CLIPVisionConfig, CLIPVisionModel
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 from train.layers.two_stream import (
     KeyValues,
     add_uniform_noise,

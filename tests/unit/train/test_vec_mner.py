@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.errors import ConfigError, DataError
+from extract.core.errors import ConfigError, DataError
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from extract.extractors import pixels as pixel_extractor
 from extract.extractors.base import Item
-from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from tests.unit.train.vec_mner_reference import (
     CLEAN,
     ROLES,

@@ -9,8 +9,8 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from extract.extractors.base import ItemFeatures, Outputs
-from extract.manifest import STATUS, Sample
 from extract.store import FeatureWriter, Header
+from extract.tables.samples import STATUS, Sample
 from tests.unit.train.dummy_system import write_corpus
 from tests.unit.train.vec_mner_reference import VOCABULARY, write_checkpoints
 from train.checkpoint import load_run

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, CLIPVisionConfig
 
-from extract.errors import DataError
+from extract.core.errors import DataError
 from tests.builders.letters import write_letters
 from tests.unit.train.vec_mner_reference import VOCABULARY, write_checkpoints
 from train.models.base import count_parameters

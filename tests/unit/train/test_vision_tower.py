@@ -17,7 +17,7 @@ from transformers import (
     ViTModel,
 )
 
-from extract.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError
 from train.layers.vision_tower import load_vision_tower, save_vision_assets
 
 SIZES = {

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from extract.cli import main
-from extract.datasets.base import TextSettings
-from extract.datasets.conll_imgid import iter_samples
-from extract.errors import DataError, MissingFileError
+from extract.core.cli import main
+from extract.core.errors import DataError, MissingFileError
+from extract.corpora.readers.base import TextSettings
+from extract.corpora.readers.conll_imgid import iter_samples
 from tests.builders.hub import glove
 from train.metrics import micro_counts
 from train.tags import entity_spans

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, CLIPVisionConfig
 
-from extract.manifest import STATUS, Sample
 from extract.store import StoredItem
+from extract.tables.samples import STATUS, Sample
 from tests.builders.letters import write_letters
 from train.models.base import Example
 from train.models.vec_mner import Model, Options

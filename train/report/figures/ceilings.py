@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from extract.errors import ConfigError
+from extract.core.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from extract.atomic import atomic_path
+from extract.core.files import atomic_path
 
 # Okabe and Ito 2008: told apart by colour-blind readers too. Grey and brown: the 8th and 9th.
 COLOURS = (
