@@ -17,7 +17,7 @@ demo: .venv/demo.stamp tesseract  ## run the bundled sample end to end and print
 	$(SNAKEMAKE) --cores all
 	@$(MAKE) --no-print-directory results/report.html
 	@$(BIN)/python -m train table --summary results/summary.tsv --intervals results/intervals.tsv
-	@$(BIN)/python -m workflow.stage_times
+	@$(BIN)/python -m workflow.plan.stage_times
 	@echo "results and errors: $(CURDIR)/results/report/report.html"
 	@echo "workflow report: $(CURDIR)/results/report.html"
 

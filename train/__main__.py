@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from extract.core.cli import main as run_command
-from train.launch import end_with_launcher
+from extract.core.launch import end_with_launcher
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,13 +35,13 @@ from rows import Rows
 
 from extract.core.options import options_from
 from extract.core.registry import load_module
-from train.accelerator import create_accelerator, used_resources
-from train.config import check_roles, check_weights_roles
-from train.data import FeatureSource
-from train.inference import predict_tags
-from train.loop import FitJob, Trainer
-from train.models.base import ModelOutput, count_parameters
-from train.sampling import eval_batches
+from train.data.examples import FeatureSource
+from train.measures.inference import predict_tags
+from train.systems.base import ModelOutput, count_parameters
+from train.training.accelerator import create_accelerator, used_resources
+from train.training.loop import FitJob, Trainer
+from train.training.run_spec import check_roles, check_weights_roles
+from train.training.sampling import eval_batches
 
 CHECK_UPDATES = 200
 
@@ -111,7 +111,7 @@ class Stopwatch(Trainer):
 
 def measure(job: FitJob) -> dict[str, Any]:
     """Train one system for some updates and tag part of valid, as `fit` does."""
-    module = load_module("train.models", job.spec.system)
+    module = load_module("train.systems", job.spec.system)
     idle = used_resources(create_accelerator(job.device, job.spec.recipe.precision))
     options = options_from(module.Options, job.spec.options, f"{job.spec.run}.options")
     check_roles(job.spec.system, module.Model.required_features(options), job.stores)

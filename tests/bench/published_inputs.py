@@ -32,10 +32,10 @@ from extract.networks.vocabularies import read_vocabulary
 from extract.store import FeatureWriter, Header, merge_shards
 from extract.tables.caption_lists import read_caption_list
 from extract.tables.samples import STATUS, Sample, write_samples
-from train.config import Recipe, RunSpec
-from train.loop import FitJob
-from train.sampling import eval_batches
-from train.words import normalize_word
+from train.data.word_vectors import normalize_word
+from train.training.loop import FitJob
+from train.training.run_spec import Recipe, RunSpec
+from train.training.sampling import eval_batches
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ("default.yaml", "published.yaml", "twitter2017.yaml")

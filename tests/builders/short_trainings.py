@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from extract.tables.samples import Sample, write_samples
-from train.config import Recipe, RunSpec
-from train.loop import FitJob
+from train.training.loop import FitJob
+from train.training.run_spec import Recipe, RunSpec
 
 EPOCHS = 4
 NAMES = (("PER", "anna"), ("LOC", "rome"), ("PER", "bob"), ("LOC", "oslo"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from train.loop import FitJob, fit
+from train.training.loop import FitJob, fit
 
 
 class Stop(BaseException):

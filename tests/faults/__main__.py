@@ -26,7 +26,7 @@ from rich.table import Table
 
 from tests.faults.row import Row
 from tests.faults.small_disk import mounts_below
-from train.markdown import markdown_table
+from train.comparing.markdown import markdown_table
 
 CASES = Path(__file__).parent / "cases"
 HEAD = ("fault", "runs", "lost rows", "recovered", "note")

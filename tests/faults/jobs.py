@@ -23,7 +23,7 @@ def make_stages(folder: Path, *, with_small_files: bool = False) -> list[Stage]:
     import_commands(
         "extract", ["extract.features.engine", "extract.features.inputs", "PIL.PngImagePlugin"]
     )
-    import_commands("train", ["train.loop", "train.overlap"])
+    import_commands("train", ["train.training.loop", "train.training.overlap"])
     corpus = make_corpus(folder / "images", N_IMAGES)
     training = make_trainings(folder / "tweets")[0]
     (folder / "shards").mkdir()

@@ -107,7 +107,7 @@ class Fit(Stage):
 
     def change(self) -> None:
         """Note the last epoch that was begun."""
-        from train.loop import Trainer
+        from train.training.loop import Trainer
 
         run_epoch = Trainer._run_epoch
 

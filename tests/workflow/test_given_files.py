@@ -126,13 +126,13 @@ def test_every_option_that_names_a_file_is_annotated(repo_root: Path) -> None:
 
     from extract.core.options import FilePath
     from extract.core.registry import available, load_module
-    from workflow.catalogue import file_options
+    from workflow.plan.catalogue import file_options
 
     annotated = {}
-    for system in available("train.models"):
-        hints = get_type_hints(load_module("train.models", system).Options, include_extras=True)
+    for system in available("train.systems"):
+        hints = get_type_hints(load_module("train.systems", system).Options, include_extras=True)
         names = [name for name, hint in hints.items() if hint in (FilePath, FilePath | None)]
-        assert file_options(repo_root / f"train/models/{system}.py") == names
+        assert file_options(repo_root / f"train/systems/{system}/model.py") == names
         annotated |= {system: names} if names else {}
     assert annotated == {"acn": ["word_vectors"]}
 

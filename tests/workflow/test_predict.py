@@ -16,8 +16,8 @@ from extract.tables.samples import read_images
 from tests.workflow.conftest import once
 from tests.workflow.workspace import Workspace
 from train.__main__ import main
-from workflow.catalogue import Catalogue
-from workflow.prediction import read_prediction
+from workflow.plan.catalogue import Catalogue
+from workflow.plan.prediction import read_prediction
 
 TWEETS = """\
 IMGID:test_1

@@ -89,7 +89,7 @@ def test_version_bump_of_a_grounder_reaches_crops_and_what_is_read_through_boxes
 
 
 def test_version_bump_of_a_model_trains_it_again(edited):
-    bump_version(edited.code / "train" / "models" / "acn.py")
+    bump_version(edited.code / "train/systems/acn/model.py")
     assert edited.plan() == ACN_AGAIN
 
 
@@ -111,7 +111,7 @@ def test_comment_edit_reruns_nothing(edited):
     for module in (
         "extract/extractors/vgg.py",
         "extract/features/engine.py",
-        "train/models/acn.py",
+        "train/systems/acn/model.py",
     ):
         with (edited.code / module).open("a", encoding="utf-8") as file:
             file.write("\n# A remark.\n")

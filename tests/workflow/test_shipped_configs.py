@@ -8,9 +8,9 @@ from snakemake.utils import update_config
 
 from extract.core.options import options_from
 from tests.workflow.workspace import Workspace
-from train.config import Recipe
-from workflow.ablations import ablation_runs
-from workflow.catalogue import with_derived_runs
+from train.training.run_spec import Recipe
+from workflow.plan.ablations import ablation_runs
+from workflow.plan.catalogue import with_derived_runs
 
 # What is run -> the files that are given for it, in order.
 CONFIGS = {
@@ -142,7 +142,7 @@ def test_missing_checkpoint_names_the_command_that_fetches_it(repo_root, tmp_pat
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_model_entry_is_a_legal_run(repo_root, name):
     from extract.core.registry import load_module
-    from train.config import RunSpec, check_roles, check_weights_roles
+    from train.training.run_spec import RunSpec, check_roles, check_weights_roles
 
     config = merged(repo_root, name)
     config["run"]["ablations"] = list(config["ablations"])
@@ -153,7 +153,7 @@ def test_every_model_entry_is_a_legal_run(repo_root, name):
         keys = ("system", "variant", "options", "recipe", "features")
         given = {key: entry[key] for key in keys if key in entry}
         spec = options_from(RunSpec, {"run": run, **given}, f"models.{run}")
-        module = load_module("train.models", spec.system)
+        module = load_module("train.systems", spec.system)
         options = options_from(module.Options, spec.options, f"models.{run}.options")
         check_roles(spec.system, module.Model.required_features(options), spec.features)
         roles = entry.get("weights", {})
@@ -181,7 +181,9 @@ def test_reproductions_differ_in_corpus_temperature_and_rates_only(repo_root, na
 
 @pytest.mark.parametrize("name", REPRODUCTIONS)
 def test_recipes_are_those_that_the_systems_state(repo_root, name):
-    from train.models import co_mipn, rpi_hmif, vec_mner
+    from train.systems.co_mipn import model as co_mipn
+    from train.systems.rpi_hmif import model as rpi_hmif
+    from train.systems.vec_mner import model as vec_mner
 
     corpus = "twitter2017" if name == "twitter2017" else "twitter2015"
     stated = {

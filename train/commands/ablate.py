@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from extract.core.errors import ConfigError, near_match
-from train.run_arguments import add_resamples_argument
+from train.commands.arguments import add_resamples_argument
 
 HELP = "Compare runs without a part with the full model, as one table."
 EXAMPLE = (
@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the table."""
     from extract.core.files import write_text
-    from train.ablation import AblationRow, ablation_rows
-    from train.ablation_page import render_page
-    from train.assignments import parse_assignments, parse_paths
-    from train.tables import write_table
+    from train.commands.assignments import parse_assignments, parse_paths
+    from train.comparing.ablation import AblationRow, ablation_rows
+    from train.comparing.ablation_page import render_page
+    from train.comparing.tables import write_table
 
     samples = parse_paths(args.samples, "--samples", "DATASET=FILE")
     runs = parse_assignments(args.rows, "--rows", "ROW=RUN")

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the table."""
-    from train.diagnosis import DiagnosisRow, diagnosis_rows
-    from train.tables import write_table
+    from train.comparing.tables import write_table
+    from train.evaluating.diagnose import DiagnosisRow, diagnosis_rows
 
     write_table(args.out, DiagnosisRow, diagnosis_rows(args.diagnoses))

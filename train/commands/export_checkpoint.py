@@ -24,6 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export and log the summary as one JSON object."""
-    from train.checkpoint_conversion import export_checkpoint
+    from train.training.run_folder.conversion import export_checkpoint
 
     logger.info("%s", json.dumps(export_checkpoint(args.run_folder, args.out)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from extract.corpora.audit.overlap import MAX_OVERLAP
-from train.run_arguments import add_runtime_arguments
+from train.commands.arguments import add_runtime_arguments
 
 HELP = (
     "Train one system with one seed on train.jsonl, selecting the epoch on valid.jsonl; the same "
@@ -99,14 +99,14 @@ def run(args: argparse.Namespace) -> None:
     """Train and log the summary as one JSON object.
 
     Raises:
-        MnerError: splits overlap, --overlap is of another corpus, or as `train.loop.fit`.
+        MnerError: splits overlap, --overlap is of another corpus, or as `train.training.loop.fit`.
     """
+    from extract.core.launch import is_first_process
     from extract.networks.weights import check_weights, resolve_weights
-    from train.accelerator import set_threads
-    from train.config import parse_roles, read_run_spec
-    from train.launch import is_first_process
-    from train.loop import FitJob, fit
-    from train.overlap import check_result, check_splits
+    from train.training.accelerator import set_threads
+    from train.training.loop import FitJob, fit
+    from train.training.overlap import check_result, check_splits
+    from train.training.run_spec import parse_roles, read_run_spec
 
     if not is_first_process():
         pass  # the first of several processes checks; the others wait for it to join them

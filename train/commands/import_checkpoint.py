@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `import-checkpoint`."""
-    parser.add_argument("--system", required=True, help="file name in train/models/")
+    parser.add_argument("--system", required=True, help="folder name in train/systems/")
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="state dict, written by torch.save"
     )
@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Import and log the summary as one JSON object."""
     from extract.core.cli import json_value
-    from train.checkpoint_conversion import ImportJob, import_checkpoint
-    from train.config import parse_roles
+    from train.training.run_folder.conversion import ImportJob, import_checkpoint
+    from train.training.run_spec import parse_roles
 
     job = ImportJob(
         system=args.system,

@@ -15,4 +15,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write one line to standard output."""
-    sys.stdout.write(f"models: {' '.join(available('train.models'))}\n")
+    sys.stdout.write(f"models: {' '.join(available('train.systems'))}\n")

@@ -5,7 +5,7 @@ import json
 import logging
 from pathlib import Path
 
-from train.run_arguments import (
+from train.commands.arguments import (
     add_features_argument,
     add_run_argument,
     add_runtime_arguments,
@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Tag and log the summary as one JSON object."""
-    from train.accelerator import set_threads
-    from train.config import parse_roles
-    from train.predict import PredictJob, predict
-    from train.run_stores import stores_of_run
+    from train.evaluating.predict import PredictJob, predict
+    from train.training.accelerator import set_threads
+    from train.training.run_folder.stores import stores_of_run
+    from train.training.run_spec import parse_roles
 
     set_threads(args.threads)
     job = PredictJob(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from train.config import RunSpec
+    from train.training.run_spec import RunSpec
 
 HELP = "Check the options, the recipe and the given files of a run and write its spec."
 EXAMPLE = (
@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> None:
     from extract.core.options import options_from
     from extract.core.registry import load_module
     from extract.networks.weights import KINDS, check_files, check_weights, resolve_weights
-    from train.checkpoint import resolved
-    from train.config import RunSpec, check_roles
-    from train.variants import check_variant
+    from train.data.variants import check_variant
+    from train.training.run_folder.checkpoint import resolved
+    from train.training.run_spec import RunSpec, check_roles
 
     try:
         definition = json.loads(args.definition)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f"--definition: not JSON ({error.msg})") from error
     where = f"models.{definition.get('run', '?')}"
     spec = options_from(RunSpec, definition, where)
-    module = load_module("train.models", spec.system)
+    module = load_module("train.systems", spec.system)
     options = options_from(module.Options, spec.options, f"{where}.options")
     check_roles(
         f"{where}.features: {spec.system}", module.Model.required_features(options), spec.features
@@ -68,7 +68,7 @@ def _with_precision(spec: "RunSpec", device: str) -> "RunSpec":
     """Settle the precision, but for a GPU that only the training's own machine has."""
     import torch
 
-    from train.config import with_precision
+    from train.training.run_spec import with_precision
 
     if device == "cuda" and not torch.cuda.is_available():
         logger.info("%s: no GPU here; precision is settled where it is trained", spec.run)

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from train.run_arguments import add_resamples_argument
+from train.commands.arguments import add_resamples_argument
 
 HELP = "Average metrics over seeds and give bootstrap intervals of scores and differences."
 EXAMPLE = (
@@ -39,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the tables that are asked for."""
     from extract.core.files import write_text
-    from train.intervals import IntervalRow, interval_rows
-    from train.results import read_results
-    from train.results_page import render_results
-    from train.results_table import ResultRow, result_rows
-    from train.summary import SummaryRow, summary_rows
-    from train.tables import write_table
+    from train.comparing.intervals import IntervalRow, interval_rows
+    from train.comparing.results import read_results
+    from train.comparing.results_page import render_results
+    from train.comparing.results_table import ResultRow, result_rows
+    from train.comparing.summary import SummaryRow, summary_rows
+    from train.comparing.tables import write_table
 
     groups = read_results(args.metrics, args.dataset)
     rows = summary_rows(groups)

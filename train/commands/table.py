@@ -40,11 +40,11 @@ def run(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from extract.core.errors import ConfigError
-    from train.ablation import AblationRow
-    from train.intervals import IntervalRow
-    from train.slices import HANDLE_SLICES, IMAGE_SLICES
-    from train.summary import SummaryRow
-    from train.tables import read_table
+    from train.comparing.ablation import AblationRow
+    from train.comparing.intervals import IntervalRow
+    from train.comparing.summary import SummaryRow
+    from train.comparing.tables import read_table
+    from train.measures.slices import HANDLE_SLICES, IMAGE_SLICES
 
     given = [("Entity scores (%), mean over seeds", SummaryRow, args.summary)]
     title = "F1 and differences, 95 % bootstrap intervals over tweets"
@@ -69,7 +69,7 @@ def _table(title: str, row_type: type, rows: Sequence[Any]) -> Any:
     from rich.text import Text
 
     from extract.core.logs import printable
-    from train.tables import shown
+    from train.comparing.tables import shown
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     fields = row_type.__dataclass_fields__

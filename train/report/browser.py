@@ -20,11 +20,11 @@ from typing import Any
 from extract.core.errors import DataError
 from extract.corpora.handles import handle_positions
 from extract.tables.samples import Sample, iter_jsonl, read_samples
-from train.predictions import TaggedText
+from train.comparing.results import BASELINE, MAIN, aligned_predictions, base_system
+from train.data.tags import entity_spans
+from train.measures.predictions import TaggedText
+from train.measures.slices import ALL
 from train.report.runs import System, datasets_of, mean_and_sd
-from train.results import BASELINE, MAIN, aligned_predictions, base_system
-from train.slices import ALL
-from train.tags import entity_spans
 
 Dataset = dict[str, Any]
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from extract.core.files import write_text
+from train.comparing.results_page import LEGEND, PUBLISHED, published_columns, score_columns
+from train.comparing.results_table import ResultRow
+from train.comparing.tables import read_table
+from train.measures.slices import ALL
 from train.report import words
 from train.report.browser import MAX_IMAGES, browser_data, data_script
 from train.report.corpora import corpora_html
@@ -24,10 +28,6 @@ from train.report.page import (
 )
 from train.report.runs import System, read_systems
 from train.report.tables import Table, read_tsv, table_html
-from train.results_page import LEGEND, PUBLISHED, published_columns, score_columns
-from train.results_table import ResultRow
-from train.slices import ALL
-from train.tables import read_table
 
 PAGE = "report.html"
 CSS_PX_PER_INCH = 96
@@ -134,7 +134,7 @@ def _results(summary: Table, gaps: Table, rows: Sequence[ResultRow]) -> str:
 def by_column(
     rows: Sequence[ResultRow], columns_of: Callable[[Sequence[ResultRow]], Mapping[str, list[str]]]
 ) -> Table:
-    """Return columns of `train.results_page` as a table, the dataset first.
+    """Return columns of `train.comparing.results_page` as a table, the dataset first.
 
     Args:
         rows: of all datasets.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.results import SeedResult, read_results
+from train.comparing.results import SeedResult, read_results
 
 Scores = dict[str, Any]
 

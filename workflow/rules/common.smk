@@ -23,8 +23,8 @@ from extract.core.registry import load_module
 from extract.corpora.repairs.format import repairs_file
 from extract.features.spec import canonical, load_plugin
 from extract.networks.weights import resolve_weights
-from workflow.ablations import ablation_runs
-from workflow.catalogue import (
+from workflow.plan.ablations import ablation_runs
+from workflow.plan.catalogue import (
     Catalogue,
     check_config,
     existing,
@@ -32,10 +32,10 @@ from workflow.catalogue import (
     folder_state,
     source_version,
 )
-from workflow.config_files import check_config_files
-from workflow.file_sums import file_sums
-from workflow.prediction import read_prediction
-from workflow.resources import decoding_memory, times
+from workflow.plan.config_files import check_config_files
+from workflow.plan.file_sums import file_sums
+from workflow.plan.prediction import read_prediction
+from workflow.plan.resources import decoding_memory, times
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 LAST_WORDS = {}

@@ -14,7 +14,7 @@ def run_definition(name):
 
 def training_versions(wildcards):
     """VERSION of the loop and of the system, and several processes: reasons to train again."""
-    modules = ("loop", f"models/{config['models'][wildcards.run]['system']}")
+    modules = ("training/loop", f"systems/{config['models'][wildcards.run]['system']}/model")
     versions = [source_version(Path(workflow.basedir) / f"train/{name}.py") for name in modules]
     return versions if processes(wildcards) == 1 else [*versions, processes(wildcards)]
 
@@ -33,7 +33,7 @@ def run_entries(wildcards):
 def run_files(wildcards):
     """The files that options of a run name, such as word vectors."""
     entry = config["models"][wildcards.run]
-    source = Path(workflow.basedir) / f"train/models/{entry['system']}.py"
+    source = Path(workflow.basedir) / f"train/systems/{entry['system']}/model.py"
     named = {name: entry["options"].get(name) for name in file_options(source)}
     where = f"models.{wildcards.run}.options"
     return [

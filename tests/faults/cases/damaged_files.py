@@ -32,7 +32,7 @@ SHARE = 5
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Damage parts, shards, stores, training states and tables."""
     import_commands("extract", ["extract.features.engine", "extract.features.inputs"])
-    import_commands("train", ["train.loop", "train.overlap"])
+    import_commands("train", ["train.training.loop", "train.training.overlap"])
     corpus = make_corpus(folder / "corpus", N_IMAGES)
     images = make_trainings(folder / "tweets")[1]
     trials = max(2, rounds // SHARE)
@@ -218,7 +218,7 @@ def _die_in_epoch(number: int) -> Callable[[], None]:
     """Return a change that kills the child at the beginning of an epoch."""
 
     def change() -> None:
-        from train.loop import Trainer
+        from train.training.loop import Trainer
 
         run_epoch = Trainer._run_epoch
 

@@ -125,7 +125,7 @@ def _fill_in_epoch(stage: Fit, filler: Path) -> Callable[[], None]:
     """Return a change that fills the disk at the beginning of a later epoch."""
 
     def change() -> None:
-        from train.loop import Trainer
+        from train.training.loop import Trainer
 
         stage.change()
         run_epoch = Trainer._run_epoch
@@ -144,7 +144,7 @@ def _fill_at_the_end(stage: Fit, filler: Path) -> Callable[[], None]:
     """Return a change that fills the disk before the run folder is written."""
 
     def change() -> None:
-        from train.loop import Trainer
+        from train.training.loop import Trainer
 
         stage.change()
         write_run = Trainer._write_run

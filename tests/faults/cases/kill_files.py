@@ -17,8 +17,13 @@ NAME = "kill_files"
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Kill each stage."""
     import_commands("extract", ["extract.features.engine", "extract.features.inputs"])
-    modules = ["train.intervals", "train.results", "train.results_page", "train.loop"]
-    import_commands("train", [*modules, "train.overlap"])
+    modules = [
+        "train.comparing.intervals",
+        "train.comparing.results",
+        "train.comparing.results_page",
+        "train.training.loop",
+    ]
+    import_commands("train", [*modules, "train.training.overlap"])
     corpus = make_corpus(folder / "corpus")
     stages = [
         merge_stage(corpus, folder),

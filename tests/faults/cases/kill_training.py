@@ -14,7 +14,12 @@ NAME = "kill_training"
 
 def run(folder: Path, rng: random.Random, rounds: int) -> list[Row]:
     """Kill each training."""
-    modules = ["train.loop", "train.overlap", "train.models.text_crf", "extract.networks.weights"]
+    modules = [
+        "train.training.loop",
+        "train.training.overlap",
+        "train.systems.text_crf.model",
+        "extract.networks.weights",
+    ]
     import_commands("train", modules)
     import_commands("extract")
     stages = [Fit(training) for training in make_trainings(folder / "corpus")]

@@ -10,9 +10,9 @@ import yaml
 
 from tests.fuzz.mutations import mutate
 from tests.fuzz.refusal import may_refuse
-from workflow.catalogue import Catalogue, check_config
-from workflow.config_files import check_config_files
-from workflow.config_values import check_values
+from workflow.plan.catalogue import Catalogue, check_config
+from workflow.plan.config_files import check_config_files
+from workflow.plan.config_values import check_values
 
 NAME = "configs"
 

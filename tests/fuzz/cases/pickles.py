@@ -16,8 +16,8 @@ from extract.networks.checkpoints.reading import read_tensors
 from tests.fuzz.memory import peak_mb
 from tests.fuzz.mutations import mutate
 from tests.unit.extract.evil_pickles import FORMATS, Evil
-from train.checkpoint_conversion import read_state
-from train.upstream import ita
+from train.systems.ita import released_checkpoint
+from train.training.run_folder.conversion import read_state
 
 NAME = "pickles"
 
@@ -25,7 +25,7 @@ NAME = "pickles"
 MAX_RSS_MB = 1500
 
 _LOADERS: tuple[Callable[[Path], Any], ...] = (
-    read_tensors, load_dictionary, read_state, vgg_pt._load, ita.read_checkpoint,
+    read_tensors, load_dictionary, read_state, vgg_pt._load, released_checkpoint.read_checkpoint,
 )  # fmt: skip
 
 

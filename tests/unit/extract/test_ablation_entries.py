@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from extract.core.errors import ConfigError
-from workflow.ablations import ablation_entries, ablation_runs
-from workflow.catalogue import Catalogue, with_derived_runs
+from workflow.plan.ablations import ablation_entries, ablation_runs
+from workflow.plan.catalogue import Catalogue, with_derived_runs
 
 ITA = {
     "system": "ita",

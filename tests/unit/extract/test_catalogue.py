@@ -8,7 +8,7 @@ from extract.core.errors import ConfigError
 from extract.core.registry import available
 from extract.grounding import annotations
 from extract.phrases import textblob
-from workflow.catalogue import Catalogue, check_plugin, existing, source_version
+from workflow.plan.catalogue import Catalogue, check_plugin, existing, source_version
 
 DATASET = {"reader": "conll_imgid", "root": "data/x", "images": "data/x/images"}
 FEATURE_SET = {"weights": {}, "phrases": None, "boxes": None, "options": {}}
@@ -203,7 +203,7 @@ def test_default_options_written_out_change_no_fingerprint():
         ),
         (
             {"models": {"acn": {**MODEL, "system": "anc"}}},
-            ["models.acn.system: no 'anc' in train/models/", "Did you mean 'acn'?"],
+            ["models.acn.system: no 'anc' in train/systems/", "Did you mean 'acn'?"],
         ),
         (
             {"models": {"acn": {**MODEL, "system": "acn", "weights": {"encoder": "bart"}}}},
@@ -284,12 +284,12 @@ def test_version_is_read_from_the_source(tmp_path, source, version):
     assert source_version(module) == version
 
 
-@pytest.mark.parametrize("system", available("train.models"))
+@pytest.mark.parametrize("system", available("train.systems"))
 def test_version_in_the_source_is_that_of_the_class(repo_root, system):
     from extract.core.registry import load_module
 
-    model = load_module("train.models", system).Model
-    assert source_version(repo_root / f"train/models/{system}.py") == model.VERSION
+    model = load_module("train.systems", system).Model
+    assert source_version(repo_root / f"train/systems/{system}/model.py") == model.VERSION
 
 
 def test_an_export_selects_what_it_writes():
@@ -331,7 +331,7 @@ def test_crops_of_imported_boxes_follow_the_import(monkeypatch):
 def test_the_state_of_a_folder_changes_with_any_file_in_it(tmp_path):
     import os
 
-    from workflow.catalogue import folder_state
+    from workflow.plan.catalogue import folder_state
 
     (tmp_path / "a.jpg").write_bytes(b"one")
     before = folder_state.__wrapped__(str(tmp_path))
@@ -344,7 +344,7 @@ def test_the_state_of_a_folder_changes_with_any_file_in_it(tmp_path):
 def test_the_state_of_a_folder_changes_when_a_file_moves_to_another_folder_in_it(tmp_path):
     import os
 
-    from workflow.catalogue import folder_state
+    from workflow.plan.catalogue import folder_state
 
     for folder in "ab":
         (tmp_path / folder).mkdir()
@@ -359,7 +359,7 @@ def test_the_state_of_a_folder_changes_when_a_file_moves_to_another_folder_in_it
 def test_the_state_of_a_folder_has_strange_files_too(tmp_path):
     import os
 
-    from workflow.catalogue import folder_state
+    from workflow.plan.catalogue import folder_state
 
     (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
     (tmp_path / "circle.jpg").symlink_to("circle.jpg")

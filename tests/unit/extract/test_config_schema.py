@@ -17,8 +17,8 @@ from extract.core.errors import ConfigError
 from extract.corpora.readers.base import TextSettings
 from extract.features.engine import Runtime
 from extract.images.limits import ImageLimits
-from workflow.catalogue import Catalogue, check_config
-from workflow.resources import decoding_memory, times
+from workflow.plan.catalogue import Catalogue, check_config
+from workflow.plan.resources import decoding_memory, times
 
 CATALOGUES = (
     "datasets", "weights", "phrases", "feature_sets", "imports", "exports", "models", "ablations",
@@ -138,7 +138,7 @@ def test_filled_runtime_is_that_of_the_runner(schema):
 
 
 def test_variants_are_those_of_training(schema):
-    from train.variants import legal_variants
+    from train.data.variants import legal_variants
 
     entry = schema["properties"]["models"]["additionalProperties"]["properties"]
     tables = schema["properties"]["ablations"]["additionalProperties"]["properties"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from extract.networks.weights import weights_sha256
-from workflow import file_sums as module
-from workflow.file_sums import file_sums
+from workflow.plan import file_sums as module
+from workflow.plan.file_sums import file_sums
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from extract.core.errors import ConfigError, MissingFileError
-from workflow.catalogue import check_config
-from workflow.config_files import check_config_files
-from workflow.config_values import Validator, check_values
+from workflow.plan.catalogue import check_config
+from workflow.plan.config_files import check_config_files
+from workflow.plan.config_values import Validator, check_values
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"{new}: &{new} [{','.join(['*' + old] * 10)}]\n"
@@ -90,7 +90,7 @@ def test_the_shipped_configs_are_plain(repo_root: Path, tmp_path: Path) -> None:
 def test_a_file_can_be_checked_before_snakemake_reads_it(repo_root: Path, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"__use_yte__: true\na: ?open({str(tmp_path / 'pwned')!r}, 'w')\n")
-    command = [sys.executable, "-m", "workflow.config_files", str(path)]
+    command = [sys.executable, "-m", "workflow.plan.config_files", str(path)]
     done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "template" in done.stderr

@@ -16,8 +16,8 @@ from extract.look.degradation.page import make_page as degradation_page
 from extract.look.degradation.sources import images_source
 from extract.tables.samples import ImageRow, Sample
 from tests.unit.extract.page_elements import NASTY, strange_elements
-from train.markdown import markdown_table
-from train.tables import shown
+from train.comparing.markdown import markdown_table
+from train.comparing.tables import shown
 
 EVERYTHING = " ".join(NASTY)
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -78,7 +78,7 @@ def test_a_cell_of_tsv_stays_a_cell(text: str) -> None:
 
 def test_a_terminal_gets_no_command(tmp_path: Path) -> None:
     from train.commands.table import _table
-    from train.summary import SummaryRow
+    from train.comparing.summary import SummaryRow
 
     fields = SummaryRow.__dataclass_fields__
     row = SummaryRow(**{name: "\x1b[2Jx" if f.type is str else 1 for name, f in fields.items()})

@@ -19,8 +19,8 @@ from extract.interop.crop_archives import load_dictionary
 from extract.networks.checkpoints.reading import from_folder, load_pretrained, read_tensors
 from extract.networks.checkpoints.torch_files import first_line
 from tests.unit.extract.evil_pickles import FORMATS, Evil, as_compressed, as_legacy, as_zip
-from train.checkpoint_conversion import read_state
-from train.upstream import ita
+from train.systems.ita import released_checkpoint
+from train.training.run_folder.conversion import read_state
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
     "checkpoint": read_tensors,
@@ -104,7 +104,7 @@ def test_ita_keeps_code_inert(tmp_path: Path, marker: Path, form: str) -> None:
     path = tmp_path / "best-model.pt"
     FORMATS[form](path, {"state_dict": {}, "tag_dictionary": Evil(marker), "x": Evil(marker)})
     with pytest.raises(DataError, match=r"best-model\.pt") as caught:
-        ita.read_checkpoint(path)
+        released_checkpoint.read_checkpoint(path)
     assert not marker.exists()
     assert_no_unsafe_advice(caught.value)
 
@@ -118,7 +118,7 @@ def test_a_high_place_of_the_memo_takes_no_memory(tmp_path: Path) -> None:
     (tmp_path / "best-model.pt").write_bytes(high)
     tracemalloc.start()
     with pytest.raises(DataError, match=r"best-model\.pt: expected a dict with state_dict"):
-        ita.read_checkpoint(tmp_path / "best-model.pt")
+        released_checkpoint.read_checkpoint(tmp_path / "best-model.pt")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20_000_000
@@ -132,7 +132,7 @@ def test_what_torch_saves_is_read(tmp_path: Path, write: Callable[..., None], n_
     assert read_tensors(tmp_path / "a.pth")["w"].tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("reader", [read_tensors, ita.read_checkpoint])
+@pytest.mark.parametrize("reader", [read_tensors, released_checkpoint.read_checkpoint])
 @pytest.mark.parametrize(
     ("error", "raised", "message"),
     [
@@ -313,7 +313,7 @@ def test_checkpoints_are_opened_by_the_two_guarded_functions_alone(repo_root: Pa
     assert found == {
         "extract/networks/checkpoints/reading.py",
         "extract/networks/checkpoints/torch_files.py",
-        "train/upstream/ita.py",
+        "train/systems/ita/released_checkpoint.py",
     }
 
 

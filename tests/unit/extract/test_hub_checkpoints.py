@@ -171,7 +171,7 @@ def test_boxes_of_grounding_dino(tmp_path: Path, box_head: str) -> None:
 def test_the_lower_layers_of_an_encoder(published: Published, tmp_path: Path, family: str) -> None:
     from transformers import AutoModel
 
-    from train.layers.text_encoder import TextEncoder
+    from train.blocks.text_encoder import TextEncoder
 
     folder, tensors = published(family)
     cut_weights(folder, 1, tmp_path / "cut", sha256=weights_sha256(folder))

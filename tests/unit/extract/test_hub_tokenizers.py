@@ -61,13 +61,13 @@ def count_pieces(folder: Path) -> Any:
 
 
 def encode_text(folder: Path) -> Any:
-    from train.layers.text_encoder import TextEncoder
+    from train.blocks.text_encoder import TextEncoder
 
     return TextEncoder(folder, pretrained=True)
 
 
 def cut_words(folder: Path) -> Any:
-    from train.pieces import PieceTable
+    from train.data.pieces import PieceTable
 
     return PieceTable(folder)
 
@@ -79,8 +79,8 @@ LOADERS = {
     "extract/grounding/yolo_world.py": (embed_phrases, ["clip"]),
     "extract/extractors/caption.py": (caption_images, ["blip", "florence"]),
     "extract/interop/text_views.py": (count_pieces, ["bert", "xlm_roberta"]),
-    "train/layers/text_encoder.py": (encode_text, ["bert", "bertweet", "electra", "xlm_roberta"]),
-    "train/pieces.py": (cut_words, ["deberta", "minilm", "roberta"]),
+    "train/blocks/text_encoder.py": (encode_text, ["bert", "bertweet", "electra", "xlm_roberta"]),
+    "train/data/pieces.py": (cut_words, ["deberta", "minilm", "roberta"]),
 }
 CASES = [(load, name) for load, names in LOADERS.values() for name in names]
 

@@ -33,7 +33,7 @@ def heavy_imports(repo_root: Path, code: str) -> list[str]:
     [
         "from extract.__main__ import main; main(['list'])",
         # What the Snakefile evaluates in every call, a dry run too.
-        "import workflow.catalogue, extract.networks.weights",
+        "import workflow.plan.catalogue, extract.networks.weights",
         "from extract.features import spec; from extract.tables import samples as manifest; from "
         "extract.corpora import prepare, statistics; from extract.core import provenance",
     ],
@@ -61,8 +61,8 @@ def test_a_system_is_described_without_transformers(repo_root: Path) -> None:
     """Options are checked once for each run of a config; reading this library takes seconds."""
     code = """
 from extract.core.registry import available, load_module
-for name in available("train.models"):
-    load_module("train.models", name)
+for name in available("train.systems"):
+    load_module("train.systems", name)
 """
     assert set(heavy_imports(repo_root, code)) <= {"h5py", "torch"}
 

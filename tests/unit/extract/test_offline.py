@@ -73,7 +73,7 @@ LIBRARIES = {
         "for package in ('extract', 'train'):\n"
         "    for name in available(package + '.commands'):\n"
         "        importlib.import_module(package + '.commands.' + name)\n"
-        "import train.loop, train.predict, train.report.build"
+        "import train.training.loop, train.evaluating.predict, train.report.build"
     ),
 }
 

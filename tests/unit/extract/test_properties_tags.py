@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from extract.corpora.statistics import count_orphans
 from extract.tables.tags import Span, entity_spans
 from tests.unit.extract.strategies import TAGS, TYPES
-from train.tags import bio_to_bioes, bioes_to_bio, tag_set
+from train.data.tags import bio_to_bioes, bioes_to_bio, tag_set
 
 
 def conlleval_spans(tags: list[str]) -> list[Span]:

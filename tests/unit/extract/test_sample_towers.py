@@ -105,7 +105,7 @@ def test_a_short_run_writes_a_folder_that_the_extractor_loads(tmp_path):
 
 
 def test_a_short_run_writes_a_clip_tower_that_models_load(tmp_path):
-    from train.layers.vision_tower import load_vision_tower
+    from train.blocks.vision_tower import load_vision_tower
 
     for name in ("one", "two"):
         train_tower(tmp_path / name, "clip", seed=1, n_images=100, epochs=1, threads=1)

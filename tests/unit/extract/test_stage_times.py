@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.stage_times import OTHERS, STAGES, StageTime, main, render, stage_times
+from workflow.plan.stage_times import OTHERS, STAGES, StageTime, main, render, stage_times
 
 HEAD = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
 

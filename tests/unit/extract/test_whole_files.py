@@ -15,8 +15,8 @@ from extract.interop.artefacts import vgg_pt
 from extract.interop.crop_archives import load_dictionary
 from extract.networks.checkpoints.reading import read_tensors
 from extract.networks.checkpoints.whole_files import SUFFIXES, check_whole
-from train.checkpoint_conversion import read_state
-from train.upstream import ita
+from train.systems.ita import released_checkpoint
+from train.training.run_folder.conversion import read_state
 
 TENSORS = {"weight": torch.arange(600.0).reshape(20, 30), "bias": torch.zeros(3)}
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
@@ -99,7 +99,7 @@ def test_every_file_of_a_folder_is_looked_at(
 @pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize(
     "read",
-    [read_tensors, load_dictionary, read_state, ita.read_checkpoint, vgg_pt._load],
+    [read_tensors, load_dictionary, read_state, released_checkpoint.read_checkpoint, vgg_pt._load],
     ids=["tensors", "crop dictionary", "state dict", "ita", "image tensors"],
 )
 def test_every_reader_of_torch_files_calls_a_cut_off_one_so(

@@ -5,9 +5,9 @@ import torch
 
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
-from train.models.acn import Model, Options
-from train.models.base import Example
-from train.words import PAD, UNK
+from train.data.word_vectors import PAD, UNK
+from train.systems.acn.model import Model, Options
+from train.systems.base import Example
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 SMALL = {

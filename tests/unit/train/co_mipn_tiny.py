@@ -17,8 +17,8 @@ from transformers import (
 
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
-from train.models.base import Example
-from train.models.co_mipn import Model, Options
+from train.systems.base import Example
+from train.systems.co_mipn.model import Model, Options
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 SIZE = 32

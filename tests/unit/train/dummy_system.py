@@ -13,9 +13,9 @@ from extract.core import registry
 from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
 from extract.tables.samples import STATUS, Sample, write_samples
-from train.models import base
-from train.models.base import Example, ModelOutput, length_mask
-from train.tags import tag_set
+from train.data.tags import tag_set
+from train.systems import base
+from train.systems.base import Example, ModelOutput, length_mask
 
 IMAGE_DIM = 3
 
@@ -122,15 +122,15 @@ class Model(base.TaggingModel):
 
 def register() -> Callable[[], None]:
     """Make the system known as `dummy`; return what undoes it."""
-    sys.modules["train.models.dummy"] = sys.modules[__name__]
+    sys.modules["train.systems.dummy"] = sys.modules[__name__]
     original = registry.available
     registry.available = lambda package: (
-        (*original(package), "dummy") if package == "train.models" else original(package)
+        (*original(package), "dummy") if package == "train.systems" else original(package)
     )
 
     def undo() -> None:
         registry.available = original
-        sys.modules.pop("train.models.dummy", None)
+        sys.modules.pop("train.systems.dummy", None)
 
     return undo
 

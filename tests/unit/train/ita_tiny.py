@@ -4,9 +4,9 @@ import torch
 
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
-from train.layers.crf import LinearChainCRF
-from train.models.base import Example
-from train.models.ita import Model, Options
+from train.blocks.crf import LinearChainCRF
+from train.systems.base import Example
+from train.systems.ita.model import Model, Options
 
 VOCABULARY = {"entity_types": ["PER", "LOC"]}
 SENTENCES = [

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from extract.tables.samples import Sample, write_samples
-from train.intervals import IntervalRow, interval_rows
-from train.metrics import score_slices
-from train.predictions import write_predictions
+from train.comparing.intervals import IntervalRow, interval_rows
+from train.comparing.results import read_results
+from train.comparing.results_table import ResultRow, result_rows
+from train.comparing.summary import SummaryRow, summary_rows
+from train.comparing.tables import write_table
+from train.measures.metrics import score_slices
+from train.measures.predictions import write_predictions
 from train.report.build import ReportJob
-from train.results import read_results
-from train.results_table import ResultRow, result_rows
-from train.summary import SummaryRow, summary_rows
-from train.tables import write_table
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 PIXEL = (

@@ -7,8 +7,8 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from extract.core.options import options_from
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
-from train.models.base import Example
-from train.models.rpi_hmif import Model, Options
+from train.systems.base import Example
+from train.systems.rpi_hmif.model import Model, Options
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 SENTENCES = [

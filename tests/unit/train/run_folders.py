@@ -7,8 +7,8 @@ from pathlib import Path
 
 from extract.tables.samples import Sample
 from tests.unit.train.dummy_system import make_samples
-from train.metrics import score_slices
-from train.predictions import predictions_name, write_predictions
+from train.measures.metrics import score_slices
+from train.measures.predictions import predictions_name, write_predictions
 
 SAMPLES = make_samples("test", 40)
 

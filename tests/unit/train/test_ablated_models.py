@@ -9,13 +9,14 @@ from extract.words.image_text import ContextOptions
 from tests.unit.train import co_mipn_tiny, ita_tiny, vec_mner_reference
 from tests.unit.train.acn_tiny import double, examples, small_model
 from tests.unit.train.test_hybrid_stack import MASK, encoder, run, stack, tower
-from train.layers.co_attention import MergedAttention
-from train.layers.dynamic_similarity import DynamicSimilarity, pool_positions
-from train.layers.gates import FiltrationGate, GatedFusion
-from train.layers.prompt_attention import BRANCHES
-from train.layers.text_branches import UNGATED_WEIGHT, TextBranches
-from train.layers.two_stream import text_projections, text_update
-from train.models import co_mipn, vec_mner
+from train.blocks.two_stream import text_projections, text_update
+from train.systems.acn.co_attention import MergedAttention
+from train.systems.acn.gates import FiltrationGate, GatedFusion
+from train.systems.co_mipn import model as co_mipn
+from train.systems.co_mipn.dynamic_similarity import DynamicSimilarity, pool_positions
+from train.systems.co_mipn.prompt_attention import BRANCHES
+from train.systems.co_mipn.text_branches import UNGATED_WEIGHT, TextBranches
+from train.systems.vec_mner import model as vec_mner
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:

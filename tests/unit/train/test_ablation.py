@@ -11,13 +11,13 @@ from extract.core.errors import DataError
 from extract.tables.samples import write_samples
 from tests.unit.train.run_folders import SAMPLES, noisy, write_run
 from train.__main__ import main
-from train.ablation import AblationRow, ablation_rows
-from train.ablation_page import render_page
-from train.metrics import micro_counts
-from train.results import read_results
-from train.stats import SEED
-from train.summary import summary_rows
-from train.tables import read_table
+from train.comparing.ablation import AblationRow, ablation_rows
+from train.comparing.ablation_page import render_page
+from train.comparing.results import read_results
+from train.comparing.statistics import SEED
+from train.comparing.summary import summary_rows
+from train.comparing.tables import read_table
+from train.measures.metrics import micro_counts
 
 N_RESAMPLES = 120
 RUNS = {"full": "ita", "without_a": "context-without_a", "blank": "context-blank"}

@@ -19,10 +19,10 @@ from tests.unit.train.acn_tiny import (
     numbered_vocabulary,
     small_model,
 )
-from train.layers.co_attention import MergedAttention
-from train.layers.gates import FiltrationGate
-from train.models.acn import Model, Options
-from train.models.base import count_parameters
+from train.systems.acn.co_attention import MergedAttention
+from train.systems.acn.gates import FiltrationGate
+from train.systems.acn.model import Model, Options
+from train.systems.base import count_parameters
 
 
 def emissions_of(model: Model, batch: dict) -> list[torch.Tensor]:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.models.acn import Model, Options
-from train.upstream.acn import UPSTREAM_NAMES, from_upstream, to_upstream
-from train.words import PAD, UNK
+from train.data.word_vectors import PAD, UNK
+from train.systems.acn.model import Model, Options
+from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_upstream, to_upstream
 
 SIZES = {
     "word_dim": 6,

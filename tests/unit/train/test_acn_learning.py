@@ -10,10 +10,10 @@ from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
-from train.metrics import micro_counts
-from train.models.acn import Model, Options
-from train.models.base import Example
-from train.words import PAD, UNK
+from train.data.word_vectors import PAD, UNK
+from train.measures.metrics import micro_counts
+from train.systems.acn.model import Model, Options
+from train.systems.base import Example
 
 BATCH = 64
 

@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional
 
 from extract.core.errors import DataError
-from train.models.acn import Model, Options
-from train.upstream.acn import UPSTREAM_NAMES, from_upstream, to_upstream
-from train.words import PAD, UNK
+from train.data.word_vectors import PAD, UNK
+from train.systems.acn.model import Model, Options
+from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_upstream, to_upstream
 
 # Shapes by position; the word table is cut to 300 rows.
 SHAPES = [

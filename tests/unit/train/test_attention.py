@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.layers.attention import dot_product_attention
+from train.blocks.attention import dot_product_attention
 
 
 @pytest.fixture

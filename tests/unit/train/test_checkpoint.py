@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from extract.core.errors import ConfigError, MissingFileError, StoreError
 from tests.unit.train import dummy_system
-from train import checkpoint
-from train.checkpoint import (
+from train.training.run_folder import checkpoint
+from train.training.run_folder.checkpoint import (
     RunInfo,
     load_run,
     load_weights,
@@ -23,7 +23,7 @@ from train.checkpoint import (
     weights_sha256,
     write_run_info,
 )
-from train.config import Recipe, RunSpec
+from train.training.run_spec import Recipe, RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -21,11 +21,11 @@ from tests.unit.train.co_mipn_tiny import (
     real,
     write_checkpoints,
 )
-from train.layers.prompt_attention import LayerPrompt
-from train.layers.vision_tower import load_vision_tower
-from train.models.co_mipn import UPSTREAM_RECIPE, Model, Options
-from train.optim import build_optimizer
-from train.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
+from train.blocks.vision_tower import load_vision_tower
+from train.data.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
+from train.systems.co_mipn.model import UPSTREAM_RECIPE, Model, Options
+from train.systems.co_mipn.prompt_attention import LayerPrompt
+from train.training.optim import build_optimizer
 
 TOWERS = ("images.clip.", "images.dino.")
 

@@ -14,9 +14,9 @@ from extract.networks.checkpoints.tokenizer_files import PROBE
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
 from tests.unit.train.co_mipn_tiny import SIZE, build, example, write_checkpoints
-from train.layers.special_labels import SpecialLabels
-from train.models.base import Example
-from train.pieces import PieceTable
+from train.blocks.special_labels import SpecialLabels
+from train.data.pieces import PieceTable
+from train.systems.base import Example
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 VOCABULARY = [

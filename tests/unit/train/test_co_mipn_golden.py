@@ -14,9 +14,9 @@ from transformers import AlbertConfig, BertConfig, CLIPVisionConfig, ViTConfig
 from extract.core.errors import ConfigError
 from tests.builders.letters import write_letters
 from tests.unit.train.co_mipn_tiny import TYPES
-from train.models.base import count_parameters
-from train.models.co_mipn import Model, Options
-from train.upstream.co_mipn import from_upstream, to_upstream, upstream_names
+from train.systems.base import count_parameters
+from train.systems.co_mipn.model import Model, Options
+from train.systems.co_mipn.released_checkpoint import from_upstream, to_upstream, upstream_names
 
 LENGTHS = (30, 60)
 MODULES = {

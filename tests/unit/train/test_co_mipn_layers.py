@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.layers.crf import LinearChainCRF
-from train.layers.dynamic_similarity import filter_all_pairs, filter_by_index, pool_positions
-from train.layers.image_prompts import GatedPrompts, LevelPrompts
-from train.layers.paired_contrast import PairedContrast, info_nce
-from train.layers.prompt_attention import attend, mask_to_heads, to_heads
-from train.layers.text_branches import TextBranches
-from train.models.co_mipn import UPSTREAM_RECIPE
-from train.optim import rate_factor
+from train.blocks.crf import LinearChainCRF
+from train.blocks.paired_contrast import PairedContrast, info_nce
+from train.systems.co_mipn.dynamic_similarity import (
+    filter_all_pairs,
+    filter_by_index,
+    pool_positions,
+)
+from train.systems.co_mipn.image_prompts import GatedPrompts, LevelPrompts
+from train.systems.co_mipn.model import UPSTREAM_RECIPE
+from train.systems.co_mipn.prompt_attention import attend, mask_to_heads, to_heads
+from train.systems.co_mipn.text_branches import TextBranches
+from train.training.optim import rate_factor
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -153,7 +157,7 @@ def test_index_pairing_beyond_the_text_is_silent():
 
 
 def branch_gate(tiny_encoder, squash: bool) -> TextBranches:
-    from train.layers.text_encoder import TextEncoder
+    from train.blocks.text_encoder import TextEncoder
 
     model = TextEncoder(tiny_encoder("bert"), pretrained=True).model
     return TextBranches(model, squash=squash, keep_unused=False).double()

@@ -9,12 +9,12 @@ import torch
 
 from extract.core.errors import DataError
 from tests.unit.train.co_mipn_tiny import build, double, examples, write_checkpoints
-from train.layers.special_labels import SpecialLabels, as_tags
-from train.metrics import micro_counts
-from train.models.co_mipn import Options
-from train.tags import entity_spans
-from train.upstream.co_mipn import from_upstream, to_upstream, upstream_names
-from train.upstream.co_mipn_score import upstream_counts
+from train.blocks.special_labels import SpecialLabels, as_tags
+from train.data.tags import entity_spans
+from train.measures.metrics import micro_counts
+from train.systems.co_mipn.model import Options
+from train.systems.co_mipn.released_checkpoint import from_upstream, to_upstream, upstream_names
+from train.systems.co_mipn.released_score import upstream_counts
 
 
 @pytest.fixture(scope="module")

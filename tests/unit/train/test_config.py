@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from extract.core.errors import ConfigError, MissingFileError
-from train.config import (
+from train.training.run_spec import (
     Recipe,
     RunSpec,
     check_roles,

@@ -12,10 +12,10 @@ from extract.interop.text_views import subword_counter
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
 from extract.words.image_text import GROUPS
-from train.context import ContextOptions, build_view
-from train.data import FeatureSource
-from train.layers.text_encoder import SEP, TextEncoder
-from train.models.base import Example
+from train.blocks.text_encoder import SEP, TextEncoder
+from train.data.examples import FeatureSource
+from train.systems.base import Example
+from train.systems.ita.context import ContextOptions, build_view
 
 ALL = ("captions", "objects", "ocr")
 

@@ -7,7 +7,7 @@ import pytest
 from tests.builders.courses import recorded, recording
 from tests.builders.short_trainings import EPOCHS, short_training
 from tests.builders.stops import stop_before
-from train.loop import Trainer, fit
+from train.training.loop import Trainer, fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.builders.courses import Course, recorded
 from tests.builders.short_trainings import EPOCHS, short_training
-from train import sampling
-from train.loop import fit
+from train.training import sampling
+from train.training.loop import fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

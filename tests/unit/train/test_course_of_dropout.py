@@ -10,7 +10,7 @@ import torch
 from tests.builders.courses import Course, recorded
 from tests.builders.short_trainings import EPOCHS, short_training
 from tests.unit.train import dummy_system
-from train.loop import fit
+from train.training.loop import fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

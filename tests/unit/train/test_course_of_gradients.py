@@ -7,7 +7,7 @@ import pytest
 
 from tests.builders.courses import Update, flat, recorded
 from tests.builders.short_trainings import short_training
-from train.loop import fit
+from train.training.loop import fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

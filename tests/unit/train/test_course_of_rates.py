@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders.courses import recorded
 from tests.builders.short_trainings import EPOCHS, short_training
-from train.loop import fit
+from train.training.loop import fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

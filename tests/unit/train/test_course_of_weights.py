@@ -11,8 +11,8 @@ import torch
 from tests.builders.courses import Course, Update, flat, recorded, values_of
 from tests.builders.short_trainings import EPOCHS, short_training
 from tests.unit.train.dummy_system import Model
-from train.checkpoint import load_run
-from train.loop import fit
+from train.training.loop import fit
+from train.training.run_folder.checkpoint import load_run
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -7,7 +7,7 @@ import torch
 import torchcrf
 
 from tests.unit.train.ita_tiny import GOLDEN_MM, GOLDEN_TEXT, golden_crf
-from train.layers.crf import LinearChainCRF
+from train.blocks.crf import LinearChainCRF
 
 
 def enumerate_sequences(crf, emissions):

@@ -12,11 +12,11 @@ from tests.builders.stops import stop_before
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
-from train.config import Recipe, RunSpec
-from train.diagnosis import DiagnoseJob, compare, diagnose, diagnosis_rows
-from train.evaluation import EvaluateJob, evaluate
-from train.loop import FitJob, fit
-from train.results import read_views
+from train.comparing.results import read_views
+from train.evaluating.diagnose import DiagnoseJob, compare, diagnose, diagnosis_rows
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.training.loop import FitJob, fit
+from train.training.run_spec import Recipe, RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

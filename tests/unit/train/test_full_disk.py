@@ -8,8 +8,8 @@ import pytest
 
 from extract.core.system import NamedSystemError
 from tests.unit.train.dummy_system import Model, write_corpus
-from train.config import Recipe, RunSpec
-from train.loop import FitJob, fit
+from train.training.loop import FitJob, fit
+from train.training.run_spec import Recipe, RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

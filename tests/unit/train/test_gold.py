@@ -10,12 +10,12 @@ from extract.core.errors import ConfigError, DataError
 from extract.core.options import options_from
 from extract.tables.samples import Sample, write_samples
 from tests.unit.train.dummy_system import write_corpus
-from train.config import Recipe, RunSpec
-from train.data import read_training, without_tags
-from train.evaluation import EvaluateJob, evaluate
-from train.loop import FitJob, fit
-from train.metrics import score_slices
-from train.predictions import read_predictions
+from train.data.examples import read_training, without_tags
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.measures.metrics import score_slices
+from train.measures.predictions import read_predictions
+from train.training.loop import FitJob, fit
+from train.training.run_spec import Recipe, RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

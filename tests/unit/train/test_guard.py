@@ -12,10 +12,10 @@ from extract.core.errors import HeldOutError
 from extract.store import FeatureStore
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store
-from train.config import Recipe, RunSpec
-from train.evaluation import EvaluateJob, evaluate
-from train.guard import training_guard
-from train.loop import FitJob, fit
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.training.held_out import training_guard
+from train.training.loop import FitJob, fit
+from train.training.run_spec import Recipe, RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

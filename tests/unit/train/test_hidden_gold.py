@@ -9,10 +9,10 @@ import pytest
 from extract.tables.samples import Sample, write_samples
 from tests.builders.courses import recorded
 from tests.builders.short_trainings import EPOCHS, short_training, tagged_tweets
-from train.diagnosis import DiagnoseJob, diagnose
-from train.evaluation import EvaluateJob, evaluate
-from train.loop import FitJob, fit
-from train.predict import PredictJob, predict
+from train.evaluating.diagnose import DiagnoseJob, diagnose
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.evaluating.predict import PredictJob, predict
+from train.training.loop import FitJob, fit
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

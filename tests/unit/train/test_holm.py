@@ -6,7 +6,7 @@ import random
 import pytest
 
 from extract.core.errors import DataError
-from train.holm import holm
+from train.comparing.holm import holm
 
 
 def closed_bonferroni(p_values: list[float]) -> list[float]:

@@ -7,9 +7,9 @@ import torch
 
 from extract.core.errors import DataError
 from tests.unit.extract.evil_pickles import Evil, as_zip
-from train.accelerator import create_accelerator
-from train.averaging import weight_average
-from train.resume import Progress, StateFolder
+from train.training.accelerator import create_accelerator
+from train.training.averaging import weight_average
+from train.training.resume import Progress, StateFolder
 
 
 @pytest.mark.parametrize(

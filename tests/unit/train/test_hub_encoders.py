@@ -11,9 +11,9 @@ import torch
 from extract.core.errors import DataError, MissingFileError
 from tests.builders.hub import forms
 from tests.builders.hub.families import Published, lay_once
-from train.layers.text_encoder import TextEncoder
-from train.layers.vision_tower import load_vision_tower
-from train.pieces import PieceTable
+from train.blocks.text_encoder import TextEncoder
+from train.blocks.vision_tower import load_vision_tower
+from train.data.pieces import PieceTable
 
 # Family -> what stands before the network's names in its file.
 TEXT = {

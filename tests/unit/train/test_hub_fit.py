@@ -13,9 +13,9 @@ from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
 from tests.builders.hub.families import Published, lay_once
 from tests.unit.train.dummy_system import write_corpus
-from train.checkpoint import load_run
-from train.config import Recipe, RunSpec
-from train.loop import FitJob, fit
+from train.training.loop import FitJob, fit
+from train.training.run_folder.checkpoint import load_run
+from train.training.run_spec import Recipe, RunSpec
 
 # System, its checkpoints by role, its stores by role: side of the pictures and how many.
 SYSTEMS = {

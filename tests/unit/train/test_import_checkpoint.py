@@ -12,13 +12,16 @@ from extract.tables.samples import Sample, write_samples
 from tests.unit.train import co_mipn_tiny, vec_mner_reference
 from tests.unit.train.dummy_system import write_store
 from train.__main__ import main
-from train.checkpoint import load_run, read_run_info
-from train.checkpoint_conversion import read_state, table_path
-from train.models import acn, co_mipn, ita, vec_mner
-from train.upstream import acn as acn_names
-from train.upstream import co_mipn as co_mipn_names
-from train.upstream import ita as ita_names
-from train.upstream import vec_mner as vec_mner_names
+from train.systems.acn import model as acn
+from train.systems.acn import released_checkpoint as acn_names
+from train.systems.co_mipn import model as co_mipn
+from train.systems.co_mipn import released_checkpoint as co_mipn_names
+from train.systems.ita import model as ita
+from train.systems.ita import released_checkpoint as ita_names
+from train.systems.vec_mner import model as vec_mner
+from train.systems.vec_mner import released_checkpoint as vec_mner_names
+from train.training.run_folder.checkpoint import load_run, read_run_info
+from train.training.run_folder.conversion import read_state, table_path
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 ACN = {"word_dim": 8, "filters": 3, "lstm_hidden": 4, "image_dim": 3, "regions": 2}

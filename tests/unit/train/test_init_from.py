@@ -13,10 +13,10 @@ from extract.core.errors import ConfigError, MissingFileError
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import make_samples, write_corpus, write_store
 from train.__main__ import main
-from train.checkpoint import read_run_info
-from train.config import Recipe, RunSpec
-from train.initial_run import check_initial_run
-from train.loop import FitJob, fit
+from train.training.initial_run import check_initial_run
+from train.training.loop import FitJob, fit
+from train.training.run_folder.checkpoint import read_run_info
+from train.training.run_spec import Recipe, RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 
@@ -123,7 +123,7 @@ def test_resume_notices_other_initial_weights(samples_dir: Path, monkeypatch, ca
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("train.loop.Trainer.finish", killed)
+        patch.setattr("train.training.loop.Trainer.finish", killed)
         for out in ("same", "changed"):
             with pytest.raises(KeyboardInterrupt):
                 fit(job(samples_dir, out, init_from=first))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.unit.train.run_folders import write_run
-from train.holm import holm
-from train.intervals import best_main, comparisons, interval_rows, paired_seeds
-from train.results import read_results, tweet_counts
-from train.stats import bootstrap_f1, detectable_difference, randomisation_p
+from train.comparing.holm import holm
+from train.comparing.intervals import best_main, comparisons, interval_rows, paired_seeds
+from train.comparing.results import read_results, tweet_counts
+from train.comparing.statistics import bootstrap_f1, detectable_difference, randomisation_p
 
 N_RESAMPLES = 400
 

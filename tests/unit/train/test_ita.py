@@ -17,10 +17,10 @@ from tests.unit.train.ita_tiny import (
     golden_crf,
     gradients,
 )
-from train.context import ContextOptions
-from train.layers.crf import LinearChainCRF
-from train.models.base import Example
-from train.models.ita import Model, Options, cva_divergence
+from train.blocks.crf import LinearChainCRF
+from train.systems.base import Example
+from train.systems.ita.context import ContextOptions
+from train.systems.ita.model import Model, Options, cva_divergence
 
 
 def golden_divergence(temperature, text=None):

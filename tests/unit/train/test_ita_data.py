@@ -11,9 +11,9 @@ from extract.tables.samples import STATUS, Sample
 from extract.words.object_text import object_phrases
 from tests.unit.extract.interop_files import image, run_import
 from tests.unit.train.ita_tiny import build
-from train.context import ContextOptions
-from train.models.base import Example
-from train.tags import bio_to_bioes, bioes_to_bio, entity_spans
+from train.data.tags import bio_to_bioes, bioes_to_bio, entity_spans
+from train.systems.base import Example
+from train.systems.ita.context import ContextOptions
 
 LINES = "Ann B-PER\nin O\nRiga B-LOC\n<EOS> B-X\na B-X\ndog B-X\n\nhello O\n\n"
 

@@ -10,10 +10,11 @@ import torch
 from extract.core.errors import ConfigError
 from extract.core.options import options_from
 from tests.unit.train.ita_tiny import VOCABULARY, build, examples, gradients
-from train.layers.crf import LinearChainCRF
-from train.layers.tag_head import WordDropout
-from train.metrics import Counts, micro_counts
-from train.models.ita import (
+from train.blocks.crf import LinearChainCRF
+from train.blocks.tag_head import WordDropout
+from train.data.tags import bio_to_bioes, tag_set
+from train.measures.metrics import Counts, micro_counts
+from train.systems.ita.model import (
     EXTRA_STATES,
     Model,
     Options,
@@ -22,9 +23,8 @@ from train.models.ita import (
     forbid_illegal_moves,
     may_follow,
 )
-from train.optim import build_optimizer, current_rates, rate_factor, set_rates
-from train.tags import bio_to_bioes, tag_set
-from train.upstream.ita import rounded_f1, upstream_recipe
+from train.systems.ita.released_checkpoint import rounded_f1, upstream_recipe
+from train.training.optim import build_optimizer, current_rates, rate_factor, set_rates
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_a_calm_teacher_has_no_dropout(tiny_encoder, monkeypatch):
         teachers.append(teacher)
         return (student - teacher).sum((1, 2))
 
-    monkeypatch.setattr("train.models.ita.cva_divergence", see)
+    monkeypatch.setattr("train.systems.ita.model.cva_divergence", see)
     for calm in (False, True):
         model = build(tiny_encoder("bert"), cva_teacher_eval=calm, word_dropout=0.5).train()
         batch = model.collate(examples())

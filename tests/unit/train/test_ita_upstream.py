@@ -10,8 +10,8 @@ from torch import nn
 
 from extract.core.errors import DataError, MissingFileError
 from tests.unit.train.ita_tiny import GOLDEN_MM, GOLDEN_TEXT, VOCABULARY, examples, golden_crf
-from train.models.ita import EXTRA_STATES, Model, Options, cva_divergence
-from train.upstream.ita import (
+from train.systems.ita.model import EXTRA_STATES, Model, Options, cva_divergence
+from train.systems.ita.released_checkpoint import (
     ENCODER,
     FORBIDDEN,
     START,

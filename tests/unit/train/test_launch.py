@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from train.launch import end_with_launcher, is_first_process, launched_processes
+from extract.core.launch import end_with_launcher, is_first_process, launched_processes
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKER = "import sys, time; from train.__main__ import main; main(['list']); time.sleep(60)"
@@ -80,6 +80,8 @@ def test_what_lies_in_the_home_folder_decides_nothing(tmp_path: Path) -> None:
 
 def test_a_lone_process_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    monkeypatch.setattr("train.launch.ctypes.CDLL", lambda *_: pytest.fail("prctl was called"))
+    monkeypatch.setattr(
+        "extract.core.launch.ctypes.CDLL", lambda *_: pytest.fail("prctl was called")
+    )
     end_with_launcher()
     assert launched_processes() == 1 and is_first_process()

@@ -16,13 +16,13 @@ from tests import forked
 from tests.builders.stops import stop_before
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store
-from train.accelerator import create_accelerator
-from train.checkpoint import load_run, read_run_info
-from train.config import Recipe, RunSpec, read_run_spec
-from train.evaluation import EvaluateJob, evaluate
-from train.history import LossSums
-from train.loop import FitJob, Trainer, fit
-from train.models.base import ModelOutput
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.systems.base import ModelOutput
+from train.training.accelerator import create_accelerator
+from train.training.history import LossSums
+from train.training.loop import FitJob, Trainer, fit
+from train.training.run_folder.checkpoint import load_run, read_run_info
+from train.training.run_spec import Recipe, RunSpec, read_run_spec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 
@@ -185,7 +185,7 @@ def test_a_state_of_another_spec_is_dropped(
     samples_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("train.loop.Trainer.finish", lambda self, started: {})
+        patch.setattr("train.training.loop.Trainer.finish", lambda self, started: {})
         fit(job(samples_dir, "a"))
     assert (samples_dir.parent / "a" / "state" / "pointer.json").exists()
     fit(job(samples_dir, "a", seed=2))
@@ -210,7 +210,7 @@ def test_selection(
 ) -> None:
     scores = iter([(10.0, 90.0), (60.0, 80.0), (50.0, 70.0), (70.0, 70.0), (40.0, 60.0)])
     monkeypatch.setattr(
-        "train.loop.Trainer._valid_f1",
+        "train.training.loop.Trainer._valid_f1",
         lambda self: dict(zip(("mm", "text"), next(scores), strict=True)),
     )
     summary = fit(job(samples_dir, "a", recipe={"epochs": 5, **recipe}))
@@ -318,7 +318,7 @@ def test_statistics_survive_resume_and_reload(
     stores = {"grid": with_images / "grid.h5"}
     spec = {"options": {"use_image": True}}
     with monkeypatch.context() as patch:
-        patch.setattr("train.loop.Trainer.finish", lambda self, started: {})
+        patch.setattr("train.training.loop.Trainer.finish", lambda self, started: {})
         fit(job(with_images / "samples", "run", spec=spec, stores=stores))
     fit(job(with_images / "samples", "run", spec=spec, stores=stores))
     model, _ = load_run(with_images / "run")

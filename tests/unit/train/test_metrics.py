@@ -8,8 +8,9 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from extract.core.errors import ShapeError
 from extract.tables.samples import Sample
-from train.mentions import mentions
-from train.metrics import (
+from train.data.tags import entity_spans
+from train.measures.mentions import mentions
+from train.measures.metrics import (
     Counts,
     compare,
     count_tags,
@@ -17,7 +18,6 @@ from train.metrics import (
     score,
     score_slices,
 )
-from train.tags import entity_spans
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from extract.core.errors import ConfigError
 from tests.unit.train.dummy_system import Model, Options
-from train.config import Recipe
-from train.optim import build_optimizer, current_rates, freeze, rate_factor, set_rates
+from train.training.optim import build_optimizer, current_rates, freeze, rate_factor, set_rates
+from train.training.run_spec import Recipe
 
 
 def model() -> Model:

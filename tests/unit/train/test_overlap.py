@@ -16,8 +16,8 @@ from extract.tables.samples import SPLITS, read_samples, write_samples
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
 from train.commands import fit as fit_command
-from train.guard import training_guard
-from train.overlap import check_result, check_splits
+from train.training.held_out import training_guard
+from train.training.overlap import check_result, check_splits
 
 pytestmark = pytest.mark.usefixtures("dummy")
 
@@ -84,7 +84,7 @@ def change(result: Path, **changes) -> None:
 
 
 def test_the_result_of_the_workflow_stands_for_the_comparison(samples: Path, result, monkeypatch):
-    monkeypatch.setattr("train.overlap.check_splits", None)
+    monkeypatch.setattr("train.training.overlap.check_splits", None)
     assert fit(samples, "--overlap", str(result)) == 0
     # The limit of the file counts, not the one of `fit`.
     train, valid = (read_samples(samples / f"{split}.jsonl") for split in ("train", "valid"))

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from extract.core.errors import ConfigError
-from train.layers.text_encoder import TextEncoder
-from train.pieces import PieceTable
+from train.blocks.text_encoder import TextEncoder
+from train.data.pieces import PieceTable
 
 SENTENCES = [
     ["the", "surfboarding", "dog"],

@@ -7,8 +7,8 @@ import torch
 from extract.core.errors import ShapeError
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
-from train.models.base import Example
-from train.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
+from train.data.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
+from train.systems.base import Example
 
 SIZE = 4
 MISSING = StoredItem(status=STATUS["missing"], features=np.zeros((0, SIZE * SIZE * 3), np.uint8))

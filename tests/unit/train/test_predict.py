@@ -14,14 +14,16 @@ from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample, write_samples
 from tests.unit.train import co_mipn_tiny, dummy_system, rpi_hmif_tiny
 from tests.unit.train.dummy_system import write_store
-from train import predict
 from train.__main__ import main
-from train.checkpoint import RunInfo, save_weights, write_run_info
-from train.config import Recipe
-from train.layers.crf import LinearChainCRF
-from train.layers.path_marginals import of_words, path_marginals, piece_marginals
-from train.models import acn, ita, text_crf
-from train.models.base import Example
+from train.blocks.crf import LinearChainCRF
+from train.blocks.path_marginals import of_words, path_marginals, piece_marginals
+from train.evaluating import predict
+from train.systems.acn import model as acn
+from train.systems.base import Example
+from train.systems.ita import model as ita
+from train.systems.text_crf import model as text_crf
+from train.training.run_folder.checkpoint import RunInfo, save_weights, write_run_info
+from train.training.run_spec import Recipe
 
 TYPES = ["PER", "LOC"]
 TEXTS = ["Kevin Durant plays", "the dog", "New York"]

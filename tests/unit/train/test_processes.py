@@ -11,10 +11,10 @@ from extract.core.errors import ConfigError
 from tests.unit.train.dummy_system import write_corpus
 from tests.unit.train.process_group import ProcessGroup
 from train.__main__ import main
-from train.accelerator import create_accelerator
-from train.checkpoint import load_run, read_run_info
-from train.history import LossSums
-from train.models.base import ModelOutput
+from train.systems.base import ModelOutput
+from train.training.accelerator import create_accelerator
+from train.training.history import LossSums
+from train.training.run_folder.checkpoint import load_run, read_run_info
 
 pytestmark = pytest.mark.usefixtures("dummy")
 
@@ -100,7 +100,7 @@ def test_killed_processes_resume_to_the_same_bytes(folder: Path) -> None:
 
 
 def test_processes_that_do_not_see_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.accelerator.launched_processes", lambda: 2)
+    monkeypatch.setattr("train.training.accelerator.launched_processes", lambda: 2)
     with pytest.raises(ConfigError, match=r"2 processes were started.*each sees 1"):
         create_accelerator("cpu", "fp32")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from extract.core.registry import available
-from train.published import (
+from train.comparing.published import (
     NO_ENCODER,
     RunFacts,
     encoder_name,
@@ -25,7 +25,7 @@ CONTEXTS = frozenset({"captions", "objects", "ocr"})
 
 @pytest.mark.parametrize("entry", RESULTS, ids=lambda e: f"{e.system}-{e.dataset}-{e.encoder}")
 def test_an_entry_is_complete(entry) -> None:
-    assert entry.system in available("train.models")
+    assert entry.system in available("train.systems")
     assert entry.dataset in ("twitter2015", "twitter2017")
     assert set(entry.comparable_if) == {"encoder", "features", "n_test"}
     assert entry.comparable_if["n_test"] == {"twitter2015": 3257, "twitter2017": 723}[entry.dataset]

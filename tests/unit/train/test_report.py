@@ -21,6 +21,11 @@ from tests.unit.train.report_inputs import (
     tabulated_job,
     write_tagged,
 )
+from train.comparing.results import VARIANT_ORDER
+from train.comparing.results_page import LEGEND
+from train.comparing.results_table import ResultRow
+from train.comparing.tables import read_table
+from train.measures.slices import tweet_slices
 from train.report import words
 from train.report.browser import browser_data, data_script
 from train.report.build import write_report
@@ -33,11 +38,6 @@ from train.report.figures.slices import draw_mentions, draw_slices, draw_types
 from train.report.page import Section, render_page
 from train.report.runs import read_systems
 from train.report.tables import Table, read_tsv, table_html
-from train.results import VARIANT_ORDER
-from train.results_page import LEGEND
-from train.results_table import ResultRow
-from train.slices import tweet_slices
-from train.tables import read_table
 
 VOID = {"meta", "img", "br", "link", "input"}
 

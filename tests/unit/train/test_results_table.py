@@ -9,12 +9,12 @@ import pytest
 
 from tests.unit.train.run_folders import write_run
 from train.__main__ import main
-from train.intervals import interval_rows
-from train.markdown import markdown_table
-from train.results import entry_of, read_results
-from train.results_page import render_results
-from train.results_table import ResultRow, result_rows
-from train.tables import read_table, write_table
+from train.comparing.intervals import interval_rows
+from train.comparing.markdown import markdown_table
+from train.comparing.results import entry_of, read_results
+from train.comparing.results_page import render_results
+from train.comparing.results_table import ResultRow, result_rows
+from train.comparing.tables import read_table, write_table
 
 N_RESAMPLES = 200
 

@@ -13,10 +13,10 @@ from extract.core.errors import BusyError
 from extract.core.lock import only_process
 from tests.builders.stops import Stop, stop_before
 from tests.unit.train.dummy_system import write_corpus
-from train.config import Recipe, RunSpec
-from train.evaluation import EvaluateJob, evaluate
-from train.loop import FitJob, Trainer, fit
-from train.resume import StateFolder
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.training.loop import FitJob, Trainer, fit
+from train.training.resume import StateFolder
+from train.training.run_spec import Recipe, RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -12,8 +12,8 @@ from tests.unit.train.rpi_hmif_tiny import (
     with_pictures,
     write_tower,
 )
-from train.models.base import Example
-from train.models.rpi_hmif import Model
+from train.systems.base import Example
+from train.systems.rpi_hmif.model import Model
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
 from extract.tables.samples import STATUS
 from tests.unit.train.dummy_system import write_corpus
-from train.config import Recipe, RunSpec
-from train.evaluation import EvaluateJob, evaluate
-from train.loop import FitJob, fit
-from train.models.rpi_hmif import RECIPES
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.systems.rpi_hmif.model import RECIPES
+from train.training.loop import FitJob, fit
+from train.training.run_spec import Recipe, RunSpec
 
 SIDES = {"image": (32, 1), "crops": (16, 3), "detector_crops": (8, 3)}
 OPTIONS = {

@@ -19,8 +19,8 @@ from tests.unit.train.rpi_hmif_tiny import (
     train_steps,
     write_tower,
 )
-from train.metrics import micro_counts
-from train.models.rpi_hmif import Model, Options
+from train.measures.metrics import micro_counts
+from train.systems.rpi_hmif.model import Model, Options
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_noise_and_dropout_only_in_training(build):
 def test_check_6_17_routing_is_logged_after_an_evaluation(build, caplog):
     model = build()
     model.decode(model.collate(examples()))
-    with caplog.at_level(logging.INFO, logger="train.models.rpi_hmif"):
+    with caplog.at_level(logging.INFO, logger="train.systems.rpi_hmif.model"):
         model.train()
         model.eval()
     assert [r.message.split(":")[0] for r in caplog.records] == ["routing"]

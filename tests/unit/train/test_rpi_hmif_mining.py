@@ -4,18 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from train.layers.fusion_engine import FusionEngine, FusionOptions
-from train.layers.information_mining import InformationMining, MiningOptions
-from train.layers.mining_blocks import (
+from train.blocks.visual_sequence import resize_grid
+from train.systems.base import count_parameters, length_mask
+from train.systems.rpi_hmif.fusion_engine import FusionEngine, FusionOptions
+from train.systems.rpi_hmif.information_mining import InformationMining, MiningOptions
+from train.systems.rpi_hmif.mining_blocks import (
     CrossAttention,
     PostNormBlock,
     ResidualBlock,
     RMSNorm,
     TokenMixer,
 )
-from train.layers.question_encoder import QuestionOptions, build_questions
-from train.layers.visual_sequence import resize_grid
-from train.models.base import count_parameters, length_mask
+from train.systems.rpi_hmif.question_encoder import QuestionOptions, build_questions
 
 DIM, HEADS = 16, 4
 

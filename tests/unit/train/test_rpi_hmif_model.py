@@ -17,12 +17,12 @@ from tests.unit.train.rpi_hmif_tiny import (
     train_steps,
     write_tower,
 )
-from train.config import Recipe
-from train.layers.vision_tower import load_vision_tower
-from train.models.base import count_parameters
-from train.models.rpi_hmif import RECIPES, Model, Options
-from train.optim import build_optimizer
-from train.pieces import PieceTable
+from train.blocks.vision_tower import load_vision_tower
+from train.data.pieces import PieceTable
+from train.systems.base import count_parameters
+from train.systems.rpi_hmif.model import RECIPES, Model, Options
+from train.training.optim import build_optimizer
+from train.training.run_spec import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,13 @@ import itertools
 import pytest
 import torch
 
-from train.layers.fusion_engine import FusionEngine, FusionOptions, Router, RoutingMeter, squash
+from train.systems.rpi_hmif.fusion_engine import (
+    FusionEngine,
+    FusionOptions,
+    Router,
+    RoutingMeter,
+    squash,
+)
 
 EXACT = {"dtype": torch.float64}
 TEXT = torch.tensor([[[2.0, 0, 0, 0], [1, 1, 0, 0], [2, 0, 0, 0]]], **EXACT)

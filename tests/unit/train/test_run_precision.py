@@ -16,13 +16,13 @@ from tests.builders.processors import AVX2
 from tests.builders.stops import stop_before
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
-from train.config import Recipe, RunSpec
-from train.evaluation import EvaluateJob, evaluate
-from train.intervals import interval_rows
-from train.loop import FitJob, Trainer, fit
-from train.results import read_results
-from train.results_page import render_results
-from train.results_table import result_rows
+from train.comparing.intervals import interval_rows
+from train.comparing.results import read_results
+from train.comparing.results_page import render_results
+from train.comparing.results_table import result_rows
+from train.evaluating.evaluate import EvaluateJob, evaluate
+from train.training.loop import FitJob, Trainer, fit
+from train.training.run_spec import Recipe, RunSpec
 
 DEFINITION = {"run": "r", "system": "text_crf", "weights": {"encoder": {"name": "minilm"}}}
 

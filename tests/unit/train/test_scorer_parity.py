@@ -13,7 +13,7 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import IOB2
 
 from extract.tables.samples import Sample
-from train.metrics import Counts, count_tags, micro_counts, per_tweet_counts, score_slices
+from train.measures.metrics import Counts, count_tags, micro_counts, per_tweet_counts, score_slices
 
 TYPES = ("PER", "LOC", "ORG")
 N_SENTENCES = 1000

@@ -9,10 +9,10 @@ from extract.corpora.mentions import count_seen
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
 from extract.tables.samples import ImageRow, Sample, write_images
-from train.mentions import mention_recall, mentions
-from train.metrics import score_slices
-from train.slices import slice_order, tweet_slices, usable_images
-from train.tags import entity_spans
+from train.data.tags import entity_spans
+from train.measures.mentions import mention_recall, mentions
+from train.measures.metrics import score_slices
+from train.measures.slices import slice_order, tweet_slices, usable_images
 
 TWEETS = [
     Sample("a", "1.jpg", ["@ann", "sings"], ["B-PER", "O"], "words"),

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from extract.core.errors import ShapeError
-from train.stats import (
+from train.comparing.statistics import (
     bootstrap_f1,
     detectable_difference,
     f1_of,

@@ -10,12 +10,12 @@ import pytest
 from extract.core.errors import DataError, MissingFileError
 from extract.tables.samples import Sample
 from tests.unit.train.run_folders import SAMPLES, noisy, write_run
-from train.intervals import IntervalRow, comparisons, interval_rows
-from train.metrics import count_tags, micro_counts
-from train.predictions import read_predictions, write_predictions
-from train.results import read_results
-from train.summary import SummaryRow, summary_rows
-from train.tables import read_table, write_table
+from train.comparing.intervals import IntervalRow, comparisons, interval_rows
+from train.comparing.results import read_results
+from train.comparing.summary import SummaryRow, summary_rows
+from train.comparing.tables import read_table, write_table
+from train.measures.metrics import count_tags, micro_counts
+from train.measures.predictions import read_predictions, write_predictions
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import torch
 from extract.core.errors import ConfigError, DataError
 from extract.core.options import options_from
 from extract.tables.samples import Sample
-from train.layers.tag_head import TagCodec
-from train.models.base import Example
-from train.models.text_crf import Model, Options
+from train.blocks.tag_head import TagCodec
+from train.systems.base import Example
+from train.systems.text_crf.model import Model, Options
 
 VOCABULARY = {"entity_types": ["PER", "LOC"]}
 SENTENCES = [

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModel, BertConfig, BertModel, CLIPVisionConfig, CLIPVisionModel
 
 from extract.core.errors import ConfigError
-from train.layers.two_stream import (
+from train.blocks.two_stream import (
     KeyValues,
     add_uniform_noise,
     attend,

@@ -26,13 +26,13 @@ from tests.unit.train.vec_mner_reference import (
     reference_model,
     write_checkpoints,
 )
-from train.layers.crf import LinearChainCRF
-from train.layers.piece_tags import PieceTags, as_entities, outside
-from train.models.base import Example
-from train.models.vec_mner import Model, Options
-from train.pieces import PieceTable
-from train.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
-from train.tags import entity_spans
+from train.blocks.crf import LinearChainCRF
+from train.blocks.piece_tags import PieceTags, as_entities, outside
+from train.data.pieces import PieceTable
+from train.data.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
+from train.data.tags import entity_spans
+from train.systems.base import Example
+from train.systems.vec_mner.model import Model, Options
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from extract.store import FeatureWriter, Header
 from extract.tables.samples import STATUS, Sample
 from tests.unit.train.dummy_system import write_corpus
 from tests.unit.train.vec_mner_reference import VOCABULARY, write_checkpoints
-from train.checkpoint import load_run
-from train.config import RunSpec
-from train.data import FeatureSource
-from train.loop import FitJob, fit
-from train.metrics import micro_counts
-from train.models.vec_mner import RECIPE, Model, Options
+from train.data.examples import FeatureSource
+from train.measures.metrics import micro_counts
+from train.systems.vec_mner.model import RECIPE, Model, Options
+from train.training.loop import FitJob, fit
+from train.training.run_folder.checkpoint import load_run
+from train.training.run_spec import RunSpec
 
 OPTIONS = {"max_pieces": 14, "dropout": 0.0, "embed_noise_alpha": 0.0}
 STEPS = 200

@@ -7,10 +7,10 @@ from transformers import BertConfig, CLIPVisionConfig
 from extract.core.errors import DataError
 from tests.builders.letters import write_letters
 from tests.unit.train.vec_mner_reference import VOCABULARY, write_checkpoints
-from train.models.base import count_parameters
-from train.models.vec_mner import RECIPE, Model, Options
-from train.optim import build_optimizer
-from train.upstream.vec_mner import UNUSED, from_upstream, to_upstream
+from train.systems.base import count_parameters
+from train.systems.vec_mner.model import RECIPE, Model, Options
+from train.systems.vec_mner.released_checkpoint import UNUSED, from_upstream, to_upstream
+from train.training.optim import build_optimizer
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from extract.core.errors import ConfigError, DataError, MissingFileError
-from train.layers.vision_tower import load_vision_tower, save_vision_assets
+from train.blocks.vision_tower import load_vision_tower, save_vision_assets
 
 SIZES = {
     "hidden_size": 24,

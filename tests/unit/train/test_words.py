@@ -15,10 +15,8 @@ from extract.core.errors import DataError, MissingFileError
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
 from tests.builders.hub import glove
-from train.metrics import micro_counts
-from train.tags import entity_spans
-from train.word_index import WordIndex, index_of
-from train.words import (
+from train.data.tags import entity_spans
+from train.data.word_vectors import (
     PAD,
     UNK,
     build_word_vocabulary,
@@ -27,6 +25,8 @@ from train.words import (
     rank_symbols,
     read_word_vectors,
 )
+from train.measures.metrics import micro_counts
+from train.systems.acn.word_index import WordIndex, index_of
 
 # With the number test of upstream.
 PREFIX = {

@@ -10,9 +10,9 @@ from transformers import BertConfig, CLIPVisionConfig
 from extract.store import StoredItem
 from extract.tables.samples import STATUS, Sample
 from tests.builders.letters import write_letters
-from train.models.base import Example
-from train.models.vec_mner import Model, Options
-from train.upstream.vec_mner import from_upstream, to_upstream
+from train.systems.base import Example
+from train.systems.vec_mner.model import Model, Options
+from train.systems.vec_mner.released_checkpoint import from_upstream, to_upstream
 
 VOCABULARY = {"entity_types": ["PER", "LOC", "ORG", "MISC"]}
 LENGTHS = (12, 8, 5)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from train.comparing.results import MAIN
 from train.report.figures.style import (
     COLOURS,
     DASHES,
@@ -19,8 +20,7 @@ from train.report.figures.style import (
     draw_note,
 )
 from train.report.runs import System
-from train.results import MAIN
-from train.run_folder import HISTORY
+from train.training.run_folder.names import HISTORY
 
 PANELS = (("loss", "training loss"), ("score", "F1 on valid (%)"))
 MAX_COLUMNS = 4

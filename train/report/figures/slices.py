@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
+from train.measures.slices import ALL, HANDLE_SLICES, IMAGE_SLICES, slice_order
 from train.report.figures.dot_grid import Dot, DotGrid, draw_dot_grids
 from train.report.figures.style import colours_of, draw_note, marker_of
 from train.report.runs import System, datasets_of, mean_and_sd
-from train.slices import ALL, HANDLE_SLICES, IMAGE_SLICES, slice_order
 
 _FIXED = (*IMAGE_SLICES, *HANDLE_SLICES)
 
