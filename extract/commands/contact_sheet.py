@@ -13,7 +13,8 @@ from extract.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from extract.look.contact_sheet.content import Content, Stores
-    from extract.tables.samples import ImageRow, Sample
+    from extract.tables.images_table import ImageRow
+    from extract.tables.samples import Sample
 
 HELP = "Draw images with their boxes, tweets, phrases, captions and words on PNG sheets, to look."
 EXAMPLE = (
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     from extract.look.contact_sheet.content import group_samples
     from extract.look.contact_sheet.sheets import write_sheets
     from extract.look.named_files import read_splits
-    from extract.tables.samples import ImageRows, read_images
+    from extract.tables.images_table import ImageRows, read_images
 
     for flag in ("columns", "per_sheet", "max_boxes", "limit"):
         value = getattr(args, flag)
@@ -139,7 +140,7 @@ def choose_images(
     import random
 
     from extract.core.errors import DataError, near_match
-    from extract.tables.samples import pack_images
+    from extract.tables.images_table import pack_images
 
     image_of = {
         s.id: i for i, splits in samples.items() for found in splits.values() for s in found

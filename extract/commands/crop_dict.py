@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write both files; every image of the split is a key."""
     from extract.core.errors import ConfigError
-    from extract.crops.plan import crop_dictionary, iter_manifest, save_dictionary
+    from extract.crops.dictionary import crop_dictionary, save_dictionary
+    from extract.crops.plan import iter_manifest
     from extract.tables.samples import iter_samples
 
     if args.out.suffix != ".pth":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from extract.crops.record import CropRecord
     from extract.store import FeatureStore
-    from extract.tables.samples import ImageRow
+    from extract.tables.images_table import ImageRow
 
 HELP = "Cut the boxes of a grounding store out of the images."
 EXAMPLE = (
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the crops, remove those of earlier runs that are not wanted, then `crops.jsonl`."""
-    from extract.core.lock import only_process
+    from extract.core.files import only_process
 
     with only_process(args.out):
         _cut(args)
@@ -44,16 +44,17 @@ def run(args: argparse.Namespace) -> None:
 def _cut(args: argparse.Namespace) -> None:
     from extract.core.errors import ConfigError
     from extract.crops import plan as crops
+    from extract.crops.cutting import claim_folder, remove_old_crops
     from extract.crops.record import CropRecord
     from extract.store.verify import open_whole
+    from extract.tables.images_table import ImageRows, read_images
     from extract.tables.lazy_table import pack
-    from extract.tables.samples import ImageRows, read_images
 
     if args.min_size < 1:
         raise ConfigError(f"--min-size: expected at least 1 px, got {args.min_size}")
     images = ImageRows(read_images(args.images))
     started = time.monotonic()
-    crops.claim_folder(args.out)
+    claim_folder(args.out)
     manifest = args.out / crops.MANIFEST
     with open_whole(args.store) as store:
         _check_store(store, images, args)
@@ -65,7 +66,7 @@ def _cut(args: argparse.Namespace) -> None:
         with record.open():
             # Packed: a large corpus has millions of crops.
             lines = pack(_cut_images(store, images, args, record, counts, dropped), bytes)
-    removed = crops.remove_old_crops(args.out, record.names())
+    removed = remove_old_crops(args.out, record.names())
     record.rewrite()
     crops.write_manifest(manifest, lines)
     summary = {
@@ -100,7 +101,9 @@ def _cut_images(
         dropped: is added to: why there is no crop -> boxes.
     """
     from extract.core.logs import Progress
-    from extract.crops.plan import CropStems, cut_crops, manifest_line, plan_crops
+    from extract.crops.cutting import cut_crops
+    from extract.crops.names import CropStems
+    from extract.crops.plan import manifest_line, plan_crops
 
     progress = Progress("crops", len(store.ids))
     stems = CropStems(store.ids)

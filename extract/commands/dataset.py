@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare the dataset."""
-    from extract.core.lock import only_process
+    from extract.core.files import only_process
 
     # Whole, for `.` has no name that a lock could have.
     with only_process(args.out.resolve()):

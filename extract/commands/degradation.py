@@ -13,7 +13,7 @@ from extract.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from extract.look.degradation.sources import Source
-    from extract.tables.samples import ImageRow
+    from extract.tables.images_table import ImageRow
 
 HELP = "Count what each split loses (images, phrases, boxes, crops, texts) and list every id."
 EXAMPLE = (
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     )
     from extract.look.degradation.page import make_page
     from extract.look.named_files import read_splits
-    from extract.tables.samples import ImageRows, read_images
+    from extract.tables.images_table import ImageRows, read_images
 
     started = time.monotonic()
     splits = read_splits(args.samples)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from extract.interop.layouts.base import Corpus, CropFolder
-    from extract.tables.samples import ImageRow, Sample
+    from extract.tables.images_table import ImageRow
+    from extract.tables.samples import Sample
 
 HELP = "Write the folder that another project reads unmodified, or one artefact of a store."
 EXAMPLE = (
@@ -123,7 +124,7 @@ def read_corpus(args: argparse.Namespace, stack: ExitStack) -> "Corpus":
     from extract.core.errors import ConfigError
     from extract.interop.layouts.base import Corpus
     from extract.store import open_whole
-    from extract.tables.samples import ImageRows, read_images
+    from extract.tables.images_table import ImageRows, read_images
 
     images = ImageRows(read_images(args.images))
     samples = read_splits(args.samples, images)

@@ -36,11 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Read the inputs that were given and run the shard."""
-    from extract.core.lock import only_process
+    from extract.core.files import only_process
     from extract.features.engine import Runtime, run_extraction
     from extract.features.inputs import read_inputs
     from extract.features.spec import read_spec
-    from extract.tables.samples import read_images
+    from extract.tables.images_table import read_images
 
     spec = read_spec(args.spec)
     images = read_images(args.images)

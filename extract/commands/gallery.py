@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from extract.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from extract.tables.samples import ImageRow
+    from extract.tables.images_table import ImageRow
 
 HELP = "Write thumbnails with boxes, captions and OCR words as JSON lines, for the report's page."
 EXAMPLE = (
@@ -79,7 +79,7 @@ def _rows(args: argparse.Namespace) -> Sequence["ImageRow"]:
     from extract.commands.contact_sheet import choose_images
     from extract.look.contact_sheet.content import group_samples
     from extract.look.named_files import read_splits
-    from extract.tables.samples import ImageRows, read_images
+    from extract.tables.images_table import ImageRows, read_images
 
     images = ImageRows(read_images(args.images))
     samples = group_samples(read_splits(args.samples))

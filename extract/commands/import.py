@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> None:
     """Import, and log the counts as one JSON line."""
     from extract.core.cli import json_value
     from extract.interop.stores import import_artefact
-    from extract.tables.samples import read_images, read_samples
+    from extract.tables.images_table import read_images
+    from extract.tables.samples import read_samples
 
     counts = import_artefact(
         args.kind,

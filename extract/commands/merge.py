@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> None:
     """Merge after checking ids against the manifest."""
     from extract.features.reuse import forget_unmerged
     from extract.store import merge_shards
+    from extract.tables.images_table import read_images
     from extract.tables.lazy_table import pack_texts
-    from extract.tables.samples import read_images
 
     ids = pack_texts(row.image_id for row in read_images(args.images))
     merge_shards(args.shards, args.out, ids=ids)

@@ -13,8 +13,8 @@ from extract.core.errors import ConfigError, DataError
 from extract.core.files import atomic_path
 from extract.core.options import options_from
 from extract.core.registry import load_module
-from extract.extractors.base import Phrase
 from extract.phrases.base import PhraseExtractor
+from extract.tables.rows import Phrase
 from extract.tables.samples import Sample, read_samples
 
 HELP = "Find the noun phrases (or nouns) of samples, with token offsets."

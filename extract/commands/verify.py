@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> None:
     """Write counts, or fail with every finding."""
     from extract.core.files import write_json
     from extract.store import verify_store
-    from extract.store.format import check_foreign
-    from extract.tables.samples import read_images
+    from extract.store.opening import check_foreign
+    from extract.tables.images_table import read_images
 
     images = read_images(args.images) if args.images else None
     check_foreign(args.file)

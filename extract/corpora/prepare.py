@@ -16,14 +16,8 @@ from extract.corpora.repairs.format import Repairs, read_repairs
 from extract.corpora.statistics import describe_split
 from extract.images.limits import ImageLimits
 from extract.images.probe import probe_folder
-from extract.tables.samples import (
-    ImageRow,
-    Sample,
-    pack_images,
-    pack_samples,
-    write_images,
-    write_samples,
-)
+from extract.tables.images_table import ImageRow, pack_images, write_images
+from extract.tables.samples import Sample, pack_samples, write_samples
 from extract.tables.text_index import distinct
 from extract.tables.text_lines import iter_text_lines
 

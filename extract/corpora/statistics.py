@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
 from extract.tables.tags import entity_spans, is_orphan
 from extract.tables.text_index import distinct
 

@@ -27,6 +27,7 @@ from extract.networks.checkpoints.reading import (
     quiet_transformers,
 )
 from extract.networks.checkpoints.tokenizer_files import load_processor, load_tokenizer
+from extract.tables.rows import Item, ItemFeatures, Outputs, nothing_found
 
 if TYPE_CHECKING:
     import torch
@@ -79,9 +80,9 @@ class Extractor(base.Extractor):
         self._lock = Lock()
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """Captions with the beam's length-normalised log probability (NaN without beams)."""
-        return base.Outputs(text=True, scores=True)
+        return Outputs(text=True, scores=True)
 
     def load(self, weights: Mapping[str, Path], device: str) -> None:
         """Load model and processor.
@@ -108,7 +109,7 @@ class Extractor(base.Extractor):
         self.processor = processor
         self._try_prompt(path)
 
-    def prepare(self, item: base.Item) -> Inputs | None:
+    def prepare(self, item: Item) -> Inputs | None:
         """Return the network's inputs of one image; None, which keeps the image, before `load`."""
         return None if self.processor is None else self.network_input(item.image)
 
@@ -121,11 +122,11 @@ class Extractor(base.Extractor):
             del inputs["token_type_ids"]
         return self._without_end(inputs)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return the captions of each image, best first."""
         inputs = [self.prepared(item) for item in batch]
         n = self.options.num_captions
-        found: dict[int, base.ItemFeatures] = {}
+        found: dict[int, ItemFeatures] = {}
         for group in _equal_shapes(inputs):
             texts, scores = self._generate([inputs[index] for index in group])
             for i, index in enumerate(group):
@@ -208,13 +209,13 @@ class Extractor(base.Extractor):
             whole, prompt = decode(sequence[n_prompt:], skip_special_tokens=True), ""
         return " ".join(whole[len(prompt) :].split())
 
-    def _rows(self, texts: Sequence[str], scores: np.ndarray) -> base.ItemFeatures:
+    def _rows(self, texts: Sequence[str], scores: np.ndarray) -> ItemFeatures:
         """Drop empty captions, and those that differ from a better one in spaces alone."""
         # Keeps the first, which is the best.
         kept = [i for i, text in enumerate(texts) if text and text not in texts[:i]]
         if not kept:
-            return base.nothing_found("the captioner gave no text", self.outputs(self.options))
-        return base.ItemFeatures(
+            return nothing_found("the captioner gave no text", self.outputs(self.options))
+        return ItemFeatures(
             text=[texts[index] for index in kept], scores=scores[kept].astype(np.float32)
         )
 

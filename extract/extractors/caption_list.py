@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from extract.extractors import base
+from extract.tables.rows import Item, ItemFeatures, Outputs, nothing_found
 
 VERSION = 1
 
@@ -26,17 +27,17 @@ class Extractor(base.Extractor):
     needs = frozenset({"captions"})
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """Text alone: a list states no scores."""
-        return base.Outputs(text=True)
+        return Outputs(text=True)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return the captions of each image in file order."""
         return [self._extract_one(item) for item in batch]
 
-    def _extract_one(self, item: base.Item) -> base.ItemFeatures:
+    def _extract_one(self, item: Item) -> ItemFeatures:
         captions = [caption for caption in item.captions if caption.strip()]
         captions = captions[: self.options.max_captions]
         if not captions:
-            return base.nothing_found("no caption in the list", self.outputs(self.options))
-        return base.ItemFeatures(text=captions)
+            return nothing_found("no caption in the list", self.outputs(self.options))
+        return ItemFeatures(text=captions)

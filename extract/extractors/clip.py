@@ -19,15 +19,13 @@ from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import base
 from extract.images.decode import center_crop, resize_shorter_side, to_array
 from extract.networks.checkpoints.reading import load_pretrained
-from extract.networks.pixels import network_input, normalize
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD, network_input, normalize
+from extract.tables.rows import Item, ItemFeatures, Outputs
 
 if TYPE_CHECKING:
     import torch
 
 VERSION = 1
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,10 @@ class Extractor(base.Extractor):
     roles = ("vision",)
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """One row a patch with a grid, or one row."""
         cells = options.image_size // options.patch_size
-        return base.Outputs(
+        return Outputs(
             feature_dim=options.feature_dim,
             feature_dtype=options.dtype,
             grid=(cells, cells) if options.output == "grid" else None,
@@ -99,7 +97,7 @@ class Extractor(base.Extractor):
         self.device = torch.device(device)
         self.model = model.to(self.device)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return patch rows (row-major) or one row an image."""
         import torch
 
@@ -117,14 +115,14 @@ class Extractor(base.Extractor):
         else:
             rows = result.image_embeds[:, None]  # shape: (B, 1, D)
         arrays = rows.float().cpu().numpy()
-        return [base.ItemFeatures(features=item.astype(self.options.dtype)) for item in arrays]
+        return [ItemFeatures(features=item.astype(self.options.dtype)) for item in arrays]
 
     @property
     def draft_px(self) -> int | None:
         """Twice the network's input where drafts are allowed."""
         return 2 * self.options.image_size if self.options.jpeg_draft else None
 
-    def prepare(self, item: base.Item) -> np.ndarray:
+    def prepare(self, item: Item) -> np.ndarray:
         """Return the middle square, shape (image_size, image_size, 3), uint8."""
         size = self.options.image_size
         return to_array(center_crop(resize_shorter_side(item.image, size), size))

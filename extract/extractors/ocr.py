@@ -25,7 +25,7 @@ from extract.core.digests import file_sha256
 from extract.core.errors import ConfigError, DataError, MissingToolError, MnerError
 from extract.extractors import base
 from extract.images.decode import resize_exact
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Item, ItemFeatures, Outputs, nothing_found
 
 VERSION = 2
 
@@ -119,9 +119,9 @@ class Extractor(base.Extractor):
         self._pool: ThreadPoolExecutor | None = None
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """Words with their boxes and confidences."""
-        return base.Outputs(text=True, boxes=True, scores=True)
+        return Outputs(text=True, boxes=True, scores=True)
 
     def load(self, weights: Mapping[str, Path], device: str) -> None:
         """Find Tesseract and its language data, and start the pool.
@@ -156,11 +156,11 @@ class Extractor(base.Extractor):
         }
         return {"tesseract": stated.group() if stated else "unknown", **data}
 
-    def prepare(self, item: base.Item) -> "Future[base.ItemFeatures] | None":
+    def prepare(self, item: Item) -> "Future[base.ItemFeatures] | None":
         """Queue an image; None, which keeps it, before `load`."""
         return None if self._pool is None else self._pool.submit(self._read, item.image)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return the words of each image in reading order."""
         queued = [self.prepared(item) for item in batch]
         try:
@@ -170,7 +170,7 @@ class Extractor(base.Extractor):
             self._pool.shutdown(wait=False, cancel_futures=True)
             raise
 
-    def _read(self, image: Image.Image) -> base.ItemFeatures:
+    def _read(self, image: Image.Image) -> ItemFeatures:
         """Return the rows of one image."""
         factor = self._factor(image)
         size = (image.width * factor, image.height * factor)
@@ -178,7 +178,7 @@ class Extractor(base.Extractor):
             words = self._words(image if factor == 1 else resize_exact(image, size))
         except TesseractError as error:
             # Some images it refuses, the too large; the others go on.
-            result = base.nothing_found(f"tesseract: {error}", self.outputs(self.options))
+            result = nothing_found(f"tesseract: {error}", self.outputs(self.options))
             return replace(result, status=STATUS["unreadable"])
         return self._rows(words, factor, image)
 
@@ -212,14 +212,14 @@ class Extractor(base.Extractor):
             raise TesseractError(f"{complaint[:200] or 'no message'} (exit {done.returncode})")
         return list(parse_words(done.stdout))
 
-    def _rows(self, words: Sequence[Word], factor: int, image: Image.Image) -> base.ItemFeatures:
+    def _rows(self, words: Sequence[Word], factor: int, image: Image.Image) -> ItemFeatures:
         """Turn words into rows, with boxes in pixels of the image before it was enlarged."""
         kept = [word for word in words if word.confidence >= self.options.min_confidence]
         if not kept:
-            return base.nothing_found("no text found in the image", self.outputs(self.options))
+            return nothing_found("no text found in the image", self.outputs(self.options))
         boxes = np.array([word.xyxy for word in kept], np.float32) / factor
         limits = np.array([image.width, image.height] * 2, np.float32)
-        return base.ItemFeatures(
+        return ItemFeatures(
             text=[word.text for word in kept],
             boxes=np.clip(boxes, 0, limits),
             scores=np.array([word.confidence for word in kept], np.float32),

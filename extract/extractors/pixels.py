@@ -21,6 +21,7 @@ from extract.images.decode import (
     resize_shorter_side,
     to_array,
 )
+from extract.tables.rows import Item, ItemFeatures, Outputs, nothing_found
 
 VERSION = 1
 
@@ -66,26 +67,24 @@ class Extractor(base.Extractor):
             self.needs = frozenset({"image", "boxes"})
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """Rows of size * size * 3 bytes."""
         shape = (options.size, options.size, 3)
-        return base.Outputs(
-            feature_dim=options.size**2 * 3, feature_dtype="uint8", item_shape=shape
-        )
+        return Outputs(feature_dim=options.size**2 * 3, feature_dtype="uint8", item_shape=shape)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return one row an image, or one row a box in the order of the boxes."""
         return [self.prepared(item) for item in batch]
 
-    def prepare(self, item: base.Item) -> base.ItemFeatures:
+    def prepare(self, item: Item) -> ItemFeatures:
         """Do all the work where the image was decoded."""
         if self.options.of == "image":
-            return base.ItemFeatures(features=self._row(item.image)[None])
+            return ItemFeatures(features=self._row(item.image)[None])
         boxes = [] if item.boxes is None else item.boxes[: self.options.max_crops]
         if not len(boxes):
-            return base.nothing_found("no box in the grounding store", self.outputs(self.options))
+            return nothing_found("no box in the grounding store", self.outputs(self.options))
         crops = [item.image.crop(clip_box(box, *item.image.size)) for box in boxes]
-        return base.ItemFeatures(features=np.stack([self._row(crop) for crop in crops]))
+        return ItemFeatures(features=np.stack([self._row(crop) for crop in crops]))
 
     def _row(self, image: Image.Image) -> np.ndarray:
         """Return one flattened square, shape (size * size * 3,), uint8."""

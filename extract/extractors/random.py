@@ -9,6 +9,7 @@ import numpy as np
 
 from extract.extractors import base
 from extract.images.decode import to_array
+from extract.tables.rows import Item, ItemFeatures, Outputs
 
 VERSION = 1
 
@@ -42,15 +43,15 @@ class Extractor(base.Extractor):
             self.needs = frozenset({"image", "id"})
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """`rows` rows of `dim` values."""
-        return base.Outputs(feature_dim=options.dim, feature_dtype=options.dtype)
+        return Outputs(feature_dim=options.dim, feature_dtype=options.dtype)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return the same rows for the same seed and image, in whatever batch."""
-        return [base.ItemFeatures(features=self._rows(item)) for item in batch]
+        return [ItemFeatures(features=self._rows(item)) for item in batch]
 
-    def _rows(self, item: base.Item) -> np.ndarray:
+    def _rows(self, item: Item) -> np.ndarray:
         if self.options.source == "id":
             content = item.image_id.encode()
         else:

@@ -26,6 +26,7 @@ from extract.networks.detection import Detector, read_detector_config
 from extract.networks.region_selection import choose_regions, without_classes
 from extract.networks.resnet_trunk import Pooling, ResnetTrunk, resize_within
 from extract.networks.vocabularies import read_vocabulary
+from extract.tables.rows import Item, ItemFeatures, Outputs, nothing_found
 
 VERSION = 1
 
@@ -111,9 +112,9 @@ class Extractor(base.Extractor):
             self.roles = ("detector", "trunk")
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """One row a region; the classes come with the detector (`outputs_from`)."""
-        return base.Outputs(
+        return Outputs(
             feature_dim=options.feature_dim,
             feature_dtype=options.dtype,
             boxes=True,
@@ -121,7 +122,7 @@ class Extractor(base.Extractor):
             attributes=options.words,
         )
 
-    def outputs_from(self, weights: Callable[[str], Path]) -> base.Outputs:
+    def outputs_from(self, weights: Callable[[str], Path]) -> Outputs:
         """Return the columns with the detector's class names."""
         labels = read_detector_config(weights("detector")).labels
         return replace(self.outputs(self.options), labels=labels)
@@ -160,18 +161,18 @@ class Extractor(base.Extractor):
                 bfloat16=is_bfloat16,
             )
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return the regions of each image, best first."""
         return [self._extract_one(item.image) for item in batch]
 
-    def _extract_one(self, image: Image.Image) -> base.ItemFeatures:
+    def _extract_one(self, image: Image.Image) -> ItemFeatures:
         if self._detector.is_too_thin(image):
             reason = f"too thin for the detector: {image.width} x {image.height} pixels"
-            return base.nothing_found(reason, self._outputs)
+            return nothing_found(reason, self._outputs)
         boxes, scores, labels = self._choose(image)
         if not len(boxes):
-            return base.nothing_found("the detector proposed no region", self._outputs)
-        result = base.ItemFeatures(
+            return nothing_found("the detector proposed no region", self._outputs)
+        result = ItemFeatures(
             features=self._pool(image, boxes).astype(self.options.dtype),
             boxes=boxes,
             scores=scores,

@@ -6,7 +6,6 @@ Source: Simonyan & Zisserman 2015, Very Deep Convolutional Networks, configurati
 Zhang et al. 2018, Adaptive Co-attention Network, sec. "Image Feature Extractor".
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,24 +13,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from extract.core.errors import ConfigError, DataError
+from extract.core.errors import ConfigError
 from extract.extractors import base
 from extract.images.decode import FilterName, resize_exact, to_array
 from extract.networks.checkpoints.reading import fill_network, find_checkpoint, read_tensors
 from extract.networks.pixels import network_input, normalize
+from extract.networks.vgg_layers import build_features, read_config
+from extract.tables.rows import Item, ItemFeatures, Outputs
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 VERSION = 1
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-# Output channels of each convolution; "M" is a pooling layer. Configuration D of the paper.
-VGG16 = (
-    64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M",
-)  # fmt: skip
 # Means of the *blue, green, red* channels on the scale 0-255; see `upstream_pixels`.
 _UPSTREAM_MEANS = (103.939, 116.779, 123.68)
 
@@ -74,10 +68,10 @@ class Extractor(base.Extractor):
     roles = ("vision",)
 
     @classmethod
-    def outputs(cls, options: Options) -> base.Outputs:
+    def outputs(cls, options: Options) -> Outputs:
         """One row of `feature_dim` values a grid cell."""
         cells = options.image_size // options.stride_px
-        return base.Outputs(
+        return Outputs(
             feature_dim=options.feature_dim, feature_dtype=options.dtype, grid=(cells, cells)
         )
 
@@ -107,7 +101,7 @@ class Extractor(base.Extractor):
         dtype = getattr(torch, self.options.compute)
         self.features = features.eval().to(self.device, dtype, memory_format=torch.channels_last)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         """Return `rows x columns` features an image; cell (r, c) is row r * columns + c."""
         import torch
 
@@ -118,14 +112,14 @@ class Extractor(base.Extractor):
             grid = self.features(pixels.to(getattr(torch, self.options.compute)))
         # shape: (B, D, rows, columns) -> (B, rows * columns, D)
         rows = grid.flatten(2).transpose(1, 2).float().cpu().numpy()
-        return [base.ItemFeatures(features=item.astype(self.options.dtype)) for item in rows]
+        return [ItemFeatures(features=item.astype(self.options.dtype)) for item in rows]
 
     @property
     def draft_px(self) -> int | None:
         """Twice the network's input where drafts are allowed."""
         return 2 * self.options.image_size if self.options.jpeg_draft else None
 
-    def prepare(self, item: base.Item) -> np.ndarray:
+    def prepare(self, item: Item) -> np.ndarray:
         """Return the resized image, shape (image_size, image_size, 3), uint8."""
         size = (self.options.image_size, self.options.image_size)
         pixels = to_array(resize_exact(item.image, size, resample=self.options.resample))
@@ -163,54 +157,3 @@ def upstream_pixels(image: np.ndarray) -> np.ndarray:
     """
     centered = image.astype(np.float64) - np.array(_UPSTREAM_MEANS)
     return np.mod(np.trunc(centered).astype(np.int64), 256).astype(np.uint8)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the architecture of a checkpoint; without a `config.json` it is VGG-16.
-
-    Raises:
-        DataError: `config.json` is not that of a VGG network.
-    """
-    config = {"batch_norm": False, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-    file = path / "config.json"
-    if not file.is_file():
-        return config | {"layers": list(VGG16)}
-    try:
-        config |= json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{file}: not a JSON object ({error}).") from error
-    layers = config.get("layers")
-    is_legal = (
-        config.get("architecture") == "vgg"
-        and isinstance(layers, list)
-        and any(layer != "M" for layer in layers)
-        and all(layer == "M" or (type(layer) is int and layer > 0) for layer in layers)
-        and isinstance(config["batch_norm"], bool)
-        and all(len(config[name]) == 3 for name in ("mean", "std"))
-    )
-    if not is_legal:
-        raise DataError(
-            f'{file}: expected {{"architecture": "vgg", "layers": [64, "M", ...], "batch_norm": '
-            f'false, "mean": [3 numbers], "std": [3 numbers]}}, got {config}.'
-        )
-    return config
-
-
-def build_features(config: Mapping[str, Any]) -> "nn.Sequential":
-    """Return the convolutional stack that a config describes, with fresh weights.
-
-    Layers are numbered as torchvision numbers them, whose import would take a second a job.
-    """
-    from torch import nn
-
-    layers: list[nn.Module] = []
-    channels = 3
-    for layer in config["layers"]:
-        if layer == "M":
-            layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
-            continue
-        layers.append(nn.Conv2d(channels, layer, kernel_size=3, padding=1))
-        layers += [nn.BatchNorm2d(layer)] if config["batch_norm"] else []
-        layers.append(nn.ReLU(inplace=True))
-        channels = layer
-    return nn.Sequential(*layers)

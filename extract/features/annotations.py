@@ -22,9 +22,9 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from extract.core.errors import DataError, MissingFileError
-from extract.extractors.base import Box
 from extract.tables.caption_lists import strip_image_suffix
-from extract.tables.samples import iter_jsonl
+from extract.tables.rows import Box
+from extract.tables.text_lines import iter_jsonl
 
 
 def read_annotations(path: Path) -> dict[str, tuple[Box, ...]]:

@@ -14,27 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from extract.core.digests import digest
 from extract.core.errors import ConfigError
 from extract.core.logs import Progress
-from extract.core.memory import keep_freed_memory
 from extract.core.options import options_from
 from extract.core.provenance import code_version, package_versions
-from extract.extractors.base import (
-    Box,
-    Extractor,
-    Item,
-    ItemFeatures,
-    Outputs,
-    Phrase,
-    nothing_found,
-)
+from extract.core.system import keep_freed_memory
+from extract.extractors.base import Extractor
 from extract.features.reuse import EarlierRows, keep_finished, keep_part, unmerged_files
-from extract.features.spec import FeatureSpec, digest, load_plugin
+from extract.features.spec import FeatureSpec, load_plugin
 from extract.images.listed import load_listed
 from extract.networks.precision import warn_if_slower
 from extract.networks.weights import check_weights, resolve_weights
 from extract.store import FeatureStore, FeatureWriter, Header
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, Box, Item, ItemFeatures, Outputs, Phrase, nothing_found
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from extract.core.errors import ConfigError, DataError
-from extract.extractors.base import Phrase
 from extract.features.engine import Inputs
 from extract.store import open_whole
 from extract.tables.caption_lists import read_caption_list, strip_image_suffix
-from extract.tables.samples import ImageRow, iter_jsonl, read_samples
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import Phrase
+from extract.tables.samples import read_samples
+from extract.tables.text_lines import iter_jsonl
 
 T = TypeVar("T")
 

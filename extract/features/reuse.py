@@ -26,13 +26,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from extract.core.errors import BusyError, MissingFileError, StoreError
-from extract.core.lock import only_process
+from extract.core.files import only_process
 from extract.core.system import NamedSystemError
-from extract.extractors.base import ItemFeatures
 from extract.store import FeatureStore, Header
 from extract.store.checksums import changed_datasets
-from extract.store.format import ALL_COLUMNS, as_stored, open_checked, reading
-from extract.tables.samples import STATUS, ImageRow
+from extract.store.format import ALL_COLUMNS, as_stored, reading
+from extract.store.opening import open_checked
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, ItemFeatures
 
 logger = logging.getLogger(__name__)
 

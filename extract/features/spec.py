@@ -5,28 +5,18 @@ Snakemake compares; a spec adds the checksums of the weights, and its fingerprin
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.core.digests import digest
 from extract.core.errors import ConfigError, DataError, MissingFileError, near_match
 from extract.core.options import options_from
 from extract.core.registry import available, load_module
 
 PACKAGES = ("extract.extractors", "extract.grounding", "extract.phrases")
-
-
-def canonical(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest(value: Any) -> str:
-    """Return the sha256 of a value's canonical JSON."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def load_plugin(name: str) -> tuple[str, Any]:

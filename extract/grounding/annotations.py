@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from extract.extractors.base import Extractor as BaseExtractor
-from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
 from extract.grounding.base import GROUNDING_OUTPUTS, GroundedRow, order_rows, rows_to_features
+from extract.tables.rows import Item, ItemFeatures, Outputs, Phrase, nothing_found
 
 VERSION = 1
 

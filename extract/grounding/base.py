@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from extract.extractors.base import ItemFeatures, Outputs, Phrase
+from extract.tables.rows import ItemFeatures, Outputs, Phrase
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from extract.extractors.base import Extractor as BaseExtractor
-from extract.extractors.base import Item, ItemFeatures, Outputs, nothing_found
 from extract.grounding.base import GROUNDING_OUTPUTS, GroundedRow, order_rows, rows_to_features
 from extract.networks.detection import Detector
+from extract.tables.rows import Item, ItemFeatures, Outputs, nothing_found
 
 VERSION = 1
 

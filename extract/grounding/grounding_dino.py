@@ -31,8 +31,6 @@ from PIL import Image
 
 from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors.base import Extractor as BaseExtractor
-from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
-from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
 from extract.grounding.base import (
     GROUNDING_OUTPUTS,
     GroundedRow,
@@ -43,8 +41,9 @@ from extract.grounding.base import (
 from extract.images.decode import resize_exact, to_array
 from extract.networks.checkpoints.reading import load_pretrained
 from extract.networks.checkpoints.torch_files import first_line
-from extract.networks.pixels import network_input, normalize
+from extract.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, network_input, normalize
 from extract.networks.prompts import Prompt, PromptWriter
+from extract.tables.rows import Item, ItemFeatures, Outputs, Phrase, nothing_found
 
 if TYPE_CHECKING:
     import torch

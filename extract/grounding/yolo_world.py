@@ -25,7 +25,6 @@ from PIL import Image
 from extract.core.errors import DataError, MissingToolError, ShapeError
 from extract.core.offline import leave_home_alone, set_offline
 from extract.extractors.base import Extractor as BaseExtractor
-from extract.extractors.base import Item, ItemFeatures, Outputs, Phrase, nothing_found
 from extract.grounding.base import (
     GROUNDING_OUTPUTS,
     GroundedRow,
@@ -42,6 +41,7 @@ from extract.networks.checkpoints.torch_files import (
     raise_unless_broken,
 )
 from extract.networks.checkpoints.whole_files import check_whole
+from extract.tables.rows import Item, ItemFeatures, Outputs, Phrase, nothing_found
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from PIL import Image
 
 from extract.core.errors import DataError, MnerError
 from extract.images.decode import ImageTooCostly, UnreadableImage, decode_image, read_image_file
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
 
 
 def load_listed(row: ImageRow, *, draft_px: int | None = None) -> Image.Image:

@@ -13,7 +13,7 @@ from extract.images.folder import ImageFolder
 from extract.images.limits import ImageLimits
 from extract.images.probe_cache import ProbeCache
 from extract.images.probe_pool import ProbePool
-from extract.tables.samples import ImageRow, pack_images
+from extract.tables.images_table import ImageRow, pack_images
 
 logger = logging.getLogger(__name__)
 

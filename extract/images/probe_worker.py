@@ -18,8 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from extract.core.process_limits import allow_seconds, set_soft_limit
-from extract.core.system import NamedSystemError
+from extract.core.system import NamedSystemError, allow_seconds, set_soft_limit
 from extract.images.decode import ImageTooCostly, UnreadableImage, probe_image
 from extract.images.limits import ImageLimits
 

@@ -10,7 +10,7 @@ freely: torch files are opened with `weights_only=True`.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from extract.extractors.base import ItemFeatures, Outputs
+from extract.tables.rows import ItemFeatures, Outputs
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from extract.core.registry import load_module
 from extract.interop.names import match_names
 from extract.interop.values import parse_json
 from extract.networks.checkpoints.torch_files import load_plain
-from extract.tables.samples import SPLITS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.samples import SPLITS
 
 if TYPE_CHECKING:
     from extract.interop.layouts.hvpnet import Places

@@ -22,7 +22,7 @@ def run_artefact(args: argparse.Namespace) -> None:
     from extract.core.options import options_from
     from extract.interop.stores import load_artefact
     from extract.store import open_whole
-    from extract.tables.samples import read_images
+    from extract.tables.images_table import read_images
 
     module = load_artefact(args.artefact, "write")
     mapping = json_value(args.options, "--options")

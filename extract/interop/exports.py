@@ -16,12 +16,11 @@ from PIL import ExifTags, Image
 
 from extract.core.digests import file_sha256
 from extract.core.errors import ConfigError, DataError, MissingFileError
-from extract.core.files import write_json
-from extract.core.lock import only_process
-from extract.crops.plan import save_png
+from extract.core.files import only_process, write_json
+from extract.crops.cutting import save_png
 from extract.images.decode import FORMATS
 from extract.images.listed import load_listed
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
 
 MANIFEST = "EXPORT.json"
 FORMAT = "mner-export"

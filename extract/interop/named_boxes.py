@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extract.core.errors import DataError, StoreError
-from extract.extractors.base import Box, ItemFeatures, nothing_found
 from extract.features.annotations import read_annotations
 from extract.grounding.base import GROUNDING_OUTPUTS, GroundedRow, rows_to_features
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import Box, ItemFeatures, nothing_found
 
 if TYPE_CHECKING:
     from extract.store import StoredItem

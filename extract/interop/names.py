@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from extract.core.errors import DataError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.tables.caption_lists import strip_image_suffix
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, ItemFeatures, Outputs, nothing_found
 
 
 def match_names(

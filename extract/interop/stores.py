@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from extract.core.digests import file_sha256
+from extract.core.digests import canonical, digest, file_sha256
 from extract.core.errors import ConfigError, DataError, MissingFileError, near_match
-from extract.core.lock import only_process
+from extract.core.files import only_process
 from extract.core.options import options_from
 from extract.core.registry import available, load_module
-from extract.extractors.base import ItemFeatures
-from extract.features.spec import canonical, digest
 from extract.interop.base import Imported
 from extract.interop.names import plain_name
 from extract.interop.values import as_text
-from extract.tables.samples import STATUS, STATUS_NAMES, ImageRow, Sample
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, STATUS_NAMES, ItemFeatures
+from extract.tables.samples import Sample
 
 KINDS = "extract.interop.artefacts"
 

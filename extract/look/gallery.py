@@ -29,7 +29,8 @@ from extract.images.decode import resize_exact
 from extract.images.listed import load_listed
 from extract.look.contact_sheet.content import Stores
 from extract.store import FeatureStore, StoredItem
-from extract.tables.samples import STATUS_NAMES, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS_NAMES
 
 
 def thumbnail(image: Image.Image, *, longest_px: int, quality: int) -> str:

@@ -15,13 +15,12 @@ import numpy as np
 from PIL import Image
 
 from extract.core.errors import DataError
-from extract.extractors.base import ATTRIBUTES_PER_ROW
-from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.images.decode import center_crop, resize_shorter_side, to_array
 from extract.networks.checkpoints.reading import load_pretrained
 from extract.networks.checkpoints.tokenizer_files import load_tokenizer
 from extract.networks.checkpoints.torch_files import first_line
-from extract.networks.pixels import network_input, normalize
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD, network_input, normalize
+from extract.tables.rows import ATTRIBUTES_PER_ROW
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,7 @@
-"""RGB squares -> network input: scaled and normalised where the network is, without copies."""
+"""RGB squares -> network input: scaled and normalised where the network is, without copies.
+
+The means and deviations are those of the images that CLIP and the ImageNet networks learned.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -40,3 +43,11 @@ def normalize(
     """
     shift, scale = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
     return pixels.div_(255).sub_(shift).div_(scale)
+
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)

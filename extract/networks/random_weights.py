@@ -67,7 +67,8 @@ def _write_vgg(config: dict[str, Any], folder: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD, build_features, read_config
+    from extract.networks.pixels import IMAGENET_MEAN, IMAGENET_STD
+    from extract.networks.vgg_layers import build_features, read_config
 
     full = {
         "architecture": "vgg",
@@ -102,7 +103,7 @@ def _write_clip(config: dict[str, Any], folder: Path) -> None:
 
 def write_clip_preprocessing(size: int, folder: Path) -> None:
     """Write preprocessor_config.json: squares of `size` px, CLIP's pixel statistics."""
-    from extract.extractors.clip import CLIP_MEAN, CLIP_STD
+    from extract.networks.pixels import CLIP_MEAN, CLIP_STD
 
     write_json(
         folder / "preprocessor_config.json",
@@ -216,7 +217,7 @@ def _write_grounding_dino(config: dict[str, Any], folder: Path) -> None:
         SwinConfig,
     )
 
-    from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
+    from extract.networks.pixels import IMAGENET_MEAN, IMAGENET_STD
 
     words = _bert_words()
     # The detector knows its delimiters by their numbers in BERT's vocabulary.

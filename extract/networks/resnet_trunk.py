@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from extract.core.errors import DataError
-from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
 from extract.images.decode import resize_exact, to_array
 from extract.networks.checkpoints.reading import fill_network, find_checkpoint, read_tensors
-from extract.networks.pixels import network_input, normalize
+from extract.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, network_input, normalize
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from extract.core.errors import ConfigError
-from extract.extractors.base import Phrase
 from extract.phrases.chunking import (
     ChunkOptions,
     Span,
@@ -25,6 +24,7 @@ from extract.phrases.chunking import (
 )
 from extract.phrases.closed_classes import CALENDAR
 from extract.phrases.tweets import Word, tweet_words
+from extract.tables.rows import Phrase
 
 
 class PhraseExtractor(ABC):

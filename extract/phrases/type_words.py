@@ -7,8 +7,8 @@ Visual Guidance, AAAI (UMGF looks for the four entity types in each image).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from extract.extractors.base import Phrase
 from extract.phrases.base import PhraseExtractor
+from extract.tables.rows import Phrase
 
 VERSION = 1
 

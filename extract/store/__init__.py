@@ -36,11 +36,12 @@ One file holds one feature set of one dataset: N items (images or samples), M ro
   such file a batch, named by its first item, without `/provenance`.
 """
 
-from extract.store.format import Header, StoredItem
+from extract.store.format import Header
 from extract.store.merge import merge_shards
 from extract.store.reader import FeatureStore
 from extract.store.verify import check_bytes, open_whole, verify_store
 from extract.store.writer import FeatureWriter
+from extract.tables.rows import StoredItem
 
 __all__ = [
     "FeatureStore",

@@ -1,9 +1,9 @@
 """Names, columns and attributes of the feature file; see the package's docstring."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from extract.core.errors import MissingFileError, StoreError
+from extract.core.errors import StoreError
 from extract.core.system import raise_if_refused
-from extract.extractors.base import ATTRIBUTES_PER_ROW, Outputs
 from extract.store.checksums import write_texts
-from extract.store.seal import check_seal
 from extract.store.structure import check_structure, read_root_attribute
-from extract.store.trial import try_reading
-from extract.tables.samples import STATUS
+from extract.tables.rows import ATTRIBUTES_PER_ROW, Outputs
 from extract.tables.text_index import TextIndex
 
 FORMAT, FORMAT_VERSION = "mner-features", "1.1"
@@ -62,46 +59,6 @@ def digest_ids(ids: Iterable[str], input_sha256: Iterable[str]) -> str:
     for number, pair in enumerate(zip(ids, input_sha256, strict=True)):
         checksum.update(("\n" * (number > 0) + "\t".join(pair)).encode())
     return checksum.hexdigest()
-
-
-@dataclass(frozen=True)
-class StoredItem:
-    """What a store holds for one id; every present column has R rows (0 unless ok)."""
-
-    status: int
-    reason: str = ""
-    features: np.ndarray | None = None
-    """shape: (R, D)"""
-    text: tuple[str, ...] | None = None
-    boxes: np.ndarray | None = None
-    """shape: (R, 4), float32"""
-    scores: np.ndarray | None = None
-    """shape: (R,), float32"""
-    labels: np.ndarray | None = None
-    """shape: (R,), int32, indices into `vocabulary["labels"]`"""
-    attributes: np.ndarray | None = None
-    """shape: (R, 16), int32, indices into `vocabulary["attributes"]`, then -1 for none"""
-    attribute_scores: np.ndarray | None = None
-    """shape: (R, 16), float32, NaN where there is no attribute"""
-    vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
-    """Of the store: the names that labels and attributes stand for."""
-
-    def attributes_of(self, row: int) -> list[tuple[str, float]]:
-        """Return (attribute, score) of one row, best first."""
-        pairs = zip(self.attributes[row], self.attribute_scores[row], strict=True)
-        words = self.vocabulary["attributes"]
-        return [(words[index], float(score)) for index, score in pairs if index >= 0]
-
-    @property
-    def is_ok(self) -> bool:
-        """True when the item has rows."""
-        return self.status == STATUS["ok"]
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows R."""
-        columns = (self.features, self.text, self.boxes)
-        return next((len(column) for column in columns if column is not None), 0)
 
 
 def row_columns(outputs: Outputs) -> dict[str, tuple[tuple[int, ...], Any, tuple[str, ...], str]]:
@@ -218,47 +175,6 @@ def path_identity(path: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def check_foreign(path: Path) -> None:
-    """Check that a file can be opened here, whoever made it.
-
-    The seal is for accidents: anyone can compute one. So the file is read in another process first,
-    sealed or not, where its readers trust the seal of files that this program made.
-
-    Raises:
-        MissingFileError: no such file.
-        StoreError: the seal does not match, or the file is refused by `try_reading`.
-        OSError: the operating system refused to read it.
-    """
-    _check_is_file(path)
-    with reading(path):
-        check_seal(path)
-        try_reading(path)
-
-
-def open_checked(path: Path, *, needs_seal: bool = True) -> h5py.File:
-    """Open a feature file read-only after checking that it is one, whole, and made of nothing else.
-
-    For files that this program made: a seal that matches is taken for a file that HDF5 can read.
-    What comes from elsewhere goes through `check_foreign` first, as `verify` does.
-
-    Args:
-        path: of the file.
-        needs_seal: refuse a file that lost its seal; a seal that does not match always is.
-
-    Raises:
-        MissingFileError: no such file.
-        StoreError: not this format, another major version, not complete, damaged, or anything that
-            `check_structure` refuses.
-        OSError: the operating system refused to read it.
-    """
-    _check_is_file(path)
-    with reading(path):
-        if check_seal(path):
-            return _open(path, is_sealed=True)
-        try_reading(path)
-        return _open(path, is_sealed=not needs_seal)
-
-
 def open_unsealed(path: Path) -> h5py.File:
     """Open as `open_checked` does, without a look at the seal.
 
@@ -266,15 +182,10 @@ def open_unsealed(path: Path) -> h5py.File:
         As `open_checked`.
     """
     with reading(path):
-        return _open(path, is_sealed=True)
+        return open_described(path, is_sealed=True)
 
 
-def _check_is_file(path: Path) -> None:
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path}: no such feature file. Run the rule that makes it.")
-
-
-def _open(path: Path, *, is_sealed: bool) -> h5py.File:
+def open_described(path: Path, *, is_sealed: bool) -> h5py.File:
     file = open_file(path, "r")
     try:
         _check_identity(file, path)

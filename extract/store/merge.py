@@ -10,8 +10,7 @@ import h5py
 import numpy as np
 
 from extract.core.errors import StoreError
-from extract.core.lock import only_process
-from extract.extractors.base import Outputs
+from extract.core.files import only_process
 from extract.store.checksums import (
     add_checksums,
     changed_datasets,
@@ -22,7 +21,6 @@ from extract.store.checksums import (
 from extract.store.format import (
     Header,
     create_column,
-    open_checked,
     open_file,
     path_identity,
     read_outputs,
@@ -30,9 +28,10 @@ from extract.store.format import (
     row_columns,
     write_frame,
 )
+from extract.store.opening import open_checked
 from extract.store.sink import NewFile, new_file
 from extract.tables.lazy_table import pack_texts
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Outputs
 from extract.tables.text_index import TextIndex
 
 

@@ -10,19 +10,17 @@ import h5py
 import numpy as np
 
 from extract.core.errors import StoreError
-from extract.extractors.base import Outputs, nothing_found
 from extract.store.checksums import iter_texts
 from extract.store.format import (
     ALL_COLUMNS,
-    StoredItem,
-    open_checked,
     path_identity,
     read_outputs,
     read_vocabularies,
     reading,
 )
+from extract.store.opening import open_checked
 from extract.tables.lazy_table import pack_texts
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Outputs, StoredItem, nothing_found
 from extract.tables.text_index import TextIndex
 
 _INDEX = frozenset(

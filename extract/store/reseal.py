@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from extract.core.errors import StoreError
-from extract.core.lock import only_process
+from extract.core.files import only_process
 from extract.core.system import named_system_errors
 from extract.store.checksums import changed_datasets, iter_texts
-from extract.store.format import digest_ids, open_checked, reading
+from extract.store.format import digest_ids, reading
+from extract.store.opening import open_checked
 from extract.store.seal import check_seal, write_seal
 from extract.store.structure import read_root_attribute, row_extents
 

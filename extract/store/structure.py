@@ -19,8 +19,7 @@ import h5py
 import numpy as np
 
 from extract.core.errors import StoreError
-from extract.extractors.base import ATTRIBUTES_PER_ROW
-from extract.tables.samples import STATUS
+from extract.tables.rows import ATTRIBUTES_PER_ROW, STATUS
 
 TEXT_KIND = "UTF-8 strings"
 # One string is this in the file, its characters are elsewhere in it.

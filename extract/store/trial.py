@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 
 from extract.core.errors import StoreError
-from extract.core.process_limits import allow_seconds, set_soft_limit
+from extract.core.system import allow_seconds, set_soft_limit
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _SECONDS = 10

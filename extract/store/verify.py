@@ -12,17 +12,13 @@ import numpy as np
 from extract.core.errors import StoreError
 from extract.core.system import raise_if_refused
 from extract.store.checksums import changed_datasets, iter_blocks, iter_texts
-from extract.store.format import (
-    DAMAGED,
-    digest_ids,
-    open_checked,
-    read_outputs,
-    reading,
-)
+from extract.store.format import DAMAGED, digest_ids, read_outputs, reading
 from extract.store.merge import compare_ids, same_texts
+from extract.store.opening import open_checked
 from extract.store.reader import FeatureStore
+from extract.tables.images_table import ImageRow
 from extract.tables.lazy_table import pack_texts
-from extract.tables.samples import STATUS, STATUS_NAMES, ImageRow
+from extract.tables.rows import STATUS, STATUS_NAMES
 from extract.tables.text_index import TextIndex
 
 

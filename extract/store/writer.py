@@ -13,22 +13,21 @@ import h5py
 import numpy as np
 
 from extract.core.errors import StoreError
-from extract.extractors.base import ItemFeatures
 from extract.store.checksums import MADE_EARLIER, add_checksums, changed_datasets
 from extract.store.format import (
     ALL_COLUMNS,
     Header,
     as_stored,
     create_column,
-    open_checked,
     read_outputs,
     reading,
     row_columns,
     write_frame,
 )
 from extract.store.merge import join_files
+from extract.store.opening import open_checked
 from extract.store.sink import new_file
-from extract.tables.samples import STATUS, STATUS_NAMES
+from extract.tables.rows import STATUS, STATUS_NAMES, ItemFeatures
 
 # HDF5 strings end at a NUL, and lone surrogates have no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

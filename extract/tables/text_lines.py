@@ -1,10 +1,50 @@
 """Lines of a UTF-8 text file, as every reader of a corpus wants them."""
 
 import codecs
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from extract.core.errors import DataError
+from extract.core.errors import DataError, MissingFileError
+
+
+def iter_jsonl(path: Path) -> Iterator[tuple[int, dict]]:
+    """Yield (line number, object) of a JSON-lines file.
+
+    Raises:
+        MissingFileError: no such file.
+        DataError: a line is not a JSON object.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Run the rule or command that makes it.")
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
+            except json.JSONDecodeError as error:
+                raise DataError(f"{path}:{number}: not a JSON object ({error.msg})") from error
+            except (ValueError, RecursionError) as error:
+                # A whole number of thousands of digits, or thousands of brackets.
+                raise DataError(f"{path}:{number}: not a JSON object ({error!s:.80})") from error
+            if not isinstance(record, dict):
+                raise DataError(f"{path}:{number}: expected a JSON object, got {record!r:.40}")
+            if b"\\u" in line:
+                _refuse_lone_surrogates(record, f"{path}:{number}")
+            yield number, record
+
+
+def _refuse_lone_surrogates(record: dict, where: str) -> None:
+    """Stop at half a character, which JSON can write (\\ud83d) and UTF-8 cannot."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise DataError(
+            f"{where}: holds {half}, one half of a surrogate pair, which is no character"
+        ) from error
+
 
 MAX_LINE = 2**24
 """Bytes of a line: ten million letters are no line of a text that people wrote."""

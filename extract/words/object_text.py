@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from extract.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from extract.store.format import StoredItem
+    from extract.tables.rows import StoredItem
 
 _SPELLINGS = {"blonde": "blond"}
 

@@ -35,7 +35,8 @@ from extract.features.spec import complete_spec
 from extract.grounding.yolo_world import _prepare_environment as prepare_environment
 from extract.networks.precision import resolve_precision
 from extract.networks.random_weights import write_random_weights
-from extract.tables.samples import ImageRow, Sample, read_images, write_images, write_samples
+from extract.tables.images_table import ImageRow, read_images, write_images
+from extract.tables.samples import Sample, write_samples
 
 HERE = Path(__file__).parent
 REPEATS = 2

@@ -12,12 +12,13 @@ from typing import Any
 
 from PIL import Image
 
-from extract.extractors.base import Extractor, Item, Phrase
+from extract.extractors.base import Extractor
 from extract.features.engine import make_extractor
 from extract.features.spec import FeatureSpec, read_spec
 from extract.images.decode import load_image
 from extract.networks.weights import resolve_weights
-from extract.tables.samples import ImageRow, read_images
+from extract.tables.images_table import ImageRow, read_images
+from extract.tables.rows import Item, Phrase
 
 PHRASES = ("a man", "the red car", "a crowd of people", "stage")
 
@@ -76,7 +77,7 @@ def forward_only(rows: list[ImageRow], spec: FeatureSpec, batch_size: int) -> di
 
     from torch.utils.flop_counter import FlopCounterMode
 
-    from extract.core.memory import keep_freed_memory
+    from extract.core.system import keep_freed_memory
 
     keep_freed_memory()
     extractor = load_extractor(spec)

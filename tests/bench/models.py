@@ -35,13 +35,13 @@ from rows import Rows
 
 from extract.core.options import options_from
 from extract.core.registry import load_module
-from train.data.examples import FeatureSource
+from train.data.batches import eval_batches
+from train.data.examples import FeatureSource, ModelOutput
 from train.measures.inference import predict_tags
-from train.systems.base import ModelOutput, count_parameters
+from train.systems.base import count_parameters
 from train.training.accelerator import create_accelerator, used_resources
 from train.training.loop import FitJob, Trainer
 from train.training.run_spec import check_roles, check_weights_roles
-from train.training.sampling import eval_batches
 
 CHECK_UPDATES = 200
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from extract.images.probe import probe_folder
-from extract.tables.samples import ImageRow, write_images
+from extract.tables.images_table import ImageRow, write_images
 
 COPIES = 2
 

@@ -22,9 +22,9 @@ from extract.commands.phrases import load_backend  # noqa: E402
 from extract.core.errors import MnerError  # noqa: E402
 from extract.corpora.readers.base import TextSettings  # noqa: E402
 from extract.corpora.readers.conll_imgid import iter_samples  # noqa: E402
-from extract.extractors.base import Phrase  # noqa: E402
 from extract.phrases.chunking import GRAMMAR  # noqa: E402
 from extract.phrases.tweets import forget_tokens  # noqa: E402
+from extract.tables.rows import Phrase  # noqa: E402
 from extract.tables.samples import SPLITS  # noqa: E402
 
 BACKENDS = ("nltk", "textblob")

@@ -18,11 +18,11 @@ import numpy as np
 import photos
 from PIL import Image
 
-from extract.extractors.base import Item
 from extract.extractors.pixels import Extractor, Options
 from extract.images.decode import load_image
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import Item
 
 READS = 600
 

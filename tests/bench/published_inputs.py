@@ -25,17 +25,18 @@ from extract.core.options import options_from
 from extract.core.registry import load_module
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.twitter2017 import iter_samples
-from extract.extractors.base import ATTRIBUTES_PER_ROW, ItemFeatures, Outputs, nothing_found
 from extract.networks.checkpoints.reading import quiet_transformers
 from extract.networks.random_weights import write_random_weights
 from extract.networks.vocabularies import read_vocabulary
 from extract.store import FeatureWriter, Header, merge_shards
 from extract.tables.caption_lists import read_caption_list
-from extract.tables.samples import STATUS, Sample, write_samples
+from extract.tables.rows import ATTRIBUTES_PER_ROW, STATUS, ItemFeatures, Outputs, nothing_found
+from extract.tables.samples import Sample, write_samples
+from train.data.batches import eval_batches
 from train.data.word_vectors import normalize_word
 from train.training.loop import FitJob
-from train.training.run_spec import Recipe, RunSpec
-from train.training.sampling import eval_batches
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ("default.yaml", "published.yaml", "twitter2017.yaml")

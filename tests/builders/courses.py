@@ -20,7 +20,7 @@ from torch.optim.optimizer import (
 
 from extract.tables.samples import Sample
 from tests.unit.train import dummy_system
-from train.systems.base import Example, ModelOutput
+from train.data.examples import Example, ModelOutput
 
 Values = dict[str, list[Any]]
 """Parameter name -> its numbers, or those of its gradient, as nested lists."""

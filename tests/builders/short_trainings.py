@@ -5,7 +5,8 @@ from pathlib import Path
 
 from extract.tables.samples import Sample, write_samples
 from train.training.loop import FitJob
-from train.training.run_spec import Recipe, RunSpec
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 EPOCHS = 4
 NAMES = (("PER", "anna"), ("LOC", "rome"), ("PER", "bob"), ("LOC", "oslo"))

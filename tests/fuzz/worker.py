@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.core.process_limits import allow_seconds
+from extract.core.system import allow_seconds
 from tests.fuzz.memory import peak_of_all_mb
 from tests.fuzz.refusal import Refused
 

@@ -132,7 +132,7 @@ def test_every_option_that_names_a_file_is_annotated(repo_root: Path) -> None:
     for system in available("train.systems"):
         hints = get_type_hints(load_module("train.systems", system).Options, include_extras=True)
         names = [name for name, hint in hints.items() if hint in (FilePath, FilePath | None)]
-        assert file_options(repo_root / f"train/systems/{system}/model.py") == names
+        assert file_options(repo_root / f"train/systems/{system}/options.py") == names
         annotated |= {system: names} if names else {}
     assert annotated == {"acn": ["word_vectors"]}
 

@@ -12,7 +12,7 @@ from extract.core.errors import ConfigError
 from extract.corpora.readers import untagged
 from extract.corpora.readers.base import TextSettings
 from extract.store import FeatureStore
-from extract.tables.samples import read_images
+from extract.tables.images_table import read_images
 from tests.workflow.conftest import once
 from tests.workflow.workspace import Workspace
 from train.__main__ import main

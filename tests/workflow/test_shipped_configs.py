@@ -8,7 +8,7 @@ from snakemake.utils import update_config
 
 from extract.core.options import options_from
 from tests.workflow.workspace import Workspace
-from train.training.run_spec import Recipe
+from train.training.recipe import Recipe
 from workflow.plan.ablations import ablation_runs
 from workflow.plan.catalogue import with_derived_runs
 
@@ -181,15 +181,13 @@ def test_reproductions_differ_in_corpus_temperature_and_rates_only(repo_root, na
 
 @pytest.mark.parametrize("name", REPRODUCTIONS)
 def test_recipes_are_those_that_the_systems_state(repo_root, name):
-    from train.systems.co_mipn import model as co_mipn
-    from train.systems.rpi_hmif import model as rpi_hmif
-    from train.systems.vec_mner import model as vec_mner
+    from tests.builders.published_recipes import CO_MIPN_RECIPE, RPI_HMIF_RECIPES, VEC_MNER_RECIPE
 
     corpus = "twitter2017" if name == "twitter2017" else "twitter2015"
     stated = {
-        "vec_mner": vec_mner.RECIPE,
-        "co_mipn": co_mipn.UPSTREAM_RECIPE,
-        "rpi_hmif": options_from(Recipe, rpi_hmif.RECIPES[corpus], "recipe"),
+        "vec_mner": VEC_MNER_RECIPE,
+        "co_mipn": CO_MIPN_RECIPE,
+        "rpi_hmif": options_from(Recipe, RPI_HMIF_RECIPES[corpus], "recipe"),
     }
     models = with_derived_runs(merged(repo_root, name))["models"]
     for run, recipe in stated.items():

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from extract.tables.samples import Sample
+from extract.tables.tags import split_tag, tag_set
 from train.blocks.special_labels import BEGIN, END, TYPE_ORDER
 from train.data.batches import tag_tensor
 from train.data.pieces import PieceBatch
-from train.data.tags import split_tag, tag_set
 
 CONTINUATIONS = ("repeat", "inside")
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from extract.tables.samples import Sample
+from extract.tables.tags import tag_set
 from train.data.batches import tag_tensor
 from train.data.pieces import PieceBatch
-from train.data.tags import tag_set
 
 PAD, CONTINUED, BEGIN, END = "PAD", "X", "[CLS]", "[SEP]"
 SPECIAL = (PAD, CONTINUED, BEGIN, END)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from extract.tables.samples import Sample
+from extract.tables.tags import bio_to_bioes, bioes_to_bio, tag_set
 from train.blocks.crf import LinearChainCRF
 from train.data.batches import tag_tensor
-from train.data.tags import bio_to_bioes, bioes_to_bio, tag_set
 
 
 class WordDropout(nn.Module):

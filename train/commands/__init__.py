@@ -5,5 +5,5 @@ add a file with `HELP`, `EXAMPLE`, `add_arguments` and `run`; heavy imports stan
 `run`.
 """
 
-HELPERS = ("arguments", "assignments")
+HELPERS = ("arguments",)
 """Modules here that are no command."""

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the table."""
     from extract.core.files import write_text
-    from train.commands.assignments import parse_assignments, parse_paths
+    from train.commands.arguments import parse_assignments, parse_paths
     from train.comparing.ablation import AblationRow, ablation_rows
     from train.comparing.ablation_page import render_page
     from train.comparing.tables import write_table

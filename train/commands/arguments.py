@@ -1,7 +1,10 @@
 """Arguments that several commands share: a run folder, its stores, device, threads, resamples."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+
+from extract.core.errors import ConfigError
 
 
 def add_run_argument(
@@ -56,3 +59,39 @@ def _resamples(text: str) -> int:
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"expected a whole number of 2 or more, got {text!r}")
     return int(text)
+
+
+def parse_roles(pairs: list[str], flag: str) -> dict[str, Path]:
+    """Return role -> path of `--store role=path` or `--weights role=path` arguments.
+
+    Raises:
+        ConfigError: an argument without `=`, or a role twice.
+    """
+    return parse_paths(pairs, flag, "role=path, e.g. captions=captions.h5")
+
+
+def parse_assignments(texts: Iterable[str], flag: str, form: str) -> dict[str, str]:
+    """Return name -> value, in order; a value may hold an equals sign.
+
+    Args:
+        texts: values of the flag.
+        flag: for messages.
+        form: what is expected, for messages, e.g. `ROW=RUN`.
+
+    Raises:
+        ConfigError: one is not of this form, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not (separator and name and value):
+            raise ConfigError(f"{flag} {text}: expected {form}.")
+        if name in found:
+            raise ConfigError(f"{flag} {text}: '{name}' is given twice.")
+        found[name] = value
+    return found
+
+
+def parse_paths(texts: Iterable[str], flag: str, form: str) -> dict[str, Path]:
+    """Return name -> path; as `parse_assignments`."""
+    return {name: Path(value) for name, value in parse_assignments(texts, flag, form).items()}

@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the diagnosis and log its gap."""
     from extract.core.files import write_json
+    from train.commands.arguments import parse_roles
     from train.evaluating.diagnose import DiagnoseJob, diagnose
     from train.training.accelerator import set_threads
     from train.training.run_folder.stores import stores_of_run
-    from train.training.run_spec import parse_roles
 
     set_threads(args.threads)
     stores = stores_of_run(args.run_folder, args.features, parse_roles(args.store, "--store"))

@@ -103,10 +103,11 @@ def run(args: argparse.Namespace) -> None:
     """
     from extract.core.launch import is_first_process
     from extract.networks.weights import check_weights, resolve_weights
+    from train.commands.arguments import parse_roles
     from train.training.accelerator import set_threads
     from train.training.loop import FitJob, fit
     from train.training.overlap import check_result, check_splits
-    from train.training.run_spec import parse_roles, read_run_spec
+    from train.training.run_spec import read_run_spec
 
     if not is_first_process():
         pass  # the first of several processes checks; the others wait for it to join them

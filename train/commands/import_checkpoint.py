@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Import and log the summary as one JSON object."""
     from extract.core.cli import json_value
+    from train.commands.arguments import parse_roles
     from train.training.run_folder.conversion import ImportJob, import_checkpoint
-    from train.training.run_spec import parse_roles
 
     job = ImportJob(
         system=args.system,

@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Tag and log the summary as one JSON object."""
+    from train.commands.arguments import parse_roles
     from train.evaluating.predict import PredictJob, predict
     from train.training.accelerator import set_threads
     from train.training.run_folder.stores import stores_of_run
-    from train.training.run_spec import parse_roles
 
     set_threads(args.threads)
     job = PredictJob(

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the report."""
-    from train.commands.assignments import parse_paths
+    from train.commands.arguments import parse_paths
     from train.report.build import ReportJob, write_report
     from train.report.figures.ceilings import parse_ceilings
 

@@ -1,6 +1,7 @@
 """Tensors of a batch that do not depend on how a model reads text: gold tags and image grids."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from extract.core.errors import DataError, ShapeError, near_match
 from extract.tables.samples import Sample
-from train.systems.base import Example
+from train.data.examples import Example
 
 
 def tag_tensor(samples: Sequence[Sample], tag_ids: Mapping[str, int], width: int) -> Tensor | None:
@@ -77,3 +78,18 @@ def grid_tensors(
         if has_image[row]:
             image[row] = torch.from_numpy(image_grid(example, role, shape))
     return {"image": image, "has_image": has_image}
+
+
+def length_of(sample: Sample) -> int:
+    """Return a cheap estimate of the number of subwords: one a word and one each 4 characters."""
+    return sum(1 + len(token) // 4 for token in sample.tokens)
+
+
+def eval_batches(samples: Sequence[Sample], batch_size: int) -> list[list[int]]:
+    """Return batches of similar length, long ones first (memory trouble then shows at once)."""
+    lengths = [length_of(sample) for sample in samples]
+    return cut_batches(sorted(range(len(samples)), key=lambda i: (-lengths[i], i)), batch_size)
+
+
+def cut_batches(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

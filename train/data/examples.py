@@ -6,23 +6,56 @@ every store; `blank` nothing (status 4, zero rows); `without_<role>` nothing in 
 role (status 1, zero rows).
 """
 
+import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from extract.core.digests import digest
 from extract.core.errors import DataError, MissingFileError, MnerError, StoreError
-from extract.features.spec import digest
-from extract.store import FeatureStore, StoredItem
-from extract.tables.samples import STATUS, Sample, iter_samples, pack_samples
-from train.data.store_check import check_stores
-from train.data.tags import split_tag
+from extract.core.launch import is_first_process
+from extract.store import FeatureStore, StoredItem, check_bytes
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample, iter_samples, pack_samples
+from extract.tables.tags import split_tag
+from train.data.derangement import derange
 from train.data.variants import absent_roles, check_variant
-from train.systems.base import Example
-from train.training.sampling import derange
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample with what the feature stores hold for its image, by role."""
+
+    sample: Sample
+    features: dict[str, StoredItem]
+    """Role -> item; an item that is not ok has zero rows, never a stand-in."""
+
+
+@dataclass
+class ModelOutput:
+    """Result of one forward pass.
+
+    Attributes:
+        loss: scalar, mean over sentences; None when the batch has no gold tags.
+        emissions: shape (B, W, K), float32, of the headline view.
+        mask: shape (B, W), bool, true on real tokens, a prefix of each row.
+        parts: named scalars that add up to the loss, for the log.
+    """
+
+    loss: Tensor | None
+    emissions: Tensor
+    mask: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+logger = logging.getLogger(__name__)
+
 
 TYPE_ORDER = ("PER", "LOC", "ORG", "MISC")
 """The customary order; other types follow alphabetically."""
@@ -226,3 +259,21 @@ class ExampleDataset(Dataset):
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
+
+
+def check_stores(paths: Iterable[Path]) -> None:
+    """Compare stores with their checksums, in the first of several processes alone.
+
+    Raises:
+        MissingFileError: a store is not there.
+        StoreError: a store changed since it was written, or was never merged.
+    """
+    if not is_first_process():
+        return
+    for path in sorted({Path(path) for path in paths}):
+        started = time.monotonic()
+        check_bytes(path)
+        logger.info(
+            "%s: checksums of %.0f MB match (%.1f s)",
+            path, path.stat().st_size / 2**20, time.monotonic() - started,
+        )  # fmt: skip

@@ -7,14 +7,8 @@ import torch
 from torch import Tensor
 
 from extract.core.errors import ShapeError
-from extract.networks.pixels import normalize
-from train.systems.base import Example
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of the RGB channels, 0-1 (Radford et al. 2021)."""
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD, normalize
+from train.data.examples import Example
 
 
 def pixel_batch(

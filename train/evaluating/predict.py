@@ -22,15 +22,15 @@ from extract.core.files import write_text
 from extract.core.options import options_from
 from extract.core.registry import load_module
 from extract.tables.samples import Sample, read_samples
+from extract.tables.tags import entity_spans
+from train.data.batches import eval_batches
 from train.data.examples import ExampleDataset, FeatureSource, without_tags
-from train.data.tags import entity_spans
 from train.measures.inference import iter_batches
 from train.measures.predictions import HEADER
 from train.systems.base import TaggingModel
 from train.training.accelerator import create_accelerator, seed_all, used_resources
 from train.training.run_folder.checkpoint import RunInfo, load_run
 from train.training.run_spec import check_roles
-from train.training.sampling import eval_batches
 
 logger = logging.getLogger(__name__)
 

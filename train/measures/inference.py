@@ -10,9 +10,9 @@ from accelerate.utils import gather_object, send_to_device
 from torch.utils.data import DataLoader
 
 from extract.core.errors import ShapeError
-from train.data.examples import ExampleDataset
-from train.systems.base import Example, TaggingModel
-from train.training.sampling import eval_batches
+from train.data.batches import eval_batches
+from train.data.examples import Example, ExampleDataset
+from train.systems.base import TaggingModel
 
 Tags = list[list[str]]
 

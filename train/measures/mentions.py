@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from extract.corpora.handles import handle_positions
 from extract.corpora.mentions import Mention, mention_of, mentions_of
 from extract.tables.samples import Sample
-from train.data.tags import Span
+from extract.tables.tags import Span
 
 MENTION_KINDS = ("handles", "not_handles", "seen", "unseen")
 

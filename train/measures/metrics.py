@@ -19,7 +19,7 @@ import numpy as np
 
 from extract.core.errors import ShapeError
 from extract.tables.samples import Sample
-from train.data.tags import Span, entity_spans
+from extract.tables.tags import Span, entity_spans
 from train.measures.mentions import Mention, mention_recall
 from train.measures.slices import ALL, tweet_slices
 

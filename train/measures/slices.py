@@ -10,7 +10,8 @@ from pathlib import Path
 
 from extract.core.errors import DataError
 from extract.corpora.handles import handle_positions
-from extract.tables.samples import Sample, read_images
+from extract.tables.images_table import read_images
+from extract.tables.samples import Sample
 
 ALL = "all"
 """Name of the slice that holds every tweet."""

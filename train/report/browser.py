@@ -19,9 +19,10 @@ from typing import Any
 
 from extract.core.errors import DataError
 from extract.corpora.handles import handle_positions
-from extract.tables.samples import Sample, iter_jsonl, read_samples
+from extract.tables.samples import Sample, read_samples
+from extract.tables.tags import entity_spans
+from extract.tables.text_lines import iter_jsonl
 from train.comparing.results import BASELINE, MAIN, aligned_predictions, base_system
-from train.data.tags import entity_spans
 from train.measures.predictions import TaggedText
 from train.measures.slices import ALL
 from train.report.runs import System, datasets_of, mean_and_sd

@@ -5,41 +5,14 @@ One system = one folder here that offers a frozen dataclass `Options` and a clas
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from extract.store import StoredItem
 from extract.tables.samples import Sample
-
-
-@dataclass(frozen=True)
-class Example:
-    """One sample with what the feature stores hold for its image, by role."""
-
-    sample: Sample
-    features: dict[str, StoredItem]
-    """Role -> item; an item that is not ok has zero rows, never a stand-in."""
-
-
-@dataclass
-class ModelOutput:
-    """Result of one forward pass.
-
-    Attributes:
-        loss: scalar, mean over sentences; None when the batch has no gold tags.
-        emissions: shape (B, W, K), float32, of the headline view.
-        mask: shape (B, W), bool, true on real tokens, a prefix of each row.
-        parts: named scalars that add up to the loss, for the log.
-    """
-
-    loss: Tensor | None
-    emissions: Tensor
-    mask: Tensor
-    parts: dict[str, Tensor] = field(default_factory=dict)
+from train.data.examples import Example, ModelOutput
 
 
 class TaggingModel(nn.Module, ABC):

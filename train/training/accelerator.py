@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from extract.core.errors import ConfigError
 from extract.core.launch import launched_processes
-from extract.core.memory import keep_freed_memory
+from extract.core.system import keep_freed_memory
 from extract.networks.precision import resolve_precision, warn_if_slower
 
 DEVICES = ("auto", "cpu", "cuda")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from extract.core.errors import MnerError
 from extract.core.files import write_text
-from train.systems.base import ModelOutput
+from train.data.examples import ModelOutput
 
 
 class LossSums:

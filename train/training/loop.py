@@ -17,26 +17,30 @@ import numpy as np
 import torch
 
 from extract.core import provenance
-from extract.core.digests import file_sha256
+from extract.core.digests import digest, file_sha256
 from extract.core.errors import ConfigError, DataError, near_match
-from extract.core.files import atomic_path
+from extract.core.files import atomic_path, only_process
 from extract.core.launch import is_first_process
-from extract.core.lock import only_process
 from extract.core.logs import Progress as ProgressLine
 from extract.core.options import options_from
 from extract.core.registry import load_module
 from extract.core.system import named_system_errors
-from extract.features.spec import digest
 from train.data.examples import FeatureSource, entity_types, read_training, without_tags
 from train.measures.inference import iter_batches, predict_tags
 from train.measures.metrics import micro_counts
 from train.systems.base import TaggingModel, count_parameters
 from train.training.accelerator import create_accelerator, seed_all, used_resources
-from train.training.averaging import weight_average
 from train.training.held_out import training_guard
 from train.training.history import LossSums, selection_score, write_history
 from train.training.initial_run import ROLE, check_initial_run, initial_sha256
-from train.training.optim import build_optimizer, current_rates, freeze, rate_factor, set_rates
+from train.training.optim import (
+    build_optimizer,
+    current_rates,
+    freeze,
+    rate_factor,
+    set_rates,
+    weight_average,
+)
 from train.training.resume import Progress, StateFolder, link_or_copy, read_finished, write_finished
 from train.training.run_folder import checkpoint
 from train.training.run_folder.kept_epochs import KeptEpochs

@@ -6,10 +6,11 @@ from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from extract.core.errors import ConfigError
 from train.systems.base import TaggingModel
-from train.training.run_spec import Recipe, decay_of, rate_of
+from train.training.recipe import Recipe, decay_of, rate_of
 
 
 def build_optimizer(model: TaggingModel, recipe: Recipe) -> torch.optim.Optimizer:
@@ -107,3 +108,19 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 def current_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     """Return group name -> learning rate."""
     return {group["name"]: group["lr"] for group in optimizer.param_groups}
+
+
+def weight_average(model: nn.Module, decay: float) -> AveragedModel | None:
+    """Return a copy of a model that follows its weights, or None where `decay` is 0.
+
+    `update_parameters(model)` after an update moves each weight by a share 1 - decay towards the
+    model's; the first call copies. Buffers are those of the model.
+
+    Args:
+        model: on its device, with the weights that training starts from.
+        decay: at least 0 and below 1; of 0.995 the last 200 updates or so count.
+    """
+    if not decay:
+        return None
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    return average.requires_grad_(False)

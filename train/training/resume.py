@@ -18,12 +18,10 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from extract.core.digests import file_sha256
+from extract.core.digests import digest, file_sha256
 from extract.core.errors import BusyError, StoreError
-from extract.core.files import write_json
-from extract.core.lock import only_process
+from extract.core.files import only_process, write_json
 from extract.core.system import named_system_errors
-from extract.features.spec import digest
 from extract.networks.checkpoints.torch_files import load_plain
 from train.systems.base import TaggingModel
 from train.training.run_folder.checkpoint import save_weights

@@ -1,59 +1,15 @@
 """Orders: which image a shuffled sample gets, and which samples form a batch, in which sequence."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from extract.core.errors import DataError
 from extract.tables.samples import Sample
-
-# One number for all runs: `shuffled` is a property of the data, equal for every system and seed.
-SHUFFLE_SEED = 20151
+from train.data.batches import cut_batches, length_of
 
 # Batches are cut from chunks of this many batches, sorted by length inside a chunk.
 BATCHES_PER_CHUNK = 50
-
-
-def derange(image_ids: Sequence[str], seed: int = SHUFFLE_SEED) -> list[int]:
-    """Return for each sample the index of another one whose image id differs.
-
-    A random order, grouped by image id, is rotated by the size of the largest group: no sample
-    then meets its own image, also when samples share images.
-
-    Args:
-        image_ids: one a sample.
-        seed: decides the order.
-
-    Returns:
-        A permutation: every image is used as often as before.
-
-    Raises:
-        DataError: more than half of the samples share one image, so that there is none.
-    """
-    n_samples = len(image_ids)
-    image_id, largest = Counter(image_ids).most_common(1)[0]
-    if 2 * largest > n_samples:
-        raise DataError(
-            f"variant shuffled: {largest} of {n_samples} samples have the image {image_id!r}, so "
-            "they cannot all get another one. Use a split with more images."
-        )
-    order = np.random.default_rng(seed).permutation(n_samples).tolist()
-    first_seen = {
-        name: rank for rank, name in reversed(list(enumerate(image_ids[i] for i in order)))
-    }
-    order.sort(key=lambda index: first_seen[image_ids[index]])
-    donors = [0] * n_samples
-    for rank, index in enumerate(order):
-        donors[index] = order[(rank + largest) % n_samples]
-    return donors
-
-
-def length_of(sample: Sample) -> int:
-    """Return a cheap estimate of the number of subwords: one a word and one each 4 characters."""
-    return sum(1 + len(token) // 4 for token in sample.tokens)
 
 
 def train_batches(
@@ -69,18 +25,12 @@ def train_batches(
     """
     order = rng.permutation(len(samples)).tolist()
     if not buckets:
-        return _cut(order, batch_size)
+        return cut_batches(order, batch_size)
     lengths = [length_of(sample) for sample in samples]
     batches = []
-    for chunk in _cut(order, batch_size * BATCHES_PER_CHUNK):
-        batches += _cut(sorted(chunk, key=lengths.__getitem__), batch_size)
+    for chunk in cut_batches(order, batch_size * BATCHES_PER_CHUNK):
+        batches += cut_batches(sorted(chunk, key=lengths.__getitem__), batch_size)
     return [batches[index] for index in rng.permutation(len(batches))]
-
-
-def eval_batches(samples: Sequence[Sample], batch_size: int) -> list[list[int]]:
-    """Return batches of similar length, long ones first (memory trouble then shows at once)."""
-    lengths = [length_of(sample) for sample in samples]
-    return _cut(sorted(range(len(samples)), key=lambda i: (-lengths[i], i)), batch_size)
 
 
 @dataclass(frozen=True)
@@ -111,12 +61,8 @@ def update_parts(
         world: number of processes.
     """
     updates = []
-    for group in _cut(batches, accumulation * world):
+    for group in cut_batches(batches, accumulation * world):
         mine, divisor = group[rank::world], len(group) / world
         absent = [Part(group[0], divisor, is_counted=False)]
         updates.append([Part(indices, divisor) for indices in mine] or absent)
     return updates
-
-
-def _cut(items: list[Any], size: int) -> list[list[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -11,10 +11,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from extract.core.digests import canonical, digest
 from extract.core.errors import ConfigError, near_match
 from extract.core.options import options_from
 from extract.core.registry import available, load_module
-from extract.features.spec import canonical, define, definition_fingerprint, digest, load_plugin
+from extract.features.spec import define, definition_fingerprint, load_plugin
 from train.data.variants import check_variant
 from workflow.plan.ablations import ablation_entries, ablation_runs
 from workflow.plan.controls import control_entries, control_runs

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.core.digests import digest
 from extract.core.errors import ConfigError
-from extract.features.spec import digest
 from workflow.plan.catalogue import Catalogue, existing
 
 READER = "untagged"

@@ -21,7 +21,8 @@ from extract.interop.layouts.base import VERSION as EXPORT_VERSION
 from extract.core.offline import OFFLINE
 from extract.core.registry import load_module
 from extract.corpora.repairs.format import repairs_file
-from extract.features.spec import canonical, load_plugin
+from extract.core.digests import canonical
+from extract.features.spec import load_plugin
 from extract.networks.weights import resolve_weights
 from workflow.plan.ablations import ablation_runs
 from workflow.plan.catalogue import (

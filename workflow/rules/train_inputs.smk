@@ -33,7 +33,7 @@ def run_entries(wildcards):
 def run_files(wildcards):
     """The files that options of a run name, such as word vectors."""
     entry = config["models"][wildcards.run]
-    source = Path(workflow.basedir) / f"train/systems/{entry['system']}/model.py"
+    source = Path(workflow.basedir) / f"train/systems/{entry['system']}/options.py"
     named = {name: entry["options"].get(name) for name in file_options(source)}
     where = f"models.{wildcards.run}.options"
     return [

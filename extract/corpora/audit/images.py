@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from extract.tables.samples import STATUS, ImageRow, Sample
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
 
 
 def describe_images(

@@ -8,6 +8,7 @@ and a URL), the key is the text itself, so only exact duplicates meet. Every exa
 near-duplicate.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from extract.core.errors import DataError
-from extract.corpora.audit.keys import text_digests, token_digests
 from extract.tables.samples import Sample
 
 COMPARED = (("test", "train"), ("test", "valid"), ("valid", "train"))
@@ -171,3 +171,23 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {sample_id}: {', '.join(others)}"
     if len(twins) > _SHOWN:
         yield f"  and {len(twins) - _SHOWN} more"
+
+
+_DIGEST_BYTES = 16
+"""BLAKE2b of 128 bits: two different texts never meet in one."""
+
+
+def text_digests(texts: Iterable[str]) -> np.ndarray:
+    """Return the digest of each text: shape (N,), dtype S16; equal where the texts are."""
+    data = bytearray()
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        data += hashlib.blake2b(encoded, digest_size=_DIGEST_BYTES).digest()
+    # All are of one length, so it does not matter that S16 ignores zero bytes at the end.
+    return np.frombuffer(bytes(data), dtype=f"S{_DIGEST_BYTES}")
+
+
+def token_digests(samples: Sequence[Sample]) -> np.ndarray:
+    """Return digests, shape (N,), that are equal where all tokens are."""
+    # Each token with its length before it: their border is part of the text.
+    return text_digests("".join(f"{len(t)} {t}" for t in sample.tokens) for sample in samples)

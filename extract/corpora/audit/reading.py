@@ -17,15 +17,8 @@ from extract.core.errors import DataError, MissingFileError
 from extract.core.registry import load_module
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import find_split_file
-from extract.tables.samples import (
-    SPLITS,
-    ImageRow,
-    ImageRows,
-    Sample,
-    iter_samples,
-    pack_samples,
-    read_images,
-)
+from extract.tables.images_table import ImageRow, ImageRows, read_images
+from extract.tables.samples import SPLITS, Sample, iter_samples, pack_samples
 from extract.tables.tags import split_tag
 
 _HEADER = "IMGID:"

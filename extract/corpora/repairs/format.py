@@ -41,7 +41,7 @@ from typing import Any, Literal, get_args
 from extract.core.errors import ConfigError, DataError, near_match
 from extract.core.files import write_text
 from extract.core.options import options_from
-from extract.tables.samples import iter_jsonl
+from extract.tables.text_lines import iter_jsonl
 
 FORMAT = "mner-repairs"
 VERSION = "1.0"

@@ -19,11 +19,11 @@ import numpy as np
 
 from extract.core.errors import StoreError
 from extract.core.files import write_text
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
 from extract.tables.caption_lists import caption_line, read_caption_list, strip_image_suffix
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import ItemFeatures, Outputs, nothing_found
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

@@ -21,7 +21,8 @@ from extract.core.files import write_text
 from extract.interop.base import Imported
 from extract.interop.named_boxes import boxes_of, read_boxes
 from extract.interop.names import image_file_name
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.core.errors import ConfigError, DataError, MissingFileError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.interop.base import Imported
+from extract.tables.rows import ItemFeatures, Outputs, nothing_found
 from extract.tables.samples import SPLITS, Sample
 from extract.tables.text_lines import iter_text_lines
 

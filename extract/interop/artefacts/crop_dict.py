@@ -17,11 +17,11 @@ from typing import Literal
 import numpy as np
 
 from extract.extractors import pixels
-from extract.extractors.base import Item, ItemFeatures, nothing_found
 from extract.images.decode import FilterName, Rounding, UnreadableImage, load_image
 from extract.interop.base import Imported
 from extract.interop.crop_archives import CropArchive, read_archive
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, Item, ItemFeatures, nothing_found
 
 HELP = "crop archive ({image: [crops]} .pth or .json, and folders of crops) -> pixels of the crops"
 VERSION = 1

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from extract.core.errors import ConfigError, DataError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
 from extract.interop.tsv import Line, LineReader, iter_lines, key_of, write_tsv
@@ -42,7 +41,8 @@ from extract.interop.values import (
     encode_floats,
     parse_json,
 )
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, ItemFeatures, Outputs, nothing_found
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore, StoredItem

@@ -21,12 +21,12 @@ import numpy as np
 
 from extract.core.errors import DataError, StoreError
 from extract.core.files import atomic_path
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop.base import Imported
 from extract.interop.names import absent, file_label, match_names
 from extract.networks.checkpoints.torch_files import load_plain
 from extract.tables.caption_lists import strip_image_suffix
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import ItemFeatures, Outputs
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

@@ -25,12 +25,12 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from extract.core.errors import DataError
-from extract.extractors.base import Box
 from extract.interop.base import Imported
 from extract.interop.exports import fresh_folder, write_manifest
 from extract.interop.named_boxes import boxes_of, read_boxes
 from extract.interop.names import image_file_name
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, Box
 
 if TYPE_CHECKING:
     from extract.store import FeatureStore

@@ -17,7 +17,8 @@ from extract.core.errors import DataError
 from extract.crops.plan import Crop
 from extract.interop.exports import Link
 from extract.tables.caption_lists import strip_image_suffix
-from extract.tables.samples import ImageRow, Sample
+from extract.tables.images_table import ImageRow
+from extract.tables.samples import Sample
 from extract.tables.tags import split_tag
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import Any
 
 from extract.core.errors import ConfigError, DataError
 from extract.core.files import write_text
-from extract.crops.plan import Crop, files_by_image, save_dictionary
+from extract.crops.dictionary import files_by_image, save_dictionary
+from extract.crops.plan import Crop
 from extract.interop.exports import place_file, place_image, write_stand_in
 from extract.interop.layouts.base import (
     Corpus,

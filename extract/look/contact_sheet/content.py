@@ -9,7 +9,9 @@ from extract.core.errors import DataError
 from extract.look.contact_sheet.picture import DrawnBox
 from extract.look.contact_sheet.text import GREY, INK, RED, Paragraph, Piece
 from extract.store import FeatureStore, StoredItem
-from extract.tables.samples import STATUS_NAMES, ImageRow, Sample
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS_NAMES
+from extract.tables.samples import Sample
 from extract.tables.tags import entity_spans
 
 # Three shades of one colour a store, taken in turn by its boxes; told apart by colour-blind eyes

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from extract.core.files import write_text
-from extract.crops.plan import save_png
+from extract.crops.cutting import save_png
 from extract.look.contact_sheet.content import SURE, WORD_COLOR, Content, Stores
 from extract.look.contact_sheet.text import GREY, INK, Piece, wrap
 from extract.look.contact_sheet.tile import TILE_PX, Faces, draw_tile, make_faces, text_block

@@ -20,7 +20,7 @@ from extract.look.contact_sheet.text import (
     draw_lines,
     wrap,
 )
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
 
 TILE_PX = 480
 """Width of a tile."""

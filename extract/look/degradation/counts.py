@@ -21,7 +21,8 @@ from pathlib import Path
 from extract.core.errors import DataError
 from extract.core.files import atomic_path
 from extract.look.degradation.sources import Finding, Source
-from extract.tables.samples import ImageRow, Sample
+from extract.tables.images_table import ImageRow
+from extract.tables.samples import Sample
 
 COUNT_COLUMNS = ("split", "source", "unit", "problem", "reason", "count", "of", "share")
 ID_COLUMNS = ("split", "source", "problem", "sample_id", "image_id", "detail")

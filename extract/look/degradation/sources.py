@@ -8,7 +8,9 @@ from functools import cache
 from extract.core.registry import available, load_module
 from extract.crops.plan import Crop
 from extract.store import FeatureStore, StoredItem
-from extract.tables.samples import STATUS, STATUS_NAMES, ImageRow, Sample
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, STATUS_NAMES
+from extract.tables.samples import Sample
 
 WANTED_CROPS = 3
 """How many crops of an image HVPNeT and its family read."""

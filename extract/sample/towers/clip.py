@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from extract.extractors import pixels
-from extract.extractors.base import Item
-from extract.extractors.clip import CLIP_MEAN, CLIP_STD
 from extract.networks.checkpoints.reading import quiet_transformers
-from extract.networks.pixels import normalize
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD, normalize
 from extract.networks.precision import Precision
 from extract.networks.random_weights import write_clip_preprocessing
 from extract.sample.drawings import CLASSES, class_of
 from extract.sample.picture import PicturePlan
+from extract.tables.rows import Item
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
-    from extract.sample.towers.drawn_inputs import TowerInputs
+    from extract.sample.towers.arrays import TowerInputs
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ that both trainings read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +17,9 @@ from extract.sample.draw import draw_picture
 from extract.sample.drawings import draw_all, plan_drawings
 from extract.sample.picture import PicturePlan
 from extract.sample.towers import clip, vgg
+from extract.sample.towers.arrays import TowerInputs
 
 _SMALLEST_RUN = 100
-
-
-@dataclass(frozen=True)
-class TowerInputs:
-    """N drawings with R telling or neutral objects in all."""
-
-    pictures: np.ndarray
-    """shape (N, 3, 56, 56), uint8: whole pictures behind the leading poolings of the VGG tower."""
-    kinds: np.ndarray
-    """shape (N, classes), float32: each class's share among a picture's objects."""
-    crops: np.ndarray
-    """shape (R, 64, 64, 3), uint8: the objects cut out, as stores of pixels hold them."""
-    labels: np.ndarray
-    """shape (R,), int64: class of each crop."""
 
 
 def draw_tower_inputs(seed: int, n_images: int, workers: int) -> TowerInputs:

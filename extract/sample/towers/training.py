@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from extract.core.errors import ConfigError
-from extract.core.memory import keep_freed_memory
+from extract.core.system import keep_freed_memory
 from extract.networks.checkpoints.made_folder import checkpoint_folder
 from extract.networks.precision import resolve_precision, warn_if_slower
 from extract.sample.drawings import torch_threads

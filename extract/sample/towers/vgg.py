@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
-    from extract.sample.towers.drawn_inputs import TowerInputs
+    from extract.sample.towers.arrays import TowerInputs
 
 logger = logging.getLogger(__name__)
 

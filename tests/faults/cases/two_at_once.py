@@ -75,9 +75,9 @@ def _hold(leave: Path) -> Callable[[], None]:
     """Return a change that lets whoever holds a lock wait for a file before it works."""
 
     def change() -> None:
-        from extract.core import lock
+        from extract.core import files
 
-        acquire = lock._acquire
+        acquire = files._acquire
 
         def held(*arguments: object) -> None:
             acquire(*arguments)
@@ -85,6 +85,6 @@ def _hold(leave: Path) -> Callable[[], None]:
             while not leave.exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
 
-        lock._acquire = held
+        files._acquire = held
 
     return change

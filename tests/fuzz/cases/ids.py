@@ -6,10 +6,10 @@ import unicodedata
 from pathlib import Path
 
 from extract.core.logs import printable
-from extract.crops.plan import CropStems
+from extract.crops.names import CropStems
 from extract.images.files import UnreadableImage
 from extract.images.folder import ImageFolder
-from extract.tables.samples import ImageRow, read_images, write_images
+from extract.tables.images_table import ImageRow, read_images, write_images
 
 NAME = "ids"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from extract.corpora.prepare import read_evidence
 from extract.features.annotations import read_annotations
 from extract.tables.caption_lists import read_caption_list
-from extract.tables.samples import read_images, read_samples, write_images, write_samples
+from extract.tables.images_table import read_images, write_images
+from extract.tables.samples import read_samples, write_samples
 from tests.fuzz.mutations import mutate
 from tests.fuzz.refusal import may_refuse
 

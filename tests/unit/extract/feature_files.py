@@ -6,10 +6,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.store import FeatureWriter, Header, StoredItem, merge_shards
 from extract.store.seal import write_seal
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, ItemFeatures, Outputs, nothing_found
 
 FULL = Outputs(
     feature_dim=6,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from extract.core.options import options_from
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop.stores import import_artefact, load_artefact
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards, verify_store
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import ItemFeatures, Outputs
 
 COLUMNS = ("features", "boxes", "scores", "attribute_scores")
 

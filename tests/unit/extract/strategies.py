@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS, ItemFeatures, Outputs, nothing_found
+from extract.tables.samples import Sample
 
 TYPES = ("PER", "LOC", "ORG", "MISC")
 # No lone surrogates, which no UTF-8 file holds.

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from extract.core import files
-from extract.core.files import atomic_path, write_json, write_text
-from extract.core.host import host_tag
+from extract.core.files import atomic_path, host_tag, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:

@@ -23,7 +23,8 @@ from extract.corpora.audit.sections import make_sections, printable
 from extract.corpora.handles import handle_positions
 from extract.corpora.mentions import count_seen
 from extract.corpora.readers.base import TextSettings
-from extract.tables.samples import ImageRow, Sample, write_images, write_samples
+from extract.tables.images_table import ImageRow, write_images
+from extract.tables.samples import Sample, write_samples
 
 TRAIN = ["Paris/B-LOC is nice http://t.co/1", "Bob/B-PER Dylan/I-PER sings", "hello @bob"]
 VALID = ["nothing to see", "meet Ann/B-PER"]

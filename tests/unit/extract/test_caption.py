@@ -17,8 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import caption, caption_list
-from extract.extractors.base import Item
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Item
 from tests.unit.extract.tiny_captioners import WRITERS, write_captioner
 
 # Florence-2 takes its tasks alone.

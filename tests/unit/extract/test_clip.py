@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 from extract.core.errors import ConfigError, DataError, MissingFileError
-from extract.extractors.base import Item
-from extract.extractors.clip import CLIP_MEAN, CLIP_STD, Extractor, Options
+from extract.extractors.clip import Extractor, Options
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD
+from extract.tables.rows import Item
 
 TOWER = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
 VISION = {**TOWER, "num_hidden_layers": 2, "image_size": 32, "patch_size": 8, "projection_dim": 12}

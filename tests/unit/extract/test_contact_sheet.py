@@ -15,7 +15,6 @@ from extract.__main__ import main
 from extract.commands.contact_sheet import choose_images
 from extract.core.digests import file_sha256
 from extract.core.errors import DataError, MissingFileError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.look.contact_sheet import labels as labels_module
 from extract.look.contact_sheet.content import MAX_WORDS, SHADES, Stores, describe, group_samples
 from extract.look.contact_sheet.labels import Wanted, place_labels
@@ -23,15 +22,9 @@ from extract.look.contact_sheet.picture import BACKGROUND, DrawnBox, draw_pictur
 from extract.look.contact_sheet.text import Piece, Typeface, draw_lines, shorten, wrap
 from extract.look.contact_sheet.tile import TILE_PX, draw_tile, make_faces
 from extract.store import FeatureStore, FeatureWriter, Header
-from extract.tables.samples import (
-    STATUS,
-    ImageRow,
-    ImageRows,
-    Sample,
-    read_images,
-    write_images,
-    write_samples,
-)
+from extract.tables.images_table import ImageRow, ImageRows, read_images, write_images
+from extract.tables.rows import STATUS, ItemFeatures, Outputs, nothing_found
+from extract.tables.samples import Sample, write_samples
 
 FACE = Typeface(14)
 SOME_TEXT = st.text(max_size=60)

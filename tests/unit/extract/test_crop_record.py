@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.crops import plan
+from extract.crops import cutting, plan
+from extract.crops.cutting import save_png
 from extract.crops.record import NAME, CropRecord
-from extract.extractors.base import ItemFeatures
 from extract.grounding.base import GROUNDING_OUTPUTS
 from extract.images.decode import probe_image
 from extract.store import FeatureWriter, Header, merge_shards
-from extract.tables.samples import ImageRow, write_images
+from extract.tables.images_table import ImageRow, write_images
+from extract.tables.rows import ItemFeatures
 
 IDS = ("a", "b", "c")
 BOXES = {"a": [(0, 0, 9, 9), (5, 5, 12, 9)], "b": [(1, 1, 4, 4)], "c": [(2, 0, 7, 8)]}
@@ -79,7 +80,7 @@ def bench(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Bench:
 def test_what_is_there_is_kept_and_its_images_are_not_opened(bench, monkeypatch):
     assert bench.cut() == (4, 0)
     (bench.out / plan.MANIFEST).unlink()  # as Snakemake does before the job
-    monkeypatch.setattr(plan, "load_listed", None)
+    monkeypatch.setattr(cutting, "load_listed", None)
     assert bench.cut() == (0, 4)
     monkeypatch.undo()
     bench.assert_equals_a_fresh_folder()
@@ -134,7 +135,7 @@ def test_a_record_that_was_cut_off_costs_its_lines_alone(bench, length):
 
 def stop_after(n_crops: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt the next run when it has saved so many crops."""
-    original, saved = plan.save_png, []
+    original, saved = save_png, []
 
     def save(image: Image.Image, path: Path) -> None:
         if len(saved) == n_crops:
@@ -142,7 +143,7 @@ def stop_after(n_crops: int, monkeypatch: pytest.MonkeyPatch) -> None:
         saved.append(path.name)
         original(image, path)
 
-    monkeypatch.setattr(plan, "save_png", save)
+    monkeypatch.setattr(cutting, "save_png", save)
 
 
 def test_a_run_that_is_stopped_again_and_again_continues(bench, monkeypatch):

@@ -12,24 +12,24 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.core.errors import ConfigError, DataError
+from extract.crops.cutting import claim_folder
+from extract.crops.dictionary import crop_dictionary
+from extract.crops.names import CropStems, crop_name
 from extract.crops.plan import (
     Crop,
-    CropStems,
-    claim_folder,
     clip_to_image,
-    crop_dictionary,
-    crop_name,
     iter_manifest,
     manifest_line,
     plan_crops,
     read_manifest,
     write_manifest,
 )
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.images.decode import probe_image
 from extract.store import FeatureWriter, Header, StoredItem, merge_shards
+from extract.tables.images_table import ImageRow, write_images
 from extract.tables.lazy_table import pack_texts
-from extract.tables.samples import STATUS, ImageRow, Sample, write_images, write_samples
+from extract.tables.rows import STATUS, ItemFeatures, Outputs
+from extract.tables.samples import Sample, write_samples
 
 OUTPUTS = Outputs(text=True, boxes=True, scores=True)
 coordinate = st.floats(-300, 300, width=32)

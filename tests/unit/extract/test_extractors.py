@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from extract.core.options import options_from
 from extract.core.registry import available, load_module
-from extract.extractors.base import Extractor, Item, ItemFeatures
+from extract.extractors.base import Extractor
 from extract.networks.random_weights import write_random_weights
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Item, ItemFeatures
 
 NAMES = available("extract.extractors")
 HEAVY = ("torch", "torchvision", "transformers", "pytesseract", "h5py", "ultralytics", "spacy")

@@ -15,9 +15,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from extract.core.digests import file_sha256
 from extract.core.errors import DataError
-from extract.crops.plan import cut_crops, plan_crops
+from extract.crops.cutting import cut_crops
+from extract.crops.plan import plan_crops
 from extract.crops.record import CropRecord
-from extract.extractors.base import Item, ItemFeatures
 from extract.features.engine import Inputs, Runtime, run_extraction
 from extract.features.spec import complete_spec
 from extract.grounding.base import GROUNDING_OUTPUTS
@@ -30,7 +30,8 @@ from extract.networks.detection import (
 )
 from extract.networks.vocabularies import read_vocabulary
 from extract.store import FeatureStore, merge_shards, verify_store
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, Item, ItemFeatures
 from extract.words.object_text import object_phrases
 from tests.unit.extract.tiny_faster_rcnn import (
     LABELS,

@@ -11,9 +11,10 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.core.digests import file_sha256
-from extract.extractors.base import Outputs
 from extract.look.gallery import thumbnail
-from extract.tables.samples import ImageRow, Sample, write_images, write_samples
+from extract.tables.images_table import ImageRow, write_images
+from extract.tables.rows import Outputs
+from extract.tables.samples import Sample, write_samples
 from tests.unit.extract.test_contact_sheet import boxes_of, write_store
 
 

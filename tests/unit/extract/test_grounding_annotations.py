@@ -10,11 +10,10 @@ from extract.commands.phrases import load_backend
 from extract.core.errors import DataError, MissingFileError
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
-from extract.extractors.base import Box, Item, Phrase
 from extract.features.annotations import read_annotations
 from extract.grounding.annotations import Extractor, Options, best_phrase
 from extract.grounding.base import GroundedRow, distinct_phrases, order_rows
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Box, Item, Phrase
 
 VOC = """<annotation>
   <filename>other.jpg</filename>

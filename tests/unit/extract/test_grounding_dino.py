@@ -15,13 +15,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from extract.core.errors import ConfigError, DataError, MissingFileError
-from extract.extractors.base import Item, Phrase
-from extract.extractors.vgg import IMAGENET_MEAN, IMAGENET_STD
 from extract.grounding.grounding_dino import Extractor, Options, resized_size
 from extract.images.decode import load_image
 from extract.networks.checkpoints.tokenizer_files import PROBE
-from extract.networks.pixels import network_input, normalize
-from extract.tables.samples import STATUS
+from extract.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, network_input, normalize
+from extract.tables.rows import STATUS, Item, Phrase
 from tests.unit.extract.tiny_grounding_dino import (
     LONGEST_EDGE,
     SHORTEST_EDGE,

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from extract.core.errors import DataError, MissingFileError, MissingToolError, ShapeError
-from extract.extractors.base import Item, Phrase
 from extract.grounding.yolo_world import Extractor, Options, load_detector
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Item, Phrase
 from tests.unit.extract.tiny_yolo_world import write_tiny_detector
 
 WORDS = ["dog", "cat", "red", "ball", "old"]

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from extract.core import host
-from extract.core.host import host_tag
+from extract.core import files
+from extract.core.files import host_tag
 
 
 def tag_of(monkeypatch: pytest.MonkeyPatch, **changed: object) -> str:
     """Return the tag where a place that it is read from is another one."""
     with monkeypatch.context() as patch:
         for name, value in changed.items():
-            patch.setattr(host, name, value)
+            patch.setattr(files, name, value)
         return host_tag.__wrapped__()
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.store import FeatureStore
-from extract.tables.samples import Sample, read_images, read_samples, write_samples
+from extract.tables.images_table import read_images
+from extract.tables.samples import Sample, read_samples, write_samples
 from tests.unit.extract.tiny_plugins import Workbench
 
 ACCENTS = "caf\u00e9 \u304c"

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from extract.images.decode import resize_shorter_side
 from extract.store import FeatureStore
-from extract.tables.samples import STATUS, read_images
+from extract.tables.images_table import read_images
+from extract.tables.rows import STATUS
 from tests.unit.extract.tiny_plugins import CASES, Workbench, assert_every_plugin_has_a_case
 
 RNG = np.random.default_rng(7)

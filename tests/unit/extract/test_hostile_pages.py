@@ -14,7 +14,8 @@ from extract.corpora.repairs.show import show_undecided
 from extract.look.degradation.counts import count_cases, find_cases
 from extract.look.degradation.page import make_page as degradation_page
 from extract.look.degradation.sources import images_source
-from extract.tables.samples import ImageRow, Sample
+from extract.tables.images_table import ImageRow
+from extract.tables.samples import Sample
 from tests.unit.extract.page_elements import NASTY, strange_elements
 from train.comparing.markdown import markdown_table
 from train.comparing.tables import shown

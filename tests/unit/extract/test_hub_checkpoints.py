@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from extract.core.errors import ConfigError, DataError
-from extract.extractors.base import Item, Phrase
 from extract.networks.weights import check_weights, weights_sha256
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Item, Phrase
 
 torch = pytest.importorskip("torch")
 

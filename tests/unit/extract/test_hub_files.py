@@ -13,13 +13,13 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from extract.core.errors import ConfigError, DamagedFileError
 from extract.extractors import regions, vgg
-from extract.extractors.base import Item
 from extract.features.spec import complete_spec
 from extract.grounding import faster_rcnn
 from extract.networks.detection import Detector
 from extract.networks.random_weights import write_random_weights
 from extract.networks.resnet_trunk import ResnetTrunk
 from extract.networks.weights import weights_sha256
+from extract.tables.rows import Item
 from tests.builders.hub import torchvision_resnet101
 from tests.builders.hub.torchvision_fasterrcnn import write_fasterrcnn
 from tests.builders.hub.torchvision_resnet101 import write_resnet101

@@ -19,7 +19,7 @@ from extract.images.files import UnreadableImage, image_file_sha256, read_image_
 from extract.images.folder import ImageFolder
 from extract.images.limits import ImageLimits
 from extract.images.probe import probe_folder
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
 
 NFC, NFD = (unicodedata.normalize(form, "caf\u00e9 \u304c") for form in ("NFC", "NFD"))
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from extract.extractors import base
-from extract.extractors.base import Box, Phrase
 from extract.features import engine
 from extract.features.engine import Inputs, run_extraction
 from extract.features.spec import FeatureSpec
 from extract.store import FeatureStore
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import Box, Item, ItemFeatures, Outputs, Phrase
 
 SPEC = FeatureSpec("reader", "reader", 1, {}, {}, {})
 ROW = ImageRow("a", "a.png", "0" * 64, 40, 60, "ok")
@@ -31,12 +31,12 @@ class Reader(base.Extractor):
     """One row of text: all that an item carries."""
 
     @classmethod
-    def outputs(cls, options: NoOptions) -> base.Outputs:
-        return base.Outputs(text=True)
+    def outputs(cls, options: NoOptions) -> Outputs:
+        return Outputs(text=True)
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         return [
-            base.ItemFeatures(text=[repr((item.phrases, item.captions, item.annotations))])
+            ItemFeatures(text=[repr((item.phrases, item.captions, item.annotations))])
             for item in batch
         ]
 

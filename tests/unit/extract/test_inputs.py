@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from extract.core.errors import ConfigError, DataError
-from extract.extractors.base import Phrase
 from extract.features.inputs import by_image_id, phrases_by_image, read_inputs
-from extract.tables.samples import ImageRow, Sample, write_samples
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import Phrase
+from extract.tables.samples import Sample, write_samples
 from tests.unit.extract.feature_files import write_merged
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from extract.core.errors import ConfigError, DataError, MissingFileError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.features.annotations import read_annotations
 from extract.features.inputs import by_image_id
 from extract.grounding.base import GROUNDING_OUTPUTS
 from extract.store import FeatureStore
+from extract.tables.rows import ItemFeatures, Outputs, nothing_found
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store
 
 IMAGES = [image(i, size=(800, 1000)) for i in ("a.jpg", "none", "gone", "17_06_1", "v1.2")]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from extract.core.errors import DataError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.store import FeatureStore
 from extract.tables.caption_lists import caption_line, read_caption_list
+from extract.tables.rows import ItemFeatures, Outputs, nothing_found
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store
 
 IMAGES = [image(i) for i in ("a.png", "none", "gone", "17_06_1", "日本")]

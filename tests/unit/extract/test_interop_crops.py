@@ -11,13 +11,13 @@ from PIL import Image
 
 from extract.__main__ import main
 from extract.core.errors import ConfigError, DataError, MissingFileError
-from extract.crops.plan import save_dictionary
+from extract.crops.dictionary import save_dictionary
 from extract.extractors import pixels
-from extract.extractors.base import Item
 from extract.images.decode import load_image
 from extract.interop.artefacts.crop_dict import Options, read
 from extract.interop.crop_archives import load_dictionary, read_archive
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, Item
 from tests.unit.extract.tiny_export import DETECTOR_BOXES, PHRASE_BOXES, Tiny, prepare
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from extract.__main__ import main
 from extract.core.errors import BusyError, ConfigError, DataError, MissingFileError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop import stores
 from extract.interop.names import match_names
 from extract.interop.tsv import LineReader, iter_lines, write_tsv
 from extract.interop.values import as_number, as_text, decode_floats, encode_floats, parse_json
 from extract.store import FeatureStore, verify_store
-from extract.tables.samples import write_images
+from extract.tables.images_table import write_images
+from extract.tables.rows import ItemFeatures, Outputs
 from tests.unit.extract.interop_files import image, run_import
 
 IMAGES = [image(f"i{n}") for n in range(40)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from extract.core.errors import ConfigError, DataError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.store import FeatureStore
+from extract.tables.rows import ItemFeatures, Outputs, nothing_found
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store
 
 IMAGES = [image("a.jpg"), image("none"), image("gone"), image("b", size=(333, 500))]

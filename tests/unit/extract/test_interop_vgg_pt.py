@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from extract.core.errors import DataError, MissingFileError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureStore
+from extract.tables.rows import ItemFeatures, Outputs
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store
 
 IDS = ("1015", "0007", "17_06_12.jpg", "42")

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from extract.core.errors import DataError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.store import FeatureStore
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, ItemFeatures, Outputs, nothing_found
 from extract.words.image_text import ContextOptions, context_segments
 from tests.unit.extract.interop_files import image, rows_of, run_export, run_import, write_store
 

@@ -18,7 +18,8 @@ from extract.interop.layouts.ita import Options, export
 from extract.interop.stores import import_artefact
 from extract.interop.text_views import subword_counter
 from extract.store import FeatureStore
-from extract.tables.samples import SPLITS, Sample, write_images, write_samples
+from extract.tables.images_table import write_images
+from extract.tables.samples import SPLITS, Sample, write_samples
 from extract.words.image_text import ContextOptions
 from tests.unit.extract.interop_files import image, run_import
 from tests.unit.extract.tiny_views import IMAGES, SAMPLES, make_corpus

@@ -14,7 +14,8 @@ from extract.__main__ import main
 from extract.core.errors import BusyError, ConfigError, DataError
 from extract.interop.exports import fresh_folder, write_manifest
 from extract.interop.layouts.base import file_ids, imgid_text
-from extract.tables.samples import Sample, write_images, write_samples
+from extract.tables.images_table import write_images
+from extract.tables.samples import Sample, write_samples
 from tests.unit.extract.tiny_export import Tiny, prepare, tree
 
 

@@ -9,16 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from extract.tables.images_table import ImageRow, read_images, write_images
 from extract.tables.lazy_table import LazyTable
-from extract.tables.samples import (
-    ImageRow,
-    Sample,
-    pack_samples,
-    read_images,
-    read_samples,
-    write_images,
-    write_samples,
-)
+from extract.tables.samples import Sample, pack_samples, read_samples, write_samples
 
 N = 3000
 SAMPLES = [Sample(f"s{i}", f"i{i}", [f"word{i % 7}"] * 9, ["B-PER"] + ["O"] * 8) for i in range(N)]

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from extract.core import lock
+from extract.core import files
 from extract.core.errors import BusyError
-from extract.core.host import host_tag
-from extract.core.lock import lock_file, only_process
+from extract.core.files import host_tag, lock_file, only_process
 
 
 def hold_until_killed(result: Path) -> int:
@@ -56,9 +55,9 @@ def test_a_holder_elsewhere_is_not_looked_for_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, holder: str
 ) -> None:
     def is_held(self: object) -> None:
-        raise lock.Timeout("x")
+        raise files.Timeout("x")
 
-    monkeypatch.setattr(lock.FileLock, "acquire", is_held)
+    monkeypatch.setattr(files.FileLock, "acquire", is_held)
     lock_file(tmp_path / "x").write_text(text)
     with pytest.raises(BusyError, match=rf"another process \({holder}\)"):
         only_process(tmp_path / "x").__enter__()
@@ -78,7 +77,7 @@ def test_without_locks_it_goes_on_with_a_warning(
     def refuse(self: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(files.FileLock, "acquire", refuse)
     caplog.set_level(logging.WARNING)
     with only_process(tmp_path / "x"):
         pass
@@ -91,7 +90,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     def refuse(self: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system", "x")
 
-    monkeypatch.setattr(lock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(files.FileLock, "acquire", refuse)
     with pytest.raises(OSError, match="Read-only") as caught, only_process(tmp_path / "x"):
         pass
     assert caught.value.filename == str(tmp_path / ".x.lock")

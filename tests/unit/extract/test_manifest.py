@@ -6,18 +6,10 @@ from pathlib import Path
 import pytest
 
 from extract.core.errors import DataError, MissingFileError
-from extract.tables.samples import (
-    IMAGE_COLUMNS,
-    STATUS,
-    STATUS_NAMES,
-    ImageRow,
-    Sample,
-    iter_jsonl,
-    read_images,
-    read_samples,
-    write_images,
-    write_samples,
-)
+from extract.tables.images_table import IMAGE_COLUMNS, ImageRow, read_images, write_images
+from extract.tables.rows import STATUS, STATUS_NAMES
+from extract.tables.samples import Sample, read_samples, write_samples
+from extract.tables.text_lines import iter_jsonl
 
 ROW = ImageRow("a", "images/a.jpg", "0f", 3, 4, "ok")
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from extract.core.errors import MissingFileError, StoreError
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.features.engine import select_shard
 from extract.store import FeatureStore, FeatureWriter, checksums, merge, merge_shards
 from extract.store.checksums import checked_datasets, content_sha256
 from extract.tables import lazy_table
+from extract.tables.rows import ItemFeatures, Outputs
 from extract.tables.spool import Spool
 from tests.unit.extract.feature_files import (
     FULL,

@@ -7,7 +7,7 @@ import pytest
 
 from extract.core.errors import StoreError
 from extract.store import StoredItem
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS
 from extract.words.object_text import object_phrases
 
 LABELS = ("dog", "traffic light", "woman")

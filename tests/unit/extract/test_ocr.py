@@ -18,9 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from extract.core.errors import ConfigError, DataError, MissingToolError
 from extract.extractors import ocr
-from extract.extractors.base import Item
 from extract.images.decode import load_image
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Item
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 

@@ -7,9 +7,8 @@ from PIL import Image
 from torchvision.transforms.functional import center_crop
 
 from extract.core.errors import DataError
-from extract.extractors.base import Item
 from extract.extractors.pixels import Extractor, Options
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Item
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:

@@ -10,7 +10,7 @@ from PIL import Image
 from extract.__main__ import main
 from extract.core.digests import file_sha256
 from extract.core.errors import DataError, MissingFileError
-from extract.core.lock import only_process
+from extract.core.files import only_process
 from extract.corpora.prepare import (
     compare_counts,
     join_evidence,
@@ -23,7 +23,8 @@ from extract.corpora.readers import conll_imgid
 from extract.corpora.readers.base import TextSettings
 from extract.images.folder import ImageFolder
 from extract.images.probe_pool import ProbePool
-from extract.tables.samples import ImageRow, Sample, read_images, read_samples
+from extract.tables.images_table import ImageRow, read_images
+from extract.tables.samples import Sample, read_samples
 
 
 def save(path: Path, width: int = 3, height: int = 2) -> Path:

@@ -24,7 +24,7 @@ from extract.images.listed import load_listed
 from extract.images.probe import probe_folder
 from extract.images.probe_cache import ProbeCache
 from extract.images.probe_pool import ProbePool
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
 
 # Loaded by every Python that starts: stands for a decoder with a fault.
 FAULTY_DECODER = """

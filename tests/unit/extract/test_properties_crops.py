@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract.core.errors import ConfigError, DataError
-from extract.crops.plan import CropStems, clip_to_image, crop_name
+from extract.crops.names import CropStems, crop_name
+from extract.crops.plan import clip_to_image
 from extract.features.engine import select_shard
 from extract.images.decode import clip_box
 from extract.interop.layouts.base import file_ids

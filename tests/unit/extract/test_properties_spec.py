@@ -5,9 +5,10 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from extract.core.digests import canonical, digest
 from extract.core.registry import load_module
 from extract.extractors import clip, random
-from extract.features.spec import FeatureSpec, canonical, define, definition_fingerprint, digest
+from extract.features.spec import FeatureSpec, define, definition_fingerprint
 from extract.grounding import yolo_world
 from tests.unit.extract.strategies import TEXT
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards, verify_store
-from extract.tables.samples import ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import ItemFeatures, Outputs
 from tests.unit.extract.examples import examples
 from tests.unit.extract.strategies import TEXT, item_features, outputs
 from tests.unit.extract.test_resume import before_each_operation

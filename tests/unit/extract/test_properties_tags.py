@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract.corpora.statistics import count_orphans
-from extract.tables.tags import Span, entity_spans
+from extract.tables.tags import Span, bio_to_bioes, bioes_to_bio, entity_spans, tag_set
 from tests.unit.extract.strategies import TAGS, TYPES
-from train.data.tags import bio_to_bioes, bioes_to_bio, tag_set
 
 
 def conlleval_spans(tags: list[str]) -> list[Span]:

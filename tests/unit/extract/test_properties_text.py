@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
 from extract.interop.layouts.base import imgid_text
-from extract.tables.samples import (
-    STATUS,
-    ImageRow,
-    Sample,
-    read_images,
-    read_samples,
-    write_images,
-    write_samples,
-)
+from extract.tables.images_table import ImageRow, read_images, write_images
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample, read_samples, write_samples
 from tests.unit.extract.strategies import TEXT, tagged, words
 
 # An id of the corpus is what stands after IMGID:, without white space at its ends.

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 from PIL import Image
 
-from extract.extractors.base import Item
 from extract.extractors.random import Extractor, Options
+from extract.tables.rows import Item
 
 
 def rows(item: Item, **options: object) -> np.ndarray:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from extract.core.errors import ConfigError, DataError, StoreError
 from extract.core.options import options_from
-from extract.extractors.base import Item, ItemFeatures
 from extract.extractors.regions import Extractor, Options
 from extract.features.engine import Inputs, Runtime, run_extraction
 from extract.features.spec import complete_spec
@@ -23,7 +22,8 @@ from extract.networks.resnet_trunk import ResnetTrunk
 from extract.networks.vocabularies import read_vocabulary
 from extract.networks.weights import weights_sha256
 from extract.store import FeatureStore, merge_shards, verify_store
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, Item, ItemFeatures
 from extract.words.object_text import object_phrases
 from tests.unit.extract.tiny_faster_rcnn import (
     LABELS,

@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.extractors.base import Outputs
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
 from extract.store.checksums import checked_datasets
+from extract.tables.rows import Outputs
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
@@ -283,7 +283,7 @@ def test_a_flipped_bit_of_a_part_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE])
-@pytest.mark.parametrize("step", ["format.check_seal", "writer.changed_datasets"])
+@pytest.mark.parametrize("step", ["opening.check_seal", "writer.changed_datasets"])
 def test_parts_that_could_not_be_read_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
 ) -> None:

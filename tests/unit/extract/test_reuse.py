@@ -14,18 +14,19 @@ import pytest
 from PIL import Image
 
 from extract.core.errors import BusyError, StoreError
-from extract.core.lock import lock_file, only_process
+from extract.core.files import lock_file, only_process
 from extract.core.system import NamedSystemError
-from extract.extractors import base, random
+from extract.extractors import random
 from extract.features import engine, reuse
 from extract.features.engine import Inputs, Runtime, run_extraction
 from extract.features.spec import FeatureSpec
 from extract.images.decode import probe_image
-from extract.store import FeatureStore, FeatureWriter, Header, merge_shards
+from extract.store import FeatureStore, FeatureWriter, Header, merge_shards, opening
 from extract.store import format as store_format
 from extract.store.format import open_file
 from extract.tables import lazy_table, spool
-from extract.tables.samples import STATUS, ImageRow
+from extract.tables.images_table import ImageRow
+from extract.tables.rows import STATUS, Item, ItemFeatures, Outputs, nothing_found
 from extract.tables.spool import Spool
 
 BATCH = 2
@@ -99,7 +100,7 @@ def stop_after(n_items: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the extractor fail once, at the first batch after so many items."""
     original, done = random.Extractor.extract, []
 
-    def extract(self: random.Extractor, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self: random.Extractor, batch: Sequence[Item]) -> list[ItemFeatures]:
         if len(done) >= n_items:
             monkeypatch.setattr(random.Extractor, "extract", original)
             raise KeyboardInterrupt
@@ -163,7 +164,7 @@ def test_captions_of_a_renamed_image_are_copied(bench: Bench) -> None:
 def test_a_failed_item_is_tried_again_unless_another_file_has_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = base.nothing_found("no result within 300 s", base.Outputs(feature_dim=4))
+    lost = nothing_found("no result within 300 s", Outputs(feature_dim=4))
     failing = replace(lost, status=STATUS["unreadable"])
     monkeypatch.setattr(random.Extractor, "extract", lambda _, batch: [failing for _ in batch])
     old = bench.merged(bench.rows(3), "old")
@@ -311,14 +312,15 @@ def refuse_reading(
     path: Path, number: int, monkeypatch: pytest.MonkeyPatch, *, step: str = "check_seal"
 ) -> None:
     """Make one file one that the system refuses to read."""
-    original = getattr(store_format, step)
+    module = {"check_seal": opening, "open_file": store_format}[step]
+    original = getattr(module, step)
 
     def read(given: Path, *args: object) -> object:
         if given == path:
             raise OSError(number, os.strerror(number), str(given))
         return original(given, *args)
 
-    monkeypatch.setattr(store_format, step, read)
+    monkeypatch.setattr(module, step, read)
 
 
 class Sequential:
@@ -507,7 +509,7 @@ def test_copies_are_written_in_few_parts_and_computed_batches_at_once(
     rows[7] = bench.row("new", 99)
     original, sizes = FeatureWriter.append, []
 
-    def append(writer: FeatureWriter, results: Sequence[base.ItemFeatures]) -> None:
+    def append(writer: FeatureWriter, results: Sequence[ItemFeatures]) -> None:
         sizes.append(len(results))
         original(writer, results)
 

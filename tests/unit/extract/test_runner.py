@@ -23,7 +23,8 @@ from extract.features.engine import Inputs, Runtime, run_extraction, select_shar
 from extract.features.spec import FeatureSpec
 from extract.images.decode import load_image
 from extract.store import FeatureStore, merge_shards
-from extract.tables.samples import STATUS, ImageRow, read_images, write_images
+from extract.tables.images_table import ImageRow, read_images, write_images
+from extract.tables.rows import STATUS, Item, ItemFeatures, Outputs, Phrase, nothing_found
 from tests.unit.extract.feature_files import read_all
 
 # p1 belongs to two samples, p3 is missing, p4 is corrupt.
@@ -119,7 +120,7 @@ def test_from_images_to_a_verified_file(corpus: Corpus) -> None:
                 assert item.reason
                 continue
             image = load_image(corpus.images / f"{image_id}.png")
-            (expected,) = extractor.extract([base.Item(image_id, image)])
+            (expected,) = extractor.extract([Item(image_id, image)])
             np.testing.assert_array_equal(item.features, expected.features)
         counts = {name: n for name, n in store.status_counts().items() if n}
         assert counts == {"ok": 6, "missing": 1, "unreadable": 1}
@@ -190,7 +191,7 @@ def test_a_stopped_run_continues(corpus: Corpus, monkeypatch: pytest.MonkeyPatch
     (corpus.folder / "1-of-1.h5").unlink()
     extract, extracted = random.Extractor.extract, []
 
-    def interrupted(self: random.Extractor, batch: Sequence[base.Item]) -> list:
+    def interrupted(self: random.Extractor, batch: Sequence[Item]) -> list:
         # p0 p1 | p2 (p3) | (p4) p5 | p6.v2 p7
         if any(item.image_id == "p5" for item in batch) and len(extracted) == 3:
             raise KeyboardInterrupt
@@ -311,16 +312,16 @@ class Fake(base.Extractor):
     """One row an image: its width. Remembers its batches."""
 
     @classmethod
-    def outputs(cls, options: NoOptions) -> base.Outputs:
-        return base.Outputs(feature_dim=1, feature_dtype="float32")
+    def outputs(cls, options: NoOptions) -> Outputs:
+        return Outputs(feature_dim=1, feature_dtype="float32")
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
         self.batches: list[int] = []
 
-    def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+    def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
         self.batches.append(len(batch))
-        return [base.ItemFeatures(features=np.array([[item.image.width]])) for item in batch]
+        return [ItemFeatures(features=np.array([[item.image.width]])) for item in batch]
 
 
 @pytest.fixture
@@ -363,7 +364,7 @@ def test_out_of_memory_halves_the_batch(
     tried: list[int] = []
 
     class Hungry(Fake):
-        def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
             tried.append(len(batch))
             if len(batch) > limit:
                 raise OutOfMemoryError
@@ -381,7 +382,7 @@ def test_the_smaller_batch_stays(
     tried: list[int] = []
 
     class Hungry(Fake):
-        def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
             tried.append(len(batch))
             if len(batch) > 2:
                 raise OutOfMemoryError
@@ -400,7 +401,7 @@ def test_other_errors_and_memory_for_one_image_stop_the_run(
     error: type[Exception],
 ) -> None:
     class Broken(Fake):
-        def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
             raise error
 
     use(monkeypatch, Broken)
@@ -413,7 +414,7 @@ def test_results_are_never_shifted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[ImageRow]
 ) -> None:
     class Forgetful(Fake):
-        def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
             return super().extract(batch)[1:]
 
     use(monkeypatch, Forgetful)
@@ -442,18 +443,18 @@ def test_what_an_item_carries_decides_whether_it_is_copied(
     class Reader(Fake):
         needs = frozenset({"image", "phrases"})
 
-        def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
             seen.extend(f"{item.image_id}: {len(item.phrases)}" for item in batch)
             return super().extract(batch)
 
     use(monkeypatch, Reader)
-    phrases = {"w1": (base.Phrase("a dog", 0, 2),), "w2": (base.Phrase("a cat", 0, 2),)}
+    phrases = {"w1": (Phrase("a dog", 0, 2),), "w2": (Phrase("a cat", 0, 2),)}
     old = tmp_path / "old.h5"
     run_extraction(SPEC, rows[:3], old, Inputs(phrases=phrases))
     assert seen == ["w1: 1", "w2: 1", "w3: 0"]
     seen.clear()
-    phrases["w2"] = (base.Phrase("a cat", 1, 3),)
-    phrases["w3"] = (base.Phrase("a", 0, 1), base.Phrase("b", 1, 2))
+    phrases["w2"] = (Phrase("a cat", 1, 3),)
+    phrases["w3"] = (Phrase("a", 0, 1), Phrase("b", 1, 2))
     run_extraction(SPEC, rows[:3], tmp_path / "new.h5", Inputs(phrases=phrases), reuse=old)
     assert seen == ["w2: 1", "w3: 2"]
 
@@ -536,10 +537,10 @@ def test_a_good_image_that_failed_once_is_tried_again(
     class Failing(Fake):
         fails = True
 
-        def extract(self, batch: Sequence[base.Item]) -> list[base.ItemFeatures]:
+        def extract(self, batch: Sequence[Item]) -> list[ItemFeatures]:
             found = super().extract(batch)
             if self.fails:
-                lost = base.nothing_found("no result within 300 s", self.outputs(None))
+                lost = nothing_found("no result within 300 s", self.outputs(None))
                 found[0] = replace(lost, status=STATUS["unreadable"])
             return found
 

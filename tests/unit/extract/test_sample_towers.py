@@ -87,8 +87,8 @@ def test_pooling_first_equals_the_extractors_order():
 
 
 def test_a_short_run_writes_a_folder_that_the_extractor_loads(tmp_path):
-    from extract.extractors.base import Item
     from extract.extractors.vgg import Extractor, Options
+    from extract.tables.rows import Item
 
     for name in ("one", "two"):
         train_tower(tmp_path / name, "vgg", seed=1, n_images=100, epochs=1, threads=1)
@@ -166,8 +166,8 @@ def test_too_few_images_or_epochs_are_refused(tmp_path, tower):
 def test_its_grid_tells_the_type_of_what_is_drawn(tmp_path):
     from sklearn.linear_model import LogisticRegression
 
-    from extract.extractors.base import Item
     from extract.extractors.vgg import Extractor, Options
+    from extract.tables.rows import Item
 
     train_tower(tmp_path, "vgg", seed=7)
     extractor = Extractor(Options())

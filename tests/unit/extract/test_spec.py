@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from extract.__main__ import main
+from extract.core.digests import canonical, digest
 from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.extractors import vgg
 from extract.features.spec import (
     FeatureSpec,
-    canonical,
     complete_spec,
     define,
     definition_fingerprint,
-    digest,
     load_plugin,
     read_spec,
 )

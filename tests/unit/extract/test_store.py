@@ -13,10 +13,9 @@ import pytest
 
 from extract.core.errors import MissingFileError, StoreError
 from extract.core.system import NamedSystemError, explain
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureStore, FeatureWriter, StoredItem
 from extract.store.verify import check_bytes
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, ItemFeatures, Outputs
 from tests.unit.extract.feature_files import (
     FULL,
     assert_holds,
@@ -196,7 +195,7 @@ def test_a_file_that_is_not_there_or_not_whole_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE])
-@pytest.mark.parametrize("step", ["check_seal", "open_file"])
+@pytest.mark.parametrize("step", ["opening.check_seal", "format.open_file"])
 def test_a_file_that_could_not_be_read_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
 ) -> None:
@@ -206,7 +205,7 @@ def test_a_file_that_could_not_be_read_is_not_called_damaged(
         # As h5py says it, with the number in the text alone.
         raise OSError(f"Can't read data (file read failed: errno = {number}, error message = 'x')")
 
-    monkeypatch.setattr(f"extract.store.format.{step}", refuse)
+    monkeypatch.setattr(f"extract.store.{step}", refuse)
     with pytest.raises(NamedSystemError) as caught:
         len(FeatureStore(path))
     assert (caught.value.errno, caught.value.filename) == (number, str(path))

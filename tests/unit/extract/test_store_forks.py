@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from extract.core.errors import StoreError
-from extract.extractors.base import Outputs
 from extract.store import FeatureStore, reader
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, Outputs
 from tests.unit.extract.feature_files import make_ids, write_merged
 
 FEATURES = Outputs(feature_dim=6, feature_dtype="float32")

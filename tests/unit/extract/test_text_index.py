@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 
 from extract.tables import text_index
+from extract.tables.images_table import ImageRow, ImageRows
 from extract.tables.lazy_table import pack_texts
-from extract.tables.samples import ImageRow, ImageRows
 from extract.tables.text_index import TextIndex, distinct
 
 TEXTS = ["b", "", "a/../b", "\U0001f600", "e\u0301", "\u00e9", "0" * 1000]

@@ -9,7 +9,7 @@ import pytest
 from extract.__main__ import main
 from extract.core.errors import StoreError
 from extract.store import FeatureStore, trial, verify_store
-from extract.store.format import check_foreign
+from extract.store.opening import check_foreign
 from extract.store.seal import check_seal, write_seal
 from tests.unit.extract.feature_files import change_file, write_merged
 

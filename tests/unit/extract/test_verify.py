@@ -11,10 +11,10 @@ import pytest
 
 from extract.__main__ import main
 from extract.core.errors import StoreError
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import checksums, merge_shards, verify_store
 from extract.store.checksums import add_checksums, checked_datasets
-from extract.tables.samples import STATUS, write_images
+from extract.tables.images_table import write_images
+from extract.tables.rows import STATUS, ItemFeatures, Outputs
 from tests.unit.extract.feature_files import (
     change_file,
     make_header,

@@ -12,8 +12,9 @@ from torch import nn
 from torchvision.models.vgg import VGG, make_layers, vgg16
 
 from extract.core.errors import ConfigError, DataError, MissingFileError
-from extract.extractors.base import Item
-from extract.extractors.vgg import Extractor, Options, build_features, read_config, upstream_pixels
+from extract.extractors.vgg import Extractor, Options, upstream_pixels
+from extract.networks.vgg_layers import build_features, read_config
+from extract.tables.rows import Item
 
 NARROW = [4, "M", 8, "M", 8, "M", 8, "M", 6, 6, "M"]
 MEAN = np.array([0.485, 0.456, 0.406])

@@ -9,9 +9,10 @@ import numpy as np
 from extract.__main__ import main
 from extract.corpora.prepare import prepare_dataset
 from extract.corpora.readers.base import TextSettings
-from extract.extractors.base import ItemFeatures, Outputs, nothing_found
 from extract.store import FeatureWriter, Header, merge_shards
-from extract.tables.samples import ImageRow, Sample, read_images, read_samples, write_samples
+from extract.tables.images_table import ImageRow, read_images
+from extract.tables.rows import ItemFeatures, Outputs, nothing_found
+from extract.tables.samples import Sample, read_samples, write_samples
 
 TINY = Path("tests/data/tiny")
 SPLITS = ("train", "valid", "test")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.interop.layouts.base import Corpus
 from extract.store import FeatureStore
+from extract.tables.rows import ItemFeatures, Outputs
 from extract.tables.samples import Sample
 from tests.unit.extract.interop_files import image, write_store
 

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
+from train.data.examples import Example
 from train.data.word_vectors import PAD, UNK
-from train.systems.acn.model import Model, Options
-from train.systems.base import Example
+from train.systems.acn.model import Model
+from train.systems.acn.options import Options
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 SMALL = {

@@ -16,9 +16,11 @@ from transformers import (
 )
 
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
-from train.systems.base import Example
-from train.systems.co_mipn.model import Model, Options
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
+from train.data.examples import Example
+from train.systems.co_mipn.model import Model
+from train.systems.co_mipn.options import Options
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 SIZE = 32

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from extract.core import registry
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
-from extract.tables.samples import STATUS, Sample, write_samples
-from train.data.tags import tag_set
+from extract.tables.rows import STATUS, ItemFeatures, Outputs
+from extract.tables.samples import Sample, write_samples
+from extract.tables.tags import tag_set
+from train.data.examples import Example, ModelOutput
 from train.systems import base
-from train.systems.base import Example, ModelOutput, length_mask
+from train.systems.base import length_mask
 
 IMAGE_DIM = 3
 

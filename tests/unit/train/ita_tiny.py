@@ -3,10 +3,12 @@
 import torch
 
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
 from train.blocks.crf import LinearChainCRF
-from train.systems.base import Example
-from train.systems.ita.model import Model, Options
+from train.data.examples import Example
+from train.systems.ita.model import Model
+from train.systems.ita.options import Options
 
 VOCABULARY = {"entity_types": ["PER", "LOC"]}
 SENTENCES = [

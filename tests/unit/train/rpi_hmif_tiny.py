@@ -6,9 +6,11 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from extract.core.options import options_from
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
-from train.systems.base import Example
-from train.systems.rpi_hmif.model import Model, Options
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
+from train.data.examples import Example
+from train.systems.rpi_hmif.model import Model
+from train.systems.rpi_hmif.options import Options
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 SENTENCES = [

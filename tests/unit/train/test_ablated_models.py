@@ -12,11 +12,12 @@ from tests.unit.train.test_hybrid_stack import MASK, encoder, run, stack, tower
 from train.blocks.two_stream import text_projections, text_update
 from train.systems.acn.co_attention import MergedAttention
 from train.systems.acn.gates import FiltrationGate, GatedFusion
-from train.systems.co_mipn import model as co_mipn
 from train.systems.co_mipn.dynamic_similarity import DynamicSimilarity, pool_positions
+from train.systems.co_mipn.options import Options
 from train.systems.co_mipn.prompt_attention import BRANCHES
 from train.systems.co_mipn.text_branches import UNGATED_WEIGHT, TextBranches
 from train.systems.vec_mner import model as vec_mner
+from train.systems.vec_mner import options as vec_mner_options
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -192,7 +193,7 @@ def test_branches_that_are_left_share_the_mixture(names):
 @pytest.mark.parametrize("branches", [[], ["query_prefix"]])
 def test_a_mixture_needs_a_gated_branch(branches):
     with pytest.raises(ConfigError, match="branches: expected one besides query_prefix"):
-        options_from(co_mipn.Options, {"branches": branches}, "options")
+        options_from(Options, {"branches": branches}, "options")
 
 
 # Whole systems on tiny networks
@@ -220,7 +221,7 @@ def train_and_decode(model, group) -> None:
 )
 def test_vec_mner_without_a_part(tiny_encoder, tmp_path, changes):
     weights = vec_mner_reference.write_checkpoints(tmp_path, tiny_encoder("bert"), vocab_size=200)
-    options = vec_mner.Options(**changes)
+    options = vec_mner_options.Options(**changes)
     model = vec_mner.Model(options, vec_mner_reference.VOCABULARY, weights, pretrained=False)
     assert set(model.required_features(options)) == {kind.name for kind in model.pictures.kinds}
     train_and_decode(model, vec_mner_reference.examples())

@@ -21,7 +21,8 @@ from tests.unit.train.acn_tiny import (
 )
 from train.systems.acn.co_attention import MergedAttention
 from train.systems.acn.gates import FiltrationGate
-from train.systems.acn.model import Model, Options
+from train.systems.acn.model import Model
+from train.systems.acn.options import Options
 from train.systems.base import count_parameters
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from train.data.word_vectors import PAD, UNK
-from train.systems.acn.model import Model, Options
+from train.systems.acn.model import Model
+from train.systems.acn.options import Options
 from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_upstream, to_upstream
 
 SIZES = {

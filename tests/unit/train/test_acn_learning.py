@@ -9,11 +9,13 @@ import torch
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
+from train.data.examples import Example
 from train.data.word_vectors import PAD, UNK
 from train.measures.metrics import micro_counts
-from train.systems.acn.model import Model, Options
-from train.systems.base import Example
+from train.systems.acn.model import Model
+from train.systems.acn.options import Options
 
 BATCH = 64
 

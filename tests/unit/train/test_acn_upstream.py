@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from extract.core.errors import DataError
 from train.data.word_vectors import PAD, UNK
-from train.systems.acn.model import Model, Options
+from train.systems.acn.model import Model
+from train.systems.acn.options import Options
 from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_upstream, to_upstream
 
 # Shapes by position; the word table is cut to 300 rows.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from extract.core.errors import ConfigError
-from train.commands.assignments import parse_assignments, parse_paths
+from train.commands.arguments import parse_assignments, parse_paths
 
 
 def test_values_keep_their_order_and_equals_signs() -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from extract.core.errors import ConfigError, MissingFileError, StoreError
 from tests.unit.train import dummy_system
+from train.training.recipe import Recipe
 from train.training.run_folder import checkpoint
 from train.training.run_folder.checkpoint import (
     RunInfo,
@@ -23,7 +24,7 @@ from train.training.run_folder.checkpoint import (
     weights_sha256,
     write_run_info,
 )
-from train.training.run_spec import Recipe, RunSpec
+from train.training.run_spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -7,8 +7,10 @@ import torch
 
 from extract.core.errors import ConfigError, DataError, ShapeError
 from extract.core.options import options_from
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD
 from extract.store import StoredItem
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS
+from tests.builders.published_recipes import CO_MIPN_RECIPE
 from tests.unit.train.co_mipn_tiny import (
     PRESETS,
     SENTENCE_PIECES,
@@ -22,8 +24,9 @@ from tests.unit.train.co_mipn_tiny import (
     write_checkpoints,
 )
 from train.blocks.vision_tower import load_vision_tower
-from train.data.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
-from train.systems.co_mipn.model import UPSTREAM_RECIPE, Model, Options
+from train.data.pixels import pixel_batch
+from train.systems.co_mipn.model import Model
+from train.systems.co_mipn.options import Options
 from train.systems.co_mipn.prompt_attention import LayerPrompt
 from train.training.optim import build_optimizer
 
@@ -154,7 +157,7 @@ def test_check_7_3_16_gradient_of_the_contrastive_loss(folders, preset):
 def step(model: Model) -> tuple[set[str], set[str]]:
     """Make one update; return all names and those that changed."""
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = build_optimizer(model, UPSTREAM_RECIPE)
+    optimizer = build_optimizer(model, CO_MIPN_RECIPE)
     model.train()
     model(model.collate(examples())).loss.backward()
     optimizer.step()
@@ -188,7 +191,7 @@ def test_groups_partition_what_is_trained(folders, preset):
     assert len(set(members)) == len(members)
     trained = {id(p) for p in model.parameters() if p.requires_grad}
     assert trained <= set(members)
-    build_optimizer(model, UPSTREAM_RECIPE)
+    build_optimizer(model, CO_MIPN_RECIPE)
     fusion = {id(p) for p in groups["fusion"]}
     late = [p for head in model._late_heads() for p in head.parameters()]
     assert len(late) == 15
@@ -260,7 +263,7 @@ def test_every_switch_trains_and_decodes(folders, changes):
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             assert torch.isfinite(parameter.grad).all(), name
-    build_optimizer(model, UPSTREAM_RECIPE).step()
+    build_optimizer(model, CO_MIPN_RECIPE).step()
     assert [len(tags) for tags in model.eval().decode(batch, "main")] == [8, 2, 9, 8, 2]
 
 

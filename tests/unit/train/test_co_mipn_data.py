@@ -12,11 +12,12 @@ from extract.corpora.readers.conll_imgid import iter_samples
 from extract.images.decode import center_crop, resize_shorter_side
 from extract.networks.checkpoints.tokenizer_files import PROBE
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
 from tests.unit.train.co_mipn_tiny import SIZE, build, example, write_checkpoints
 from train.blocks.special_labels import SpecialLabels
+from train.data.examples import Example
 from train.data.pieces import PieceTable
-from train.systems.base import Example
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 VOCABULARY = [

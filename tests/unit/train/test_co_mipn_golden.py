@@ -15,7 +15,8 @@ from extract.core.errors import ConfigError
 from tests.builders.letters import write_letters
 from tests.unit.train.co_mipn_tiny import TYPES
 from train.systems.base import count_parameters
-from train.systems.co_mipn.model import Model, Options
+from train.systems.co_mipn.model import Model
+from train.systems.co_mipn.options import Options
 from train.systems.co_mipn.released_checkpoint import from_upstream, to_upstream, upstream_names
 
 LENGTHS = (30, 60)

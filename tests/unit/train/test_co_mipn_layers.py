@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tests.builders.published_recipes import CO_MIPN_RECIPE
 from train.blocks.crf import LinearChainCRF
 from train.blocks.paired_contrast import PairedContrast, info_nce
 from train.systems.co_mipn.dynamic_similarity import (
@@ -15,7 +16,6 @@ from train.systems.co_mipn.dynamic_similarity import (
     pool_positions,
 )
 from train.systems.co_mipn.image_prompts import GatedPrompts, LevelPrompts
-from train.systems.co_mipn.model import UPSTREAM_RECIPE
 from train.systems.co_mipn.prompt_attention import attend, mask_to_heads, to_heads
 from train.systems.co_mipn.text_branches import TextBranches
 from train.training.optim import rate_factor
@@ -239,7 +239,7 @@ def test_check_7_2_12_activations_of_the_gates():
 def test_check_7_2_13_schedule():
     expected = {0: 0, 75: 0.5, 150: 1, 7575: 0.5, 15000: 0}
     for step, factor in expected.items():
-        assert rate_factor(step, 15000, UPSTREAM_RECIPE) == pytest.approx(factor, abs=1e-12)
+        assert rate_factor(step, 15000, CO_MIPN_RECIPE) == pytest.approx(factor, abs=1e-12)
 
 
 def test_attention_by_hand_and_over_nothing():

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header, StoredItem
-from extract.tables.samples import STATUS, Sample, write_samples
+from extract.tables.rows import STATUS, ItemFeatures, Outputs
+from extract.tables.samples import Sample, write_samples
 from tests.unit.train.co_mipn_tiny import PRESETS, SIZE, SIZES, write_checkpoints
-from train.data.examples import FeatureSource, read_split, without_tags
+from train.data.examples import Example, FeatureSource, read_split, without_tags
 from train.measures.metrics import micro_counts
-from train.systems.base import Example
 from train.systems.co_mipn.model import Model
 from train.training.loop import FitJob, fit
 from train.training.optim import build_optimizer
+from train.training.recipe import Recipe
 from train.training.run_folder.checkpoint import load_run
-from train.training.run_spec import Recipe, RunSpec
+from train.training.run_spec import RunSpec
 
 COLOURS = {"PER": (200, 30, 30), "LOC": (30, 30, 200)}
 N_PIXELS = SIZE * SIZE * 3

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from extract.core.errors import DataError
+from extract.tables.tags import entity_spans
+from tests.builders.released_scores import upstream_counts
 from tests.unit.train.co_mipn_tiny import build, double, examples, write_checkpoints
 from train.blocks.special_labels import SpecialLabels, as_tags
-from train.data.tags import entity_spans
 from train.measures.metrics import micro_counts
-from train.systems.co_mipn.model import Options
+from train.systems.co_mipn.options import Options
 from train.systems.co_mipn.released_checkpoint import from_upstream, to_upstream, upstream_names
-from train.systems.co_mipn.released_score import upstream_counts
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,9 @@ from pathlib import Path
 import pytest
 
 from extract.core.errors import ConfigError, MissingFileError
-from train.training.run_spec import (
-    Recipe,
-    RunSpec,
-    check_roles,
-    check_weights_roles,
-    parse_roles,
-    rate_of,
-    read_run_spec,
-)
+from train.commands.arguments import parse_roles
+from train.training.recipe import Recipe, rate_of
+from train.training.run_spec import RunSpec, check_roles, check_weights_roles, read_run_spec
 
 
 def write(path: Path, mapping: dict) -> Path:

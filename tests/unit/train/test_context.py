@@ -10,11 +10,11 @@ from extract.core.options import options_from
 from extract.interop.stores import import_artefact
 from extract.interop.text_views import subword_counter
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
 from extract.words.image_text import GROUPS
 from train.blocks.text_encoder import SEP, TextEncoder
-from train.data.examples import FeatureSource
-from train.systems.base import Example
+from train.data.examples import Example, FeatureSource
 from train.systems.ita.context import ContextOptions, build_view
 
 ALL = ("captions", "objects", "ocr")

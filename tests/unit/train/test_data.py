@@ -10,8 +10,10 @@ import pytest
 from extract.core.errors import ConfigError, DataError, MissingFileError, StoreError
 from extract.tables.samples import Sample, write_samples
 from tests.unit.train.dummy_system import make_samples, write_store
+from train.data.batches import eval_batches, length_of
+from train.data.derangement import derange
 from train.data.examples import FeatureSource, entity_types, read_split, without_tags
-from train.training.sampling import derange, eval_batches, length_of, train_batches, update_parts
+from train.training.sampling import train_batches, update_parts
 
 SAMPLES = make_samples("train", 20)
 IDS = [sample.image_id for sample in SAMPLES]

@@ -16,7 +16,8 @@ from train.comparing.results import read_views
 from train.evaluating.diagnose import DiagnoseJob, compare, diagnose, diagnosis_rows
 from train.evaluating.evaluate import EvaluateJob, evaluate
 from train.training.loop import FitJob, fit
-from train.training.run_spec import Recipe, RunSpec
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extract.tables.samples import ImageRow, write_images, write_samples
+from extract.tables.images_table import ImageRow, write_images
+from extract.tables.samples import write_samples
 from tests.unit.train.dummy_system import write_corpus
 from train.__main__ import main
 

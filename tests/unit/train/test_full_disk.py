@@ -9,7 +9,8 @@ import pytest
 from extract.core.system import NamedSystemError
 from tests.unit.train.dummy_system import Model, write_corpus
 from train.training.loop import FitJob, fit
-from train.training.run_spec import Recipe, RunSpec
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

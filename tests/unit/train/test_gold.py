@@ -15,7 +15,8 @@ from train.evaluating.evaluate import EvaluateJob, evaluate
 from train.measures.metrics import score_slices
 from train.measures.predictions import read_predictions
 from train.training.loop import FitJob, fit
-from train.training.run_spec import Recipe, RunSpec
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -15,7 +15,8 @@ from tests.unit.train.dummy_system import write_corpus, write_store
 from train.evaluating.evaluate import EvaluateJob, evaluate
 from train.training.held_out import training_guard
 from train.training.loop import FitJob, fit
-from train.training.run_spec import Recipe, RunSpec
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

@@ -8,7 +8,7 @@ import torch
 from extract.core.errors import DataError
 from tests.unit.extract.evil_pickles import Evil, as_zip
 from train.training.accelerator import create_accelerator
-from train.training.averaging import weight_average
+from train.training.optim import weight_average
 from train.training.resume import Progress, StateFolder
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
+from extract.tables.rows import ItemFeatures, Outputs
 from tests.builders.hub.families import Published, lay_once
 from tests.unit.train.dummy_system import write_corpus
 from train.training.loop import FitJob, fit
+from train.training.recipe import Recipe
 from train.training.run_folder.checkpoint import load_run
-from train.training.run_spec import Recipe, RunSpec
+from train.training.run_spec import RunSpec
 
 # System, its checkpoints by role, its stores by role: side of the pictures and how many.
 SYSTEMS = {

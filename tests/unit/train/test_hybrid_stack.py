@@ -7,10 +7,9 @@ from transformers import BertConfig, BertModel, CLIPVisionConfig, CLIPVisionMode
 from extract.core.errors import ConfigError
 from train.blocks.pooled_contrast import PooledContrast, masked_max
 from train.blocks.visual_sequence import Pictures
-from train.systems.vec_mner.correlation_gate import CorrelationGate
+from train.systems.vec_mner.correlation_gate import CorrelationGate, soft_pool
 from train.systems.vec_mner.hybrid_stack import HybridStack
 from train.systems.vec_mner.picture_tokens import PictureKind, PictureTokens
-from train.systems.vec_mner.soft_pool import soft_pool
 
 KINDS = (PictureKind("image", 1, 64), PictureKind("crops", 2, 32))
 MASK = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])

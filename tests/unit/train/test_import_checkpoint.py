@@ -14,11 +14,16 @@ from tests.unit.train.dummy_system import write_store
 from train.__main__ import main
 from train.systems.acn import model as acn
 from train.systems.acn import released_checkpoint as acn_names
+from train.systems.acn.options import Options
 from train.systems.co_mipn import model as co_mipn
+from train.systems.co_mipn import options as co_mipn_options
 from train.systems.co_mipn import released_checkpoint as co_mipn_names
 from train.systems.ita import model as ita
+from train.systems.ita import options as ita_options
 from train.systems.ita import released_checkpoint as ita_names
+from train.systems.ita.options import EXTRA_STATES
 from train.systems.vec_mner import model as vec_mner
+from train.systems.vec_mner import options as vec_mner_options
 from train.systems.vec_mner import released_checkpoint as vec_mner_names
 from train.training.run_folder.checkpoint import load_run, read_run_info
 from train.training.run_folder.conversion import read_state, table_path
@@ -28,7 +33,7 @@ ACN = {"word_dim": 8, "filters": 3, "lstm_hidden": 4, "image_dim": 3, "regions":
 
 
 def acn_case(folder: Path, encoder: Path):
-    options = acn.Options.upstream(**ACN)
+    options = Options.upstream(**ACN)
     samples = [Sample("a", "a.jpg", ["Ada", "in", "Paris", "\u00e9"])]
     model = acn.Model(options, acn.Model.build_vocabulary(options, samples, TYPES))
     tables = {name: model.vocabulary[name] for name in ("words", "chars")}
@@ -38,14 +43,14 @@ def acn_case(folder: Path, encoder: Path):
 def vec_mner_case(folder: Path, encoder: Path):
     weights = vec_mner_reference.write_checkpoints(folder, encoder, num_hidden_layers=2)
     changes = {"max_pieces": 12}
-    options = vec_mner.Options.upstream(**changes)
+    options = vec_mner_options.Options.upstream(**changes)
     model = vec_mner.Model(options, {"entity_types": TYPES}, weights, pretrained=False)
     return vec_mner_names.to_upstream(model.state_dict()), changes, weights, {}
 
 
 def co_mipn_case(folder: Path, encoder: Path):
     weights = co_mipn_tiny.write_checkpoints(folder, encoder)
-    options = co_mipn.Options.upstream(**co_mipn_tiny.SIZES)
+    options = co_mipn_options.Options.upstream(**co_mipn_tiny.SIZES)
     model = co_mipn.Model(options, {"entity_types": TYPES}, weights, pretrained=False)
     state = co_mipn_names.to_upstream(model.state_dict(), options)
     return state, co_mipn_tiny.SIZES, weights, {}
@@ -53,7 +58,9 @@ def co_mipn_case(folder: Path, encoder: Path):
 
 def ita_case(folder: Path, encoder: Path):
     weights = {"encoder": encoder}
-    model = ita.Model(ita.Options.upstream(), {"entity_types": TYPES}, weights, pretrained=False)
+    model = ita.Model(
+        ita_options.Options.upstream(), {"entity_types": TYPES}, weights, pretrained=False
+    )
     tables = {"states": ita_names.upstream_dictionary(model.codec.states)}
     return ita_names.to_upstream(model.state_dict(), model.codec.states), {}, weights, tables
 
@@ -110,7 +117,7 @@ def test_it_is_an_ordinary_run(released, tmp_path: Path):
     write_store(tmp_path / "grid.h5", ids, fingerprint="c" * 64)
     assert main([*arguments, "--store", f"grid={tmp_path / 'grid.h5'}"]) == 0
     model, info = load_run(tmp_path / "run")
-    assert model.options == acn.Options.upstream(**ACN) and not model.training
+    assert model.options == Options.upstream(**ACN) and not model.training
     assert torch.equal(model.crf.transitions, state["crf.transitions"])
     assert info.fingerprints == {"grid": "c" * 64} and info.entity_types == TYPES
     assert list(info.weights_sha256) == ["checkpoint"]
@@ -174,7 +181,7 @@ def test_the_dictionary_of_ita_tells_its_extra_states(
     state, arguments = released("ita")
     table = Path(arguments[arguments.index("--table") + 1].partition("=")[2])
     symbols = table.read_text(encoding="utf-8").splitlines()
-    gone = [name for name in ita.EXTRA_STATES if name not in extra]
+    gone = [name for name in EXTRA_STATES if name not in extra]
     rows = [row for row, name in enumerate(symbols) if name not in gone]
     for name in ("linear.weight", "linear.bias", "transitions"):
         state[name] = state[name][rows]
@@ -188,7 +195,7 @@ def test_the_dictionary_of_ita_tells_its_extra_states(
     assert model.head.linear.bias[model.codec.states.index("S-LOC")] == bias
     if gone:
         (tmp_path / "run/model.safetensors").unlink()
-        options = json.dumps({"extra_states": list(ita.EXTRA_STATES)})
+        options = json.dumps({"extra_states": list(EXTRA_STATES)})
         arguments[arguments.index("--options") + 1] = options
         assert main(arguments) == 2
         assert f"Set the option extra_states to {list(extra)}" in capsys.readouterr().err

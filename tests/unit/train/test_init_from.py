@@ -15,8 +15,9 @@ from tests.unit.train.dummy_system import make_samples, write_corpus, write_stor
 from train.__main__ import main
 from train.training.initial_run import check_initial_run
 from train.training.loop import FitJob, fit
+from train.training.recipe import Recipe
 from train.training.run_folder.checkpoint import read_run_info
-from train.training.run_spec import Recipe, RunSpec
+from train.training.run_spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

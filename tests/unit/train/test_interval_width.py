@@ -15,13 +15,13 @@ import pytest
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
 from extract.tables.samples import Sample
+from extract.tables.tags import entity_spans
 from train.comparing.statistics import (
     bootstrap_f1,
     detectable_difference,
     mean_f1,
     percentile_interval,
 )
-from train.data.tags import entity_spans
 from train.measures.metrics import per_tweet_counts
 
 KNOWN = {"twitter2015": (63.24, 1.32), "twitter2017": (76.19, 2.29)}

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from tests.unit.train import acn_tiny, co_mipn_tiny, ita_tiny, rpi_hmif_tiny, vec_mner_reference
-from train.systems.base import Example, TaggingModel
+from train.data.examples import Example
+from train.systems.base import TaggingModel
 
 Batch = dict[str, Any]
 

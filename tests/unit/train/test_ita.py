@@ -18,9 +18,10 @@ from tests.unit.train.ita_tiny import (
     gradients,
 )
 from train.blocks.crf import LinearChainCRF
-from train.systems.base import Example
+from train.data.examples import Example
 from train.systems.ita.context import ContextOptions
-from train.systems.ita.model import Model, Options, cva_divergence
+from train.systems.ita.model import Model, cva_divergence
+from train.systems.ita.options import Options
 
 
 def golden_divergence(temperature, text=None):

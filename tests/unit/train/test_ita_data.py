@@ -7,12 +7,13 @@ import pytest
 from extract.core.errors import DataError
 from extract.interop.artefacts.context_conll import read_context_conll, read_context_pair
 from extract.store import FeatureStore
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
+from extract.tables.tags import bio_to_bioes, bioes_to_bio, entity_spans
 from extract.words.object_text import object_phrases
 from tests.unit.extract.interop_files import image, run_import
 from tests.unit.train.ita_tiny import build
-from train.data.tags import bio_to_bioes, bioes_to_bio, entity_spans
-from train.systems.base import Example
+from train.data.examples import Example
 from train.systems.ita.context import ContextOptions
 
 LINES = "Ann B-PER\nin O\nRiga B-LOC\n<EOS> B-X\na B-X\ndog B-X\n\nhello O\n\n"

@@ -9,21 +9,21 @@ import torch
 
 from extract.core.errors import ConfigError
 from extract.core.options import options_from
+from extract.tables.tags import bio_to_bioes, tag_set
+from tests.builders.published_recipes import ita_recipe
+from tests.builders.released_scores import rounded_f1
 from tests.unit.train.ita_tiny import VOCABULARY, build, examples, gradients
 from train.blocks.crf import LinearChainCRF
 from train.blocks.tag_head import WordDropout
-from train.data.tags import bio_to_bioes, tag_set
 from train.measures.metrics import Counts, micro_counts
 from train.systems.ita.model import (
-    EXTRA_STATES,
     Model,
-    Options,
     SharedWordDropout,
     StateCodec,
     forbid_illegal_moves,
     may_follow,
 )
-from train.systems.ita.released_checkpoint import rounded_f1, upstream_recipe
+from train.systems.ita.options import EXTRA_STATES, Options
 from train.training.optim import build_optimizer, current_rates, rate_factor, set_rates
 
 
@@ -85,7 +85,7 @@ def test_of_single_sentences_both_kinds_of_word_dropout_are_one():
 
 
 def test_check_8_2_19_groups_rates_and_decay(tiny_encoder):
-    model, recipe = build(tiny_encoder("bert")), upstream_recipe(Options.upstream())
+    model, recipe = build(tiny_encoder("bert")), ita_recipe(Options.upstream())
     optimizer = build_optimizer(model, recipe)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     fast = [group for group in optimizer.param_groups if group["peak_lr"] > 1e-3]
@@ -107,7 +107,7 @@ def test_check_8_2_19_groups_rates_and_decay(tiny_encoder):
 
 @pytest.mark.parametrize(("cva", "samples_of_a_tweet"), [(True, 2), (False, 1)])
 def test_the_published_recipe_has_four_samples_an_update(cva, samples_of_a_tweet):
-    recipe = upstream_recipe(Options.upstream(cva=cva))
+    recipe = ita_recipe(Options.upstream(cva=cva))
     assert recipe.batch_size * recipe.accumulation * samples_of_a_tweet == 4
     assert recipe.ties == "last" and recipe.clip == 5.0
     assert recipe.selection_view == ("mean" if cva else "mm")

@@ -10,7 +10,8 @@ from torch import nn
 
 from extract.core.errors import DataError, MissingFileError
 from tests.unit.train.ita_tiny import GOLDEN_MM, GOLDEN_TEXT, VOCABULARY, examples, golden_crf
-from train.systems.ita.model import EXTRA_STATES, Model, Options, cva_divergence
+from train.systems.ita.model import Model, cva_divergence
+from train.systems.ita.options import EXTRA_STATES, Options
 from train.systems.ita.released_checkpoint import (
     ENCODER,
     FORBIDDEN,

@@ -16,13 +16,14 @@ from tests import forked
 from tests.builders.stops import stop_before
 from tests.unit.train import dummy_system
 from tests.unit.train.dummy_system import write_corpus, write_store
+from train.data.examples import ModelOutput
 from train.evaluating.evaluate import EvaluateJob, evaluate
-from train.systems.base import ModelOutput
 from train.training.accelerator import create_accelerator
 from train.training.history import LossSums
 from train.training.loop import FitJob, Trainer, fit
+from train.training.recipe import Recipe
 from train.training.run_folder.checkpoint import load_run, read_run_info
-from train.training.run_spec import Recipe, RunSpec, read_run_spec
+from train.training.run_spec import RunSpec, read_run_spec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

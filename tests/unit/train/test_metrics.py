@@ -8,7 +8,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from extract.core.errors import ShapeError
 from extract.tables.samples import Sample
-from train.data.tags import entity_spans
+from extract.tables.tags import entity_spans
 from train.measures.mentions import mentions
 from train.measures.metrics import (
     Counts,

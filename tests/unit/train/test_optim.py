@@ -7,7 +7,7 @@ from torch import nn
 from extract.core.errors import ConfigError
 from tests.unit.train.dummy_system import Model, Options
 from train.training.optim import build_optimizer, current_rates, freeze, rate_factor, set_rates
-from train.training.run_spec import Recipe
+from train.training.recipe import Recipe
 
 
 def model() -> Model:

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from extract.core.errors import ShapeError
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
-from train.data.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
-from train.systems.base import Example
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
+from train.data.examples import Example
+from train.data.pixels import pixel_batch
 
 SIZE = 4
 MISSING = StoredItem(status=STATUS["missing"], features=np.zeros((0, SIZE * SIZE * 3), np.uint8))

@@ -11,19 +11,20 @@ import pytest
 import torch
 
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample, write_samples
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample, write_samples
 from tests.unit.train import co_mipn_tiny, dummy_system, rpi_hmif_tiny
 from tests.unit.train.dummy_system import write_store
 from train.__main__ import main
 from train.blocks.crf import LinearChainCRF
 from train.blocks.path_marginals import of_words, path_marginals, piece_marginals
+from train.data.examples import Example
 from train.evaluating import predict
 from train.systems.acn import model as acn
-from train.systems.base import Example
 from train.systems.ita import model as ita
 from train.systems.text_crf import model as text_crf
+from train.training.recipe import Recipe
 from train.training.run_folder.checkpoint import RunInfo, save_weights, write_run_info
-from train.training.run_spec import Recipe
 
 TYPES = ["PER", "LOC"]
 TEXTS = ["Kevin Durant plays", "the dog", "New York"]

@@ -11,7 +11,7 @@ from extract.core.errors import ConfigError
 from tests.unit.train.dummy_system import write_corpus
 from tests.unit.train.process_group import ProcessGroup
 from train.__main__ import main
-from train.systems.base import ModelOutput
+from train.data.examples import ModelOutput
 from train.training.accelerator import create_accelerator
 from train.training.history import LossSums
 from train.training.run_folder.checkpoint import load_run, read_run_info

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from extract.core.errors import DataError
 from extract.tables.samples import Sample
 from tests.unit.extract.strategies import TEXT, tagged, words
+from train.data.batches import eval_batches
+from train.data.derangement import derange
 from train.measures.predictions import HEADER, read_predictions, write_predictions
-from train.training.sampling import derange, eval_batches, train_batches, update_parts
+from train.training.sampling import train_batches, update_parts
 
 # Whatever a table of samples can hold, and what a file of lines and tabs could confuse.
 TOKENS = words() | st.sampled_from(["", "\t", "a\tb\tc", HEADER, f"{HEADER}x", "\r", " "]) | TEXT

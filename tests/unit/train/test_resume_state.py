@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from extract.core.errors import BusyError
-from extract.core.lock import only_process
+from extract.core.files import only_process
 from tests.builders.stops import Stop, stop_before
 from tests.unit.train.dummy_system import write_corpus
 from train.evaluating.evaluate import EvaluateJob, evaluate
 from train.training.loop import FitJob, Trainer, fit
+from train.training.recipe import Recipe
 from train.training.resume import StateFolder
-from train.training.run_spec import Recipe, RunSpec
+from train.training.run_spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("dummy")
 

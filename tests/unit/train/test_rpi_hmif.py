@@ -12,7 +12,7 @@ from tests.unit.train.rpi_hmif_tiny import (
     with_pictures,
     write_tower,
 )
-from train.systems.base import Example
+from train.data.examples import Example
 from train.systems.rpi_hmif.model import Model
 
 

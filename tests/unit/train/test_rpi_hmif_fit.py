@@ -8,14 +8,14 @@ import pytest
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from extract.core.options import options_from
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
-from extract.tables.samples import STATUS
+from extract.tables.rows import STATUS, ItemFeatures, Outputs
+from tests.builders.published_recipes import RPI_HMIF_RECIPES
 from tests.unit.train.dummy_system import write_corpus
 from train.evaluating.evaluate import EvaluateJob, evaluate
-from train.systems.rpi_hmif.model import RECIPES
 from train.training.loop import FitJob, fit
-from train.training.run_spec import Recipe, RunSpec
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 SIDES = {"image": (32, 1), "crops": (16, 3), "detector_crops": (8, 3)}
 OPTIONS = {
@@ -54,7 +54,7 @@ def test_fit_and_evaluate(tmp_path, tiny_encoder, variant):
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = CLIPVisionConfig(**sizes, intermediate_size=64, image_size=32, patch_size=8)
     CLIPVisionModel(config).save_pretrained(tmp_path / "clip")
-    recipe = options_from(Recipe, RECIPES["twitter2015"], "recipe")
+    recipe = options_from(Recipe, RPI_HMIF_RECIPES["twitter2015"], "recipe")
     recipe = dataclasses.replace(recipe, epochs=2, batch_size=4)
     spec = RunSpec("rpi", "rpi_hmif", variant, options=OPTIONS, recipe=recipe)
     weights = {"encoder": tiny_encoder("bert"), "vision": tmp_path / "clip"}

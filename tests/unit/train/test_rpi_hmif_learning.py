@@ -20,7 +20,8 @@ from tests.unit.train.rpi_hmif_tiny import (
     write_tower,
 )
 from train.measures.metrics import micro_counts
-from train.systems.rpi_hmif.model import Model, Options
+from train.systems.rpi_hmif.model import Model
+from train.systems.rpi_hmif.options import Options
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from train.comparing.results_page import render_results
 from train.comparing.results_table import result_rows
 from train.evaluating.evaluate import EvaluateJob, evaluate
 from train.training.loop import FitJob, Trainer, fit
-from train.training.run_spec import Recipe, RunSpec
+from train.training.recipe import Recipe
+from train.training.run_spec import RunSpec
 
 DEFINITION = {"run": "r", "system": "text_crf", "weights": {"encoder": {"name": "minilm"}}}
 

@@ -8,8 +8,9 @@ from extract.core.errors import DataError
 from extract.corpora.mentions import count_seen
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
-from extract.tables.samples import ImageRow, Sample, write_images
-from train.data.tags import entity_spans
+from extract.tables.images_table import ImageRow, write_images
+from extract.tables.samples import Sample
+from extract.tables.tags import entity_spans
 from train.measures.mentions import mention_recall, mentions
 from train.measures.metrics import score_slices
 from train.measures.slices import slice_order, tweet_slices, usable_images

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from train.data.tags import bio_to_bioes, bioes_to_bio, entity_spans, split_tag, tag_set
+from extract.tables.tags import bio_to_bioes, bioes_to_bio, entity_spans, split_tag, tag_set
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from extract.core.errors import ConfigError, DataError
 from extract.core.options import options_from
 from extract.tables.samples import Sample
 from train.blocks.tag_head import TagCodec
-from train.systems.base import Example
-from train.systems.text_crf.model import Model, Options
+from train.data.examples import Example
+from train.systems.text_crf.model import Model
+from train.systems.text_crf.options import Options
 
 VOCABULARY = {"entity_types": ["PER", "LOC"]}
 SENTENCES = [

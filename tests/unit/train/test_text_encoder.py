@@ -9,8 +9,7 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
 from extract.core.errors import DataError, MissingFileError
-from train.blocks.text_encoder import SEP, TextEncoder
-from train.blocks.windows import cut_windows
+from train.blocks.text_encoder import SEP, TextEncoder, cut_windows
 
 FAMILIES = ("bert", "roberta", "xlmr")
 SENTENCES = [

@@ -12,9 +12,11 @@ from extract.core.errors import ConfigError, DataError
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
 from extract.extractors import pixels as pixel_extractor
-from extract.extractors.base import Item
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS, Item
+from extract.tables.samples import Sample
+from extract.tables.tags import entity_spans
 from tests.unit.train.vec_mner_reference import (
     CLEAN,
     ROLES,
@@ -28,11 +30,11 @@ from tests.unit.train.vec_mner_reference import (
 )
 from train.blocks.crf import LinearChainCRF
 from train.blocks.piece_tags import PieceTags, as_entities, outside
+from train.data.examples import Example
 from train.data.pieces import PieceTable
-from train.data.pixels import CLIP_MEAN, CLIP_STD, pixel_batch
-from train.data.tags import entity_spans
-from train.systems.base import Example
-from train.systems.vec_mner.model import Model, Options
+from train.data.pixels import pixel_batch
+from train.systems.vec_mner.model import Model
+from train.systems.vec_mner.options import Options
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,8 @@ from tests.unit.train.vec_mner_reference import (
 )
 from train.blocks.two_stream import merge_heads, split_heads
 from train.blocks.visual_sequence import Pictures
-from train.systems.vec_mner.correlation_gate import CorrelationGate
+from train.systems.vec_mner.correlation_gate import CorrelationGate, soft_pool
 from train.systems.vec_mner.released_checkpoint import to_upstream
-from train.systems.vec_mner.soft_pool import soft_pool
 
 VISIBLE = torch.ones((2, 110), dtype=torch.bool)
 

@@ -8,14 +8,16 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from extract.extractors.base import ItemFeatures, Outputs
 from extract.store import FeatureWriter, Header
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS, ItemFeatures, Outputs
+from extract.tables.samples import Sample
+from tests.builders.published_recipes import VEC_MNER_RECIPE
 from tests.unit.train.dummy_system import write_corpus
 from tests.unit.train.vec_mner_reference import VOCABULARY, write_checkpoints
 from train.data.examples import FeatureSource
 from train.measures.metrics import micro_counts
-from train.systems.vec_mner.model import RECIPE, Model, Options
+from train.systems.vec_mner.model import Model
+from train.systems.vec_mner.options import Options
 from train.training.loop import FitJob, fit
 from train.training.run_folder.checkpoint import load_run
 from train.training.run_spec import RunSpec
@@ -158,7 +160,7 @@ def test_fit_save_and_reload(tiny_encoder, tmp_path):
     tower = CLIPVisionModel(CLIPVisionConfig(**sizes, image_size=64, patch_size=32))
     tower.save_pretrained(tmp_path / "vision")
     options = {"image_px": 64, "crop_px": 32, "n_detector_crops": 0}
-    recipe = replace(RECIPE, epochs=1, batch_size=3)
+    recipe = replace(VEC_MNER_RECIPE, epochs=1, batch_size=3)
     spec = RunSpec(run="v", system="vec_mner", options=options, recipe=recipe)
     weights = {"encoder": tiny_encoder("bert"), "vision": tmp_path / "vision"}
     out = tmp_path / "run"

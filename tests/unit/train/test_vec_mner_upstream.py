@@ -6,9 +6,11 @@ from transformers import BertConfig, CLIPVisionConfig
 
 from extract.core.errors import DataError
 from tests.builders.letters import write_letters
+from tests.builders.published_recipes import VEC_MNER_RECIPE
 from tests.unit.train.vec_mner_reference import VOCABULARY, write_checkpoints
 from train.systems.base import count_parameters
-from train.systems.vec_mner.model import RECIPE, Model, Options
+from train.systems.vec_mner.model import Model
+from train.systems.vec_mner.options import Options
 from train.systems.vec_mner.released_checkpoint import UNUSED, from_upstream, to_upstream
 from train.training.optim import build_optimizer
 
@@ -180,12 +182,12 @@ def test_check_7_1_4_optimizer_groups(published):
     }
     for size, members in expected.items():
         assert sizes(members, shapes) == size
-    assert {RECIPE.lr[group] for group in ("encoder", "vision", "fusion")} == {3e-5}
-    assert {RECIPE.lr[group] for group in ("head", "crf")} == {5e-2}
+    assert {VEC_MNER_RECIPE.lr[group] for group in ("encoder", "vision", "fusion")} == {3e-5}
+    assert {VEC_MNER_RECIPE.lr[group] for group in ("head", "crf")} == {5e-2}
 
 
 def test_the_published_recipe_fits_the_groups(published):
-    optimizer = build_optimizer(published, RECIPE)
+    optimizer = build_optimizer(published, VEC_MNER_RECIPE)
     of_group: dict[str, int] = {}
     for group in optimizer.param_groups:
         size = sum(parameter.numel() for parameter in group["params"])
@@ -199,4 +201,4 @@ def test_the_published_recipe_fits_the_groups(published):
         "crf": 143,
     }
     # 40 epochs of 125 batches: 5000 updates, 250 of them warm-up.
-    assert RECIPE.warmup * RECIPE.epochs * 125 == pytest.approx(250)
+    assert VEC_MNER_RECIPE.warmup * VEC_MNER_RECIPE.epochs * 125 == pytest.approx(250)

@@ -14,8 +14,8 @@ from extract.core.cli import main
 from extract.core.errors import DataError, MissingFileError
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
+from extract.tables.tags import entity_spans
 from tests.builders.hub import glove
-from train.data.tags import entity_spans
 from train.data.word_vectors import (
     PAD,
     UNK,

@@ -8,10 +8,12 @@ from torch import Tensor
 from transformers import BertConfig, CLIPVisionConfig
 
 from extract.store import StoredItem
-from extract.tables.samples import STATUS, Sample
+from extract.tables.rows import STATUS
+from extract.tables.samples import Sample
 from tests.builders.letters import write_letters
-from train.systems.base import Example
-from train.systems.vec_mner.model import Model, Options
+from train.data.examples import Example
+from train.systems.vec_mner.model import Model
+from train.systems.vec_mner.options import Options
 from train.systems.vec_mner.released_checkpoint import from_upstream, to_upstream
 
 VOCABULARY = {"entity_types": ["PER", "LOC", "ORG", "MISC"]}

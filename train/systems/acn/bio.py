@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import torch
 
+from extract.tables.tags import split_tag
 from train.blocks.crf import LinearChainCRF
-from train.data.tags import split_tag
 
 
 @torch.no_grad()

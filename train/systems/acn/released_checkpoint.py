@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from extract.core.errors import DataError, near_match
+from train.systems.base import TaggingModel
+from train.systems.released import Converter, Released, State
 
 # Upstream's character features are interleaved: filter f of width number j sits at 3 f + j.
 _WIDTHS = 3
@@ -123,3 +125,20 @@ def _check_names(state: Mapping[str, Tensor], expected: Mapping[str, str], what:
         raise DataError(f"{what}: no tensor {', '.join(missing)}.{hint}")
     if unknown:
         raise DataError(f"{what}: unknown tensor {', '.join(unknown)}")
+
+
+def _to_ours(found: Released, model: TaggingModel) -> State:
+    return from_upstream(found.state, drop_pad_unk=not model.options.upstream_tags)
+
+
+def _to_theirs(model: TaggingModel) -> Released:
+    if not model.options.upstream_tags:
+        raise DataError(
+            "a model without upstream_tags has no counterpart upstream, whose CRF has the tags "
+            "[pad] and [unk]. Train with upstream_tags: true."
+        )
+    tables = {name: model.vocabulary[name] for name in ("words", "chars")}
+    return Released(to_upstream(model.state_dict()), tables)
+
+
+CONVERTER = Converter(_to_ours, _to_theirs, ("words", "chars"))

@@ -4,6 +4,7 @@ Word pieces, the image and its crops come in. A loss and BIO tags go out. A stra
 an option with its default as the system is now, and the layer that it switches.
 """
 
-from train.systems.co_mipn.model import Model, Options
+from train.systems.co_mipn.model import Model
+from train.systems.co_mipn.options import Options
 
 __all__ = ["Model", "Options"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from extract.core.errors import ConfigError
+from extract.networks.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from train.blocks.vision_tower import load_vision_tower
-from train.data.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from train.systems.co_mipn.dynamic_similarity import DynamicSimilarity
 from train.systems.co_mipn.image_prompts import GatedPrompts, LevelPrompts
 from train.systems.co_mipn.prompt_attention import LayerPrompt, mask_to_heads, to_heads

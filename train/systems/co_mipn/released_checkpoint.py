@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from extract.core.errors import DataError, near_match
-from train.systems.co_mipn.model import Options
+from train.systems.co_mipn.options import Options
+from train.systems.released import Converter, Released
 
 _BERTS = {
     "bert1": "branches.encoders.0.model",
@@ -234,3 +235,10 @@ def _check_names(state: Mapping[str, Tensor], expected: Iterable[str], what: str
         )
     if unknown:
         raise DataError(f"{what}: {len(unknown)} unknown tensors: {', '.join(unknown[:3])}")
+
+
+CONVERTER = Converter(
+    lambda found, model: from_upstream(found.state, model.options),
+    lambda model: Released(to_upstream(model.state_dict(), model.options)),
+    told=lambda found: told_options(found.state),
+)

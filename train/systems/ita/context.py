@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from extract.words.image_text import GROUPS, ContextOptions, append_context, context_segments
 from train.blocks.text_encoder import SEP, Word
-from train.systems.base import Example
+from train.data.examples import Example
 
 __all__ = ["GROUPS", "ContextOptions", "MultimodalView", "build_view"]
 

@@ -31,9 +31,9 @@ from extract.networks.checkpoints.torch_files import (
     raise_unless_broken,
 )
 from extract.networks.checkpoints.whole_files import check_whole, damaged
-from train.measures.metrics import Counts
-from train.systems.ita.model import EXTRA_STATES, Options
-from train.training.run_spec import Recipe
+from train.systems.base import TaggingModel
+from train.systems.ita.options import EXTRA_STATES, Options
+from train.systems.released import Converter, Released, State
 
 START, STOP = "<START>", "<STOP>"
 ENCODER = "embeddings.list_embedding_0.model."
@@ -315,35 +315,20 @@ def _check(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
             )
 
 
-def upstream_recipe(options: Options) -> Recipe:
-    """Return the published recipe: four samples an update, linear layer as slow as the encoder.
-
-    With alignment a tweet is two samples, one a view. Not expressed: upstream adds epsilon before
-    Adam's bias correction, torch behind it; and it selects by the rounded score of `rounded_f1`.
-
-    Source: Wang et al. 2022, ITA; the released code's configs.
-    """
-    return Recipe(
-        epochs=10,
-        batch_size=1,
-        accumulation=2 if options.cva else 4,
-        lr={"encoder": 5e-6, "head": 5e-6, "crf": 5e-2},
-        eps=1e-6,
-        clip=5.0,
-        length_buckets=False,
-        selection_view="mean" if options.cva else "mm",
-        ties="last",
-        precision="fp32",
-    )
+def _to_ours(found: Released, model: TaggingModel) -> State:
+    states = model.codec.states
+    return from_upstream(found.state, found.tables["states"], model.state_dict(), states)
 
 
-def rounded_f1(counts: Counts) -> float:
-    """Return F1 in percent as upstream prints it.
+def _to_theirs(model: TaggingModel) -> Released:
+    states = model.codec.states
+    tables = {"states": upstream_dictionary(states)}
+    return Released(to_upstream(model.state_dict(), states), tables)
 
-    Precision and recall are rounded to four decimals before they are combined, F1 once more.
 
-    Source: flair's Metric.
-    """
-    precision, recall = round(counts.precision / 100, 4), round(counts.recall / 100, 4)
-    total = precision + recall
-    return 100 * round(2 * precision * recall / total, 4) if total else 0.0
+CONVERTER = Converter(
+    _to_ours,
+    _to_theirs,
+    ("states",),
+    told=lambda found: told_options(found.tables["states"]),
+)

@@ -4,9 +4,8 @@ Source: Devlin et al. 2019 (first piece of each word) with the CRF of Lample et 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,31 +14,10 @@ from extract.core.errors import ConfigError
 from train.blocks.path_marginals import path_marginals
 from train.blocks.tag_head import TagCodec, TagHead
 from train.blocks.text_encoder import TextEncoder
+from train.data.examples import Example, ModelOutput
 from train.systems import base
-from train.systems.base import Example, ModelOutput, length_mask
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen about the system."""
-
-    dropout: float = 0.1
-    """Dropout on the channels of the word vectors."""
-    word_dropout: float = 0.0
-    """Share of words whose whole vector is zeroed in training, without rescaling."""
-    tag_scheme: Literal["bio", "bioes"] = "bio"
-    """The tags the CRF works with; in and out it is BIO."""
-    crf_init: Literal["uniform", "normal"] = "uniform"
-    """Initial transitions: uniform in +-0.1, or standard normal."""
-    empty_word: Literal["unk", "zero"] = "unk"
-    """Vector of a word without pieces: that of the `unk` piece, or `zero`."""
-    max_subwords: int = 512
-    """Longest input with special pieces; longer tweets are read in overlapping windows."""
-
-    def __post_init__(self) -> None:
-        for name in ("dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a number in [0, 1), got {getattr(self, name)}")
+from train.systems.base import length_mask
+from train.systems.text_crf.options import Options
 
 
 class Model(base.TaggingModel):

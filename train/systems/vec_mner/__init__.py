@@ -4,6 +4,7 @@ Word pieces, the image and two kinds of crops come in. A loss and BIO tags go ou
 add an option with its default as the system is now, and the layer that it switches.
 """
 
-from train.systems.vec_mner.model import Model, Options
+from train.systems.vec_mner.model import Model
+from train.systems.vec_mner.options import Options
 
 __all__ = ["Model", "Options"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from extract.core.errors import DataError, near_match
+from train.systems.released import Converter, Released
 
 PREFIX = "ifa_model."
 # Start of a name upstream -> start of a name here.
@@ -93,3 +94,9 @@ def _check(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: st
                 f"{what}: {name} has shape {tuple(tensor.shape)}, the model's has "
                 f"{tuple(expected[name].shape)}"
             )
+
+
+CONVERTER = Converter(
+    lambda found, model: from_upstream(found.state, model.state_dict()),
+    lambda model: Released(to_upstream(model.state_dict())),
+)

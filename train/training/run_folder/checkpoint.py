@@ -23,8 +23,9 @@ from extract.core.files import atomic_path, write_json
 from extract.core.options import options_from
 from extract.core.registry import load_module
 from train.systems.base import TaggingModel
+from train.training.recipe import Recipe
 from train.training.run_folder.names import ASSETS, RUN, WEIGHTS
-from train.training.run_spec import Recipe, RunSpec
+from train.training.run_spec import RunSpec
 
 FORMAT_VERSION = 1
 

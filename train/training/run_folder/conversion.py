@@ -4,6 +4,7 @@ Only tensors are read: whatever else a pickle would run or build is refused, or 
 """
 
 import dataclasses
+import importlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,18 +16,20 @@ from torch import Tensor
 
 from extract.core import provenance
 from extract.core.digests import file_sha256
-from extract.core.errors import ConfigError, DataError, MissingFileError
+from extract.core.errors import ConfigError, DataError, MissingFileError, near_match
 from extract.core.files import atomic_path, write_text
 from extract.core.options import options_from
 from extract.core.registry import load_module
 from extract.networks.checkpoints.torch_files import load_plain
+from train import systems
 from train.data.examples import FeatureSource
 from train.data.word_vectors import PAD, UNK
 from train.systems.base import TaggingModel, count_parameters
 from train.systems.ita import released_checkpoint
+from train.systems.released import Converter, Released
+from train.training.recipe import Recipe
 from train.training.run_folder import checkpoint
-from train.training.run_folder.converters import Converter, Released, converter_of
-from train.training.run_spec import Recipe, check_roles, check_weights_roles
+from train.training.run_spec import check_roles, check_weights_roles
 
 
 @dataclass(frozen=True)
@@ -219,3 +222,19 @@ def _write_run(out: Path, model: TaggingModel, info: checkpoint.RunInfo) -> None
     model.save_assets(assets)
     checkpoint.write_run_info(out, info)
     checkpoint.save_weights(model, out / checkpoint.WEIGHTS)
+
+
+def converter_of(system: str) -> Converter:
+    """Return the converter of a system.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folder = Path(systems.__file__).parent
+    known = sorted(path.parent.name for path in folder.glob("*/released_checkpoint.py"))
+    if system not in known:
+        raise ConfigError(
+            f"no converter for the system '{system}'; there are some for: "
+            f"{', '.join(known)}.{near_match(system, known)}"
+        )
+    return importlib.import_module(f"train.systems.{system}.released_checkpoint").CONVERTER

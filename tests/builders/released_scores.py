@@ -1,4 +1,4 @@
-"""The score that HVPNeT and Co-MIPN print: seqeval over all labels, special ones included."""
+"""Scores as released code prints them."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,6 +6,18 @@ from collections.abc import Sequence
 from seqeval.metrics.sequence_labeling import get_entities
 
 from train.measures.metrics import Counts
+
+
+def rounded_f1(counts: Counts) -> float:
+    """Return F1 in percent as upstream prints it.
+
+    Precision and recall are rounded to four decimals before they are combined, F1 once more.
+
+    Source: flair's Metric.
+    """
+    precision, recall = round(counts.precision / 100, 4), round(counts.recall / 100, 4)
+    total = precision + recall
+    return 100 * round(2 * precision * recall / total, 4) if total else 0.0
 
 
 def upstream_counts(
