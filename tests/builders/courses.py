@@ -19,7 +19,7 @@ from torch.optim.optimizer import (
 )
 
 from extract.tables.samples import Sample
-from tests.unit.train import dummy_system
+from tests.builders.train import dummy_system
 from train.data.examples import Example, ModelOutput
 
 Values = dict[str, list[Any]]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.builders.extract.tiny_plugins import Workbench
 from tests.faults.processes import Command, extract
-from tests.unit.extract.tiny_plugins import Workbench
 
 N_IMAGES = 48
 BATCH = 4

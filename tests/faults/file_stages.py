@@ -39,7 +39,7 @@ def evaluate_stage(training: Training, run: Path) -> Files:
 
 def summarize_stage(runs: Path) -> Files:
     """Write scored runs into a folder; return `train summarize` of them."""
-    from tests.unit.train.run_folders import write_run
+    from tests.builders.train.run_folders import write_run
 
     metrics = [
         write_run(runs, system, seed=seed, skill=skill)

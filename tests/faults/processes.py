@@ -216,7 +216,7 @@ def extract(*arguments: object) -> Command:
 
 def train(*arguments: object) -> Command:
     """Return a command line of `python -m train`, with the system `dummy` of the tests."""
-    from tests.unit.train import dummy_system
+    from tests.builders.train import dummy_system
     from train.__main__ import main
 
     def run() -> int:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.builders.train.dummy_system import write_corpus, write_store
 from tests.faults.checks import contents, expect_success
 from tests.faults.processes import Command, extract, run_to_end, train
-from tests.unit.train.dummy_system import write_corpus, write_store
 from tests.workflow.workspace import write_tiny_bert
 
 EPOCHS = 6

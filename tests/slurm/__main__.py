@@ -237,7 +237,8 @@ def same_stores(folder: Path) -> list[str]:
 def same_training(folder: Path) -> list[str]:
     """Check that both trainings learned, and about as much: dropout draws differ by process.
 
-    That the weights are equal without dropout is tested in tests/unit/train/test_processes.py.
+    That the weights are equal without dropout is tested in
+    tests/unit/train/training/test_processes.py.
     """
     scores = []
     for run in RUNS:

@@ -181,7 +181,11 @@ def test_reproductions_differ_in_corpus_temperature_and_rates_only(repo_root, na
 
 @pytest.mark.parametrize("name", REPRODUCTIONS)
 def test_recipes_are_those_that_the_systems_state(repo_root, name):
-    from tests.builders.published_recipes import CO_MIPN_RECIPE, RPI_HMIF_RECIPES, VEC_MNER_RECIPE
+    from tests.builders.train.published_recipes import (
+        CO_MIPN_RECIPE,
+        RPI_HMIF_RECIPES,
+        VEC_MNER_RECIPE,
+    )
 
     corpus = "twitter2017" if name == "twitter2017" else "twitter2015"
     stated = {

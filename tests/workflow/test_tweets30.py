@@ -10,9 +10,9 @@ import pytest
 from extract.core.registry import available
 from extract.store import FeatureStore
 from extract.tables.text_lines import iter_jsonl
-from tests.unit.extract.tiny_faster_rcnn import write_detector
-from tests.unit.extract.tiny_grounding_dino import SHORTEST_EDGE, write_tiny_grounding_dino
-from tests.unit.extract.tiny_yolo_world import write_tiny_detector
+from tests.builders.extract.tiny_faster_rcnn import write_detector
+from tests.builders.extract.tiny_grounding_dino import SHORTEST_EDGE, write_tiny_grounding_dino
+from tests.builders.extract.tiny_yolo_world import write_tiny_detector
 from tests.workflow.workspace import Workspace
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

@@ -15,7 +15,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from tests.unit.extract.tiny_yolo_world import build_tiny_detector
+from tests.builders.extract.tiny_yolo_world import build_tiny_detector
 
 NAME = "yolov8l-worldv2.pt"
 RELEASES = ("8.1.34", "8.2.103", "8.3.0", "8.4.0")

@@ -99,7 +99,7 @@ def _with_other_spec(corpus: Corpus, out: Path, change: Callable[[dict], None]) 
 
 def _of_other_weights(corpus: Corpus, out: Path) -> None:
     from extract.networks.random_weights import write_random_weights
-    from tests.unit.extract.tiny_plugins import _VISION
+    from tests.builders.extract.tiny_plugins import _VISION
 
     other = out.with_suffix(".pt")
     write_random_weights({"kind": "clip", "projection_dim": 12, **_VISION}, 7, other)

@@ -12,9 +12,9 @@ from extract.commands import verify
 from extract.core.errors import StoreError
 from extract.store import check_bytes, merge_shards, open_whole, verify_store
 from extract.store.seal import write_seal
+from tests.builders.extract.evil_stores import EVIL
+from tests.builders.extract.feature_files import change_file, write_merged
 from tests.fuzz.mutations import mutate
-from tests.unit.extract.evil_stores import EVIL
-from tests.unit.extract.feature_files import change_file, write_merged
 
 NAME = "hdf5"
 

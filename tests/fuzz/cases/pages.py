@@ -5,8 +5,8 @@ import random
 import re
 from pathlib import Path
 
-from tests.unit.extract.page_elements import NASTY, strange_elements
-from tests.unit.extract.test_hostile_pages import nasty_pages
+from tests.builders.extract.page_elements import NASTY, strange_elements
+from tests.unit.extract.look.test_hostile_pages import nasty_pages
 from train.comparing.markdown import markdown_table
 from train.report.browser import data_script
 from train.report.page import Section, render_page

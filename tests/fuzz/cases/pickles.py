@@ -13,9 +13,9 @@ from extract.core.errors import MnerError
 from extract.interop.artefacts import vgg_pt
 from extract.interop.crop_archives import load_dictionary
 from extract.networks.checkpoints.reading import read_tensors
+from tests.builders.extract.evil_pickles import FORMATS, Evil
 from tests.fuzz.memory import peak_mb
 from tests.fuzz.mutations import mutate
-from tests.unit.extract.evil_pickles import FORMATS, Evil
 from train.systems.ita import released_checkpoint
 from train.training.run_folder.conversion import read_state
 

@@ -34,8 +34,9 @@ UNIT = Path(__file__).resolve().parents[2] / "unit"
 def find_properties() -> dict[str, Callable[[], None]]:
     """Return name -> property, of every file `test_properties_*.py`."""
     found = {}
-    for path in sorted(UNIT.glob("*/test_properties_*.py")):
-        module = import_module(f"tests.unit.{path.parent.name}.{path.stem}")
+    for path in sorted(UNIT.rglob("test_properties_*.py")):
+        parts = path.relative_to(UNIT).with_suffix("").parts
+        module = import_module(".".join(("tests.unit", *parts)))
         for name, test in inspect.getmembers(module, inspect.isfunction):
             if getattr(test, "is_hypothesis_test", False):
                 found[f"{path.stem}.{name}"] = test

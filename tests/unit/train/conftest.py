@@ -18,7 +18,7 @@ from transformers import (
     XLMRobertaTokenizer,
 )
 
-from tests.unit.train import dummy_system
+from tests.builders.train import dummy_system
 
 CORPUS = [
     "Kevin Durant plays for the Warriors in Oakland tonight , see you there !",
