@@ -65,10 +65,11 @@ slurm-demo: export PYTHONPATH := $(CURDIR)
 slurm-demo: .venv/test.stamp tesseract slurm  ## the sample through a Slurm of this machine alone (10 minutes, root)
 	$(BIN)/python -m tests.slurm
 
-lint: .venv/test.stamp  ## style of Python and rules, and Snakemake's own lint
+lint: .venv/test.stamp  ## style of Python and rules, order of imports, Snakemake's own lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/lint-imports
 	@$(BIN)/snakemake --lint
 
 $(UV):
