@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from extract.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from extract.look.degradation.sources import Source
+    from extract.look.losses.sources import Source
     from extract.tables.images_table import ImageRow
 
 HELP = "Count what each split loses (images, phrases, boxes, crops, texts) and list every id."
@@ -49,14 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the tables and, where wanted, the page."""
     from extract.core.files import write_text
-    from extract.look.degradation.counts import (
+    from extract.look.losses.counts import (
         check_images,
         count_cases,
         find_cases,
         write_cases,
         write_counts,
     )
-    from extract.look.degradation.page import make_page
+    from extract.look.losses.page import make_page
     from extract.look.named_files import read_splits
     from extract.tables.images_table import ImageRows, read_images
 
@@ -97,7 +97,7 @@ def open_sources(
     from extract.core.errors import DataError
     from extract.crops.plan import iter_manifest
     from extract.features.inputs import phrases_by_image
-    from extract.look.degradation import sources
+    from extract.look.losses import sources
     from extract.look.named_files import named_paths
     from extract.store import open_whole
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Check every dataset, then append the seal."""
-    from extract.store.reseal import seal_again
+    from extract.store.seal_again import seal_again
 
     was_open = seal_again(args.file)
     logger.info("%s: %s", args.file, "sealed again" if was_open else "has its seal")

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 from extract.core.errors import ConfigError, MnerError
@@ -28,7 +29,7 @@ def build_parser(package: str) -> argparse.ArgumentParser:
     for name in available(f"{package}.commands"):
         module = importlib.import_module(f"{package}.commands.{name}")
         command = commands.add_parser(
-            name.replace("_", "-"),
+            command_name(name, module),
             help=module.HELP,
             description=module.HELP,
             epilog=f"example: {module.EXAMPLE}",
@@ -42,6 +43,11 @@ def build_parser(package: str) -> argparse.ArgumentParser:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def command_name(file: str, module: ModuleType) -> str:
+    """Return what a subcommand is called: `COMMAND` of its module, else the file's name."""
+    return getattr(module, "COMMAND", file.replace("_", "-"))
 
 
 def json_value(text: str, where: str) -> Any:

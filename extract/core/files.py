@@ -1,7 +1,7 @@
 """Files appear whole or not at all, and one process at a time makes a result.
 
 `atomic_path` writes beside the target, calls fsync and renames over it. `only_process` holds a
-lock that the system takes back when its holder dies. `host_tag` tells machines apart that share
+lock that the system takes back when its holder dies. `machine_tag` tells machines apart that share
 a file system.
 """
 
@@ -29,7 +29,7 @@ from extract.core.system import named_system_errors
 logger = logging.getLogger(__name__)
 
 
-# Of the machine (see `host_tag`) and the process that write it.
+# Of the machine (see `machine_tag`) and the process that write it.
 _TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\.tmp")
 
 
@@ -50,7 +50,7 @@ def atomic_path(target: Path, *, in_folder: bool = False) -> Iterator[Path]:
             a file that could not be read meanwhile, with the name of that.
     """
     target = Path(target)
-    tmp = target.with_name(f".{target.name}.{host_tag()}.{os.getpid()}.tmp")
+    tmp = target.with_name(f".{target.name}.{machine_tag()}.{os.getpid()}.tmp")
     written = tmp / target.name if in_folder else tmp
     with named_system_errors(target, temporary=tmp):
         written.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def _stale_temporaries(folder: Path, pid: int) -> dict[str, list[Path]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
-            if not match or match["host"] != host_tag():
+            if not match or match["host"] != machine_tag():
                 continue
             if int(match["pid"]) != pid and not _is_alive(int(match["pid"])):
                 found[match["target"]].append(Path(entry.path))
@@ -122,7 +122,7 @@ _PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 @cache
-def host_tag() -> str:
+def machine_tag() -> str:
     """Return 8 hex digits of this machine, boot and process namespace; they name none of these."""
     known = [platform.node()]
     # Neither exists outside Linux.
@@ -146,8 +146,8 @@ def only_process(result: Path) -> Iterator[None]:
     """Hold the lock of a result while it is made.
 
     The lock is a flock on `.<name>.lock` beside the result, where its holder writes its number and
-    its machine's tag (see `host_tag`); the file goes at the end. A killed holder leaves the file,
-    but not the lock.
+    its machine's tag (see `machine_tag`); the file goes at the end. A killed holder leaves the
+    file, but not the lock.
 
     Args:
         result: file or folder that this process makes.
@@ -190,7 +190,7 @@ def _acquire(lock: FileLock, path: Path, result: Path) -> None:
     elif lock.is_locked:
         # Who it is helps, but nothing rests on it: a full disk stops the work itself, not this.
         with suppress(OSError):
-            path.write_text(f"pid {os.getpid()} {host_tag()}\n", encoding="utf-8")
+            path.write_text(f"pid {os.getpid()} {machine_tag()}\n", encoding="utf-8")
 
 
 def _holder(path: Path) -> str:
@@ -201,5 +201,5 @@ def _holder(path: Path) -> str:
         match = None
     if match is None:
         return "pid unknown"
-    place = "this" if match["host"] == host_tag() else "another"
+    place = "this" if match["host"] == machine_tag() else "another"
     return f"{match['pid']} on {place} machine"

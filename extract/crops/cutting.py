@@ -12,7 +12,7 @@ from extract.core.errors import ConfigError
 from extract.core.files import atomic_path
 from extract.crops import record as crop_record
 from extract.crops.plan import Crop
-from extract.images.listed import load_listed
+from extract.images.unchanged import load_unchanged
 from extract.tables.images_table import ImageRow
 from extract.tables.lazy_table import pack_texts
 from extract.tables.text_index import TextIndex
@@ -38,7 +38,7 @@ def cut_crops(
     for crop in plan:
         if crop.crop is None or record.keep(crop.crop, crop.source_sha256, crop.clipped):
             continue
-        image = image or load_listed(row)
+        image = image or load_unchanged(row)
         save_png(image.crop(tuple(crop.clipped)), folder / crop.crop)
         record.add(crop.crop, crop.source_sha256, crop.clipped)
         n_cut += 1

@@ -23,7 +23,7 @@ from extract.core.system import keep_freed_memory
 from extract.extractors.base import Extractor
 from extract.features.reuse import EarlierRows, keep_finished, keep_part, unmerged_files
 from extract.features.spec import FeatureSpec, load_plugin
-from extract.images.listed import load_listed
+from extract.images.unchanged import load_unchanged
 from extract.networks.precision import warn_if_slower
 from extract.networks.weights import check_weights, resolve_weights
 from extract.store import FeatureStore, FeatureWriter, Header
@@ -216,7 +216,7 @@ class _Job:
             return replace(empty, status=STATUS[row.status])
         if "image" not in self.extractor.needs:
             return make_item(self.extractor, row.image_id, self.inputs)
-        image = load_listed(row, draft_px=self.extractor.draft_px)
+        image = load_unchanged(row, draft_px=self.extractor.draft_px)
         item = make_item(self.extractor, row.image_id, self.inputs, image)
         prepared = self.extractor.prepare(item)
         # A square of the network's size is kept in place of the whole photo.

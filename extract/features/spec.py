@@ -113,7 +113,7 @@ class _Definition:
     reads: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def definition_fingerprint(definition: Mapping[str, Any]) -> str:
+def definition_digest(definition: Mapping[str, Any]) -> str:
     """Return the fingerprint of a definition, which decides what Snakemake reruns.
 
     Its name does not count, nor do the name and the way to fetch its weights. Where a weights entry

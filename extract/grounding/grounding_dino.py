@@ -41,8 +41,8 @@ from extract.grounding.base import (
 from extract.images.decode import resize_exact, to_array
 from extract.networks.checkpoints.reading import load_pretrained
 from extract.networks.checkpoints.torch_files import first_line
+from extract.networks.grounding_dino_prompts import Prompt, PromptWriter
 from extract.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, network_input, normalize
-from extract.networks.prompts import Prompt, PromptWriter
 from extract.tables.rows import Item, ItemFeatures, Outputs, Phrase, nothing_found
 
 if TYPE_CHECKING:

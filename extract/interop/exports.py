@@ -19,7 +19,7 @@ from extract.core.errors import ConfigError, DataError, MissingFileError
 from extract.core.files import only_process, write_json
 from extract.crops.cutting import save_png
 from extract.images.decode import FORMATS
-from extract.images.listed import load_listed
+from extract.images.unchanged import load_unchanged
 from extract.tables.images_table import ImageRow
 
 MANIFEST = "EXPORT.json"
@@ -131,7 +131,7 @@ def place_image(image: ImageRow, target: Path, link: Link) -> bool:
         place_file(source, target, link)
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_png(load_listed(image), target)
+    save_png(load_unchanged(image), target)
     return True
 
 

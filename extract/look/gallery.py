@@ -26,7 +26,7 @@ from PIL import Image
 
 from extract.core.files import atomic_path
 from extract.images.decode import resize_exact
-from extract.images.listed import load_listed
+from extract.images.unchanged import load_unchanged
 from extract.look.contact_sheet.content import Stores
 from extract.store import FeatureStore, StoredItem
 from extract.tables.images_table import ImageRow
@@ -59,7 +59,7 @@ def describe_image(
     """
     picture = None
     if row.status == "ok":
-        image = load_listed(row, draft_px=longest_px)
+        image = load_unchanged(row, draft_px=longest_px)
         picture = thumbnail(image, longest_px=longest_px, quality=quality)
     every = (*stores.boxes.items(), *stores.captions.items(), *stores.ocr.items())
     items = {name: store.item(row.image_id) for name, store in every}

@@ -24,8 +24,8 @@ One file holds one feature set of one dataset: N items (images or samples), M ro
   scalar JSON string.
 - Files are contiguous and uncompressed, and hold nothing else: hard links to the datasets above,
   unfiltered, written whole, inside the file. A reader MUST refuse what is not so before it reads a
-  value (extract/store/structure.py), so that a file can neither point outside itself nor unpack to
-  more than its size.
+  value (extract/store/allowed_content.py), so that a file can neither point outside itself nor
+  unpack to more than its size.
 - Since 1.1 every file MUST end with a seal: `{"rows": [[offset, bytes], ...], "sha256": ...}`, the
   length of this JSON (8 bytes, little endian) and `MNERSEAL`. `sha256` is the checksum of all bytes
   before the seal but for the extents in `rows`, which are the numbers under `/rows`. A reader MUST

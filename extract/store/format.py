@@ -13,8 +13,8 @@ import numpy as np
 
 from extract.core.errors import StoreError
 from extract.core.system import raise_if_refused
+from extract.store.allowed_content import check_structure, read_root_attribute
 from extract.store.checksums import write_texts
-from extract.store.structure import check_structure, read_root_attribute
 from extract.tables.rows import ATTRIBUTES_PER_ROW, Outputs
 from extract.tables.text_index import TextIndex
 

@@ -28,8 +28,8 @@ from extract.store.format import (
     row_columns,
     write_frame,
 )
+from extract.store.new_file import NewFile, new_file
 from extract.store.opening import open_checked
-from extract.store.sink import NewFile, new_file
 from extract.tables.lazy_table import pack_texts
 from extract.tables.rows import STATUS, Outputs
 from extract.tables.text_index import TextIndex

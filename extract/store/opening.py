@@ -5,9 +5,9 @@ from pathlib import Path
 import h5py
 
 from extract.core.errors import MissingFileError
+from extract.store.first_look import read_in_another_process
 from extract.store.format import open_described, reading
 from extract.store.seal import check_seal
-from extract.store.trial import try_reading
 
 
 def check_foreign(path: Path) -> None:
@@ -18,13 +18,13 @@ def check_foreign(path: Path) -> None:
 
     Raises:
         MissingFileError: no such file.
-        StoreError: the seal does not match, or the file is refused by `try_reading`.
+        StoreError: the seal does not match, or the file is refused by `read_in_another_process`.
         OSError: the operating system refused to read it.
     """
     _check_is_file(path)
     with reading(path):
         check_seal(path)
-        try_reading(path)
+        read_in_another_process(path)
 
 
 def open_checked(path: Path, *, needs_seal: bool = True) -> h5py.File:
@@ -47,7 +47,7 @@ def open_checked(path: Path, *, needs_seal: bool = True) -> h5py.File:
     with reading(path):
         if check_seal(path):
             return open_described(path, is_sealed=True)
-        try_reading(path)
+        read_in_another_process(path)
         return open_described(path, is_sealed=not needs_seal)
 
 

@@ -117,8 +117,8 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __contains__(self, image_id: str) -> bool:
-        return image_id in self._index
+    def __contains__(self, key: str) -> bool:
+        return key in self._index
 
     @property
     def identity(self) -> tuple[int, ...]:
@@ -147,25 +147,23 @@ class FeatureStore:
         with reading(self.path):
             return json.loads(self._handle()["provenance"].asstr()[()])
 
-    def item(self, image_id: str) -> StoredItem:
+    def item(self, key: str) -> StoredItem:
         """Return the rows of one id.
 
         Raises:
             StoreError: the id is not in the file, or its bytes are damaged.
         """
-        index = self._place(image_id)
+        index = self._place(key)
         start, end = int(self._offsets[index]), int(self._offsets[index + 1])
         columns = {name: self._read_rows(name, start, end) for name in self._mapped}
         status = int(self._status[index])
         reason = "" if status == STATUS["ok"] else self._reason(index)
         return StoredItem(status=status, reason=reason, vocabulary=self._vocabulary, **columns)
 
-    def _place(self, image_id: str) -> int:
-        index = self._index.find(image_id)
+    def _place(self, key: str) -> int:
+        index = self._index.find(key)
         if index is None:
-            raise StoreError(
-                f"{self.path}: no item '{image_id}'. Make the store anew for this set."
-            )
+            raise StoreError(f"{self.path}: no item '{key}'. Make the store anew for this set.")
         return index
 
     def _read_rows(self, name: str, start: int, end: int) -> np.ndarray | tuple[str, ...]:
@@ -181,13 +179,13 @@ class FeatureStore:
         with reading(self.path):
             return reasons.asstr()[index]
 
-    def status_of(self, image_id: str) -> int:
+    def status_of(self, key: str) -> int:
         """Return the status of an item without reading its rows."""
-        return int(self._status[self._place(image_id)])
+        return int(self._status[self._place(key)])
 
-    def image_size(self, image_id: str) -> tuple[int, int]:
+    def image_size(self, key: str) -> tuple[int, int]:
         """Return (height, width) of an item's image in pixels, (0, 0) where it has none."""
-        height, width = self._handle()["items/image_size"][self._place(image_id)]
+        height, width = self._handle()["items/image_size"][self._place(key)]
         return int(height), int(width)
 
     def empty_item(self, status: int, reason: str) -> StoredItem:
@@ -210,8 +208,8 @@ class FeatureStore:
 
     def items(self) -> Iterator[tuple[str, StoredItem]]:
         """Yield (id, item) in manifest order."""
-        for image_id in self.ids:
-            yield image_id, self.item(image_id)
+        for key in self.ids:
+            yield key, self.item(key)
 
 
 def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 HDF5 trusts its own bookkeeping. A flipped bit there may give other values without an error, or end
 the process. The seal finds accidents: broken disks, files cut off, programs that write into them.
 It is no signature: anyone can compute one, so it says nothing of who did. `verify`, the command for
-files from elsewhere, does not rely on it (see `extract/store/trial.py`).
+files from elsewhere, does not rely on it (see `extract/store/first_look.py`).
 
 The seal covers every byte but the numbers under `/rows`, which are large, are only numbers whatever
 they hold, and have checksums of their own:

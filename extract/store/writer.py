@@ -25,8 +25,8 @@ from extract.store.format import (
     write_frame,
 )
 from extract.store.merge import join_files
+from extract.store.new_file import new_file
 from extract.store.opening import open_checked
-from extract.store.sink import new_file
 from extract.tables.rows import STATUS, STATUS_NAMES, ItemFeatures
 
 # HDF5 strings end at a NUL, and lone surrogates have no UTF-8.

@@ -11,9 +11,9 @@ import numpy as np
 
 from extract.core.errors import DataError, MissingFileError
 from extract.core.files import atomic_path
+from extract.tables.bytes_on_disk import FileBytes
 from extract.tables.lazy_table import LazyTable, pack, pack_texts
 from extract.tables.rows import STATUS
-from extract.tables.spool import FileBytes
 from extract.tables.text_index import TextIndex
 
 

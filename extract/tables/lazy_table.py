@@ -11,7 +11,7 @@ from typing import Generic, TypeVar, overload
 
 import numpy as np
 
-from extract.tables.spool import FileBytes, Spool
+from extract.tables.bytes_on_disk import FileBytes, GrowingBytes
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def pack(records: Iterable[bytes], parse: Callable[[bytes], T]) -> "LazyTable[T]
         records: the bytes of each.
         parse: bytes of one record -> the record.
     """
-    spool, bounds = Spool(), array("q", [0])
+    spool, bounds = GrowingBytes(), array("q", [0])
     for record in records:
         spool.add(record)
         bounds.append(bounds[-1] + len(record))

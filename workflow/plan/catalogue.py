@@ -15,7 +15,7 @@ from extract.core.digests import canonical, digest
 from extract.core.errors import ConfigError, near_match
 from extract.core.options import options_from
 from extract.core.registry import available, load_module
-from extract.features.spec import define, definition_fingerprint, load_plugin
+from extract.features.spec import define, definition_digest, load_plugin
 from train.data.variants import check_variant
 from workflow.plan.ablations import ablation_entries, ablation_runs
 from workflow.plan.controls import control_entries, control_runs
@@ -129,7 +129,7 @@ class Catalogue:
         """Return the fingerprint of a definition: what Snakemake compares to rerun jobs."""
         if name in self.config["imports"]:
             return digest(self.import_definition(name))
-        return definition_fingerprint(self.definition(name))
+        return definition_digest(self.definition(name))
 
     def import_definition(self, name: str) -> dict[str, Any]:
         """Return kind, its VERSION and every option of an import.

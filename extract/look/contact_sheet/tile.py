@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from extract.images.listed import load_listed
+from extract.images.unchanged import load_unchanged
 from extract.look.contact_sheet.content import Content
 from extract.look.contact_sheet.picture import BACKGROUND, draw_picture
 from extract.look.contact_sheet.text import (
@@ -53,7 +53,7 @@ def draw_tile(content: Content, faces: Faces) -> Image.Image:
     """
     if content.row.status == "ok":
         limits = (TILE_PX, _LEAST_PICTURE_PX, _MOST_PICTURE_PX)
-        image = load_listed(content.row)
+        image = load_unchanged(content.row)
         picture = draw_picture(image, content.boxes, content.words, faces.label, limits)
     else:
         picture = _grey_picture(content.row, faces)

@@ -20,7 +20,7 @@ def rounded_f1(counts: Counts) -> float:
     return 100 * round(2 * precision * recall / total, 4) if total else 0.0
 
 
-def upstream_counts(
+def released_counts(
     gold: Sequence[Sequence[str | None]], predicted: Sequence[Sequence[str | None]]
 ) -> Counts:
     """Count entities as upstream does.

@@ -14,7 +14,7 @@ from tests.builders.letters import write_letters
 from train.data.examples import Example
 from train.systems.vec_mner.model import Model
 from train.systems.vec_mner.options import Options
-from train.systems.vec_mner.released_checkpoint import from_upstream, to_upstream
+from train.systems.vec_mner.released_checkpoint import from_released, to_released
 
 VOCABULARY = {"entity_types": ["PER", "LOC", "ORG", "MISC"]}
 LENGTHS = (12, 8, 5)
@@ -91,9 +91,9 @@ def reference_model(weights: dict[str, Path], **changes) -> Model:
     """Return the filled model with upstream's switches but for the changes, float64, no dropout."""
     options = Options.upstream(**{"max_pieces": 12, **changes})
     model = Model(options, VOCABULARY, weights, pretrained=False).double()
-    empty = to_upstream(model.state_dict())
+    empty = to_released(model.state_dict())
     state = {name: filled(name, tuple(tensor.shape)) for name, tensor in empty.items()}
-    model.load_state_dict(from_upstream(state, model.state_dict()))
+    model.load_state_dict(from_released(state, model.state_dict()))
     return model.eval()
 
 

@@ -75,7 +75,7 @@ UPSTREAM_NAMES: dict[str, str] = {
 """Upstream name -> ours, in the order of upstream's state_dict."""
 
 
-def from_upstream(state: Mapping[str, Tensor], *, drop_pad_unk: bool = False) -> dict[str, Tensor]:
+def from_released(state: Mapping[str, Tensor], *, drop_pad_unk: bool = False) -> dict[str, Tensor]:
     """Return the weights of our model (`concat` merge, `scalar` filtration).
 
     Args:
@@ -99,7 +99,7 @@ def from_upstream(state: Mapping[str, Tensor], *, drop_pad_unk: bool = False) ->
     return ours
 
 
-def to_upstream(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return upstream's state_dict from the weights of our model with `upstream_tags`.
 
     Raises:
@@ -128,7 +128,7 @@ def _check_names(state: Mapping[str, Tensor], expected: Mapping[str, str], what:
 
 
 def _to_ours(found: Released, model: TaggingModel) -> State:
-    return from_upstream(found.state, drop_pad_unk=not model.options.upstream_tags)
+    return from_released(found.state, drop_pad_unk=not model.options.upstream_tags)
 
 
 def _to_theirs(model: TaggingModel) -> Released:
@@ -138,7 +138,7 @@ def _to_theirs(model: TaggingModel) -> Released:
             "[pad] and [unk]. Train with upstream_tags: true."
         )
     tables = {name: model.vocabulary[name] for name in ("words", "chars")}
-    return Released(to_upstream(model.state_dict()), tables)
+    return Released(to_released(model.state_dict()), tables)
 
 
 CONVERTER = Converter(_to_ours, _to_theirs, ("words", "chars"))

@@ -85,7 +85,7 @@ def upstream_names(
     return names
 
 
-def from_upstream(state: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]:
+def from_released(state: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]:
     """Return the weights of our model.
 
     Args:
@@ -115,7 +115,7 @@ def told_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return {} if _TEMPERATURE in state else {"contrastive": "off"}
 
 
-def to_upstream(state: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]:
+def to_released(state: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]:
     """Return upstream's state_dict, without its buffers, from the weights of our model.
 
     Raises:
@@ -238,7 +238,7 @@ def _check_names(state: Mapping[str, Tensor], expected: Iterable[str], what: str
 
 
 CONVERTER = Converter(
-    lambda found, model: from_upstream(found.state, model.options),
-    lambda model: Released(to_upstream(model.state_dict(), model.options)),
+    lambda found, model: from_released(found.state, model.options),
+    lambda model: Released(to_released(model.state_dict(), model.options)),
     told=lambda found: told_options(found.state),
 )

@@ -27,7 +27,7 @@ from train.blocks.text_encoder import TextEncoder
 from train.data.examples import Example, ModelOutput
 from train.systems import base
 from train.systems.base import length_mask
-from train.systems.ita.context import GROUPS, build_view
+from train.systems.ita.image_words import GROUPS, build_view
 from train.systems.ita.options import Options
 
 # Far below any score and far above float32's limits: exp gives exactly 0, sums stay finite.

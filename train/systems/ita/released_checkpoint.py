@@ -178,7 +178,7 @@ def told_options(states: Sequence[str]) -> dict[str, Any]:
     return {"extra_states": tuple(name for name in EXTRA_STATES if name in states)}
 
 
-def from_upstream(
+def from_released(
     state: Mapping[str, Tensor],
     dictionary: Sequence[str],
     names: Mapping[str, Tensor],
@@ -221,7 +221,7 @@ def from_upstream(
     return ours
 
 
-def to_upstream(
+def to_released(
     state: Mapping[str, Tensor], states: Sequence[str], dictionary: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
     """Return upstream's state_dict, without the pooler, from the weights of our model.
@@ -229,13 +229,13 @@ def to_upstream(
     Args:
         state: weights of our model.
         states: its `codec.states`.
-        dictionary: wanted tag dictionary (default: that of `upstream_dictionary`). An extra state
+        dictionary: wanted tag dictionary (default: that of `released_dictionary`). An extra state
             that the model lacks is forbidden there, which is the same function.
 
     Raises:
         DataError: an unknown tensor, or a dictionary without one of the states.
     """
-    dictionary = upstream_dictionary(states) if dictionary is None else dictionary
+    dictionary = released_dictionary(states) if dictionary is None else dictionary
     rows, start, stop = _rows(dictionary, states)
     ours = {name.removeprefix("head."): tensor for name, tensor in state.items()}
     linear = ours.pop("linear.weight"), ours.pop("linear.bias")
@@ -256,7 +256,7 @@ def to_upstream(
     return {**upstream, _TRANSITIONS: matrix}
 
 
-def upstream_dictionary(states: Sequence[str]) -> list[str]:
+def released_dictionary(states: Sequence[str]) -> list[str]:
     """Return a tag dictionary in upstream's manner: `<unk>`, tags, `S-X`, START, STOP."""
     unknown, context = EXTRA_STATES
     tags = [name for name in states if name not in EXTRA_STATES]
@@ -317,13 +317,13 @@ def _check(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
 
 def _to_ours(found: Released, model: TaggingModel) -> State:
     states = model.codec.states
-    return from_upstream(found.state, found.tables["states"], model.state_dict(), states)
+    return from_released(found.state, found.tables["states"], model.state_dict(), states)
 
 
 def _to_theirs(model: TaggingModel) -> Released:
     states = model.codec.states
-    tables = {"states": upstream_dictionary(states)}
-    return Released(to_upstream(model.state_dict(), states), tables)
+    tables = {"states": released_dictionary(states)}
+    return Released(to_released(model.state_dict(), states), tables)
 
 
 CONVERTER = Converter(

@@ -41,7 +41,7 @@ UNUSED = (
 """Parameters of the released model that nothing uses; the model here does not have them."""
 
 
-def from_upstream(state: Mapping[str, Tensor], names: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_released(state: Mapping[str, Tensor], names: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of our model from those of the released code.
 
     The tags must be the released eleven, so the corpus' types PER, LOC, ORG and MISC.
@@ -64,7 +64,7 @@ def from_upstream(state: Mapping[str, Tensor], names: Mapping[str, Tensor]) -> d
     return ours
 
 
-def to_upstream(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the released code's state_dict, without its unused tensors, from our weights.
 
     Raises:
@@ -97,6 +97,6 @@ def _check(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: st
 
 
 CONVERTER = Converter(
-    lambda found, model: from_upstream(found.state, model.state_dict()),
-    lambda model: Released(to_upstream(model.state_dict())),
+    lambda found, model: from_released(found.state, model.state_dict()),
+    lambda model: Released(to_released(model.state_dict())),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from extract.__main__ import main
-from extract.commands import list as list_command
+from extract.commands import list_plugins as list_command
 from extract.core import cli
 from extract.core.errors import DataError
 from extract.core.registry import available, load_module
@@ -30,7 +30,8 @@ def raises(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 def test_every_command_has_help_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module, command = load_module("extract.commands", name), name.replace("_", "-")
+    module = load_module("extract.commands", name)
+    command = cli.command_name(name, module)
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
@@ -46,8 +47,10 @@ def test_every_command_has_help_with_an_example(
 def test_the_flags_of_an_example_exist(name: str) -> None:
     import shlex
 
-    words = shlex.split(load_module("extract.commands", name).EXAMPLE)[3:]
-    assert cli.build_parser("extract").parse_args(words).command == name.replace("_", "-")
+    module = load_module("extract.commands", name)
+    words = shlex.split(module.EXAMPLE)[3:]
+    command = cli.build_parser("extract").parse_args(words).command
+    assert command == cli.command_name(name, module)
 
 
 def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +58,8 @@ def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         main(["--help"])
     assert caught.value.code == 0
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
-    assert {name.replace("_", "-") for name in COMMANDS} <= listed
+    modules = {name: load_module("extract.commands", name) for name in COMMANDS}
+    assert {cli.command_name(*item) for item in modules.items()} <= listed
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["list", "--unknown"], ["features"]])
@@ -143,7 +147,8 @@ def test_exit_codes_of_the_process(repo_root: Path, tmp_path: Path) -> None:
     assert done.stderr.startswith(f"error: {images}: no such file")
     assert "Traceback" not in done.stderr
     code = (
-        "import sys; from extract.commands import list as c; from extract.__main__ import main\n"
+        "import sys; from extract.commands import list_plugins as c; from extract.__main__ import "
+        "main\n"
         "c.run = lambda args: 1 / 0\n"
         "sys.exit(main(['list']))"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from extract.core import files
-from extract.core.files import atomic_path, host_tag, write_json, write_text
+from extract.core.files import atomic_path, machine_tag, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -121,7 +121,7 @@ def dead_pid() -> int:
 
 
 def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path: Path) -> None:
-    here, elsewhere, dead = host_tag(), "0" * 8, dead_pid()
+    here, elsewhere, dead = machine_tag(), "0" * 8, dead_pid()
     stale = [f".x.json.{here}.{pid}.tmp" for pid in (dead, 2**40)]
     # Of another file, of a process that lives, and of another machine's.
     others = [
@@ -164,7 +164,7 @@ def test_two_machines_write_two_temporary_files(
     """Processes of two containers often have one number."""
     with atomic_path(tmp_path / "x.txt") as first:
         first.write_text("first")
-        monkeypatch.setattr(files, "host_tag", lambda: "0" * 8)
+        monkeypatch.setattr(files, "machine_tag", lambda: "0" * 8)
         with atomic_path(tmp_path / "x.txt") as second:
             second.write_text("second")
         assert first.read_text() == "first"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from extract.core import files
-from extract.core.files import host_tag
+from extract.core.files import machine_tag
 
 
 def tag_of(monkeypatch: pytest.MonkeyPatch, **changed: object) -> str:
@@ -15,7 +15,7 @@ def tag_of(monkeypatch: pytest.MonkeyPatch, **changed: object) -> str:
     with monkeypatch.context() as patch:
         for name, value in changed.items():
             patch.setattr(files, name, value)
-        return host_tag.__wrapped__()
+        return machine_tag.__wrapped__()
 
 
 def test_another_boot_or_machine_has_another_tag(
@@ -25,7 +25,7 @@ def test_another_boot_or_machine_has_another_tag(
     (tmp_path / "pid").symlink_to("pid:[1]")
     boot, namespace = tmp_path / "boot", tmp_path / "pid"
     tags = [
-        host_tag(),
+        machine_tag(),
         tag_of(monkeypatch, _BOOT_ID=boot),
         tag_of(monkeypatch, _BOOT_ID=boot, _PID_NAMESPACE=namespace),
         tag_of(monkeypatch, _BOOT_ID=tmp_path / "absent"),

@@ -10,7 +10,7 @@ import pytest
 
 from extract.core import files
 from extract.core.errors import BusyError
-from extract.core.files import host_tag, lock_file, only_process
+from extract.core.files import lock_file, machine_tag, only_process
 
 
 def hold_until_killed(result: Path) -> int:
@@ -39,7 +39,7 @@ def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
     # The file is still there, the lock is not.
     assert lock_file(result).is_file()
     with only_process(result):
-        assert lock_file(result).read_text() == f"pid {os.getpid()} {host_tag()}\n"
+        assert lock_file(result).read_text() == f"pid {os.getpid()} {machine_tag()}\n"
     assert list(tmp_path.iterdir()) == []
 
 

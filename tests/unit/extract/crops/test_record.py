@@ -80,7 +80,7 @@ def bench(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Bench:
 def test_what_is_there_is_kept_and_its_images_are_not_opened(bench, monkeypatch):
     assert bench.cut() == (4, 0)
     (bench.out / plan.MANIFEST).unlink()  # as Snakemake does before the job
-    monkeypatch.setattr(cutting, "load_listed", None)
+    monkeypatch.setattr(cutting, "load_unchanged", None)
     assert bench.cut() == (0, 4)
     monkeypatch.undo()
     bench.assert_equals_a_fresh_folder()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from extract.core.digests import canonical, digest
 from extract.core.registry import load_module
 from extract.extractors import clip, random
-from extract.features.spec import FeatureSpec, define, definition_fingerprint
+from extract.features.spec import FeatureSpec, define, definition_digest
 from extract.grounding import yolo_world
 from tests.builders.extract.strategies import TEXT
 
@@ -58,7 +58,7 @@ def fingerprints(
     definition = {"extractor": extractor, "options": options, "weights": names}
     found = define("a", definition, catalogue, reads)
     sums = {role: {**e, "sha256": e["sha256"].lower()} for role, e in found["weights"].items()}
-    return definition_fingerprint(found), FeatureSpec(**{**found, "weights": sums}).fingerprint
+    return definition_digest(found), FeatureSpec(**{**found, "weights": sums}).fingerprint
 
 
 @given(SOME_OPTIONS)

@@ -24,10 +24,10 @@ from extract.images.decode import probe_image
 from extract.store import FeatureStore, FeatureWriter, Header, merge_shards, opening
 from extract.store import format as store_format
 from extract.store.format import open_file
-from extract.tables import lazy_table, spool
+from extract.tables import bytes_on_disk, lazy_table
+from extract.tables.bytes_on_disk import GrowingBytes
 from extract.tables.images_table import ImageRow
 from extract.tables.rows import STATUS, Item, ItemFeatures, Outputs, nothing_found
-from extract.tables.spool import Spool
 
 BATCH = 2
 N = 12
@@ -402,10 +402,10 @@ def test_without_temporary_files_nothing_is_computed_anew(
 
     old, absent = bench.merged(bench.rows(), "old"), str(bench.folder / "absent")
     header = header_of(old)
-    monkeypatch.setattr(lazy_table, "Spool", partial(Spool, limit=0))
-    monkeypatch.setattr(spool.tempfile, "tempdir", absent)
+    monkeypatch.setattr(lazy_table, "GrowingBytes", partial(GrowingBytes, limit=0))
+    monkeypatch.setattr(bytes_on_disk.tempfile, "tempdir", absent)
     if problem == "full":
-        monkeypatch.setattr(spool.tempfile, "TemporaryFile", refuse)
+        monkeypatch.setattr(bytes_on_disk.tempfile, "TemporaryFile", refuse)
     with pytest.raises(NamedSystemError) as caught:
         reuse.EarlierRows([old], header, bench.rows())
     assert caught.value.filename == (absent if problem == "full" else "TMPDIR")

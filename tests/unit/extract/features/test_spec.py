@@ -17,7 +17,7 @@ from extract.features.spec import (
     FeatureSpec,
     complete_spec,
     define,
-    definition_fingerprint,
+    definition_digest,
     load_plugin,
     read_spec,
 )
@@ -51,7 +51,7 @@ def define_vgg(
 
 
 def print_of(*arguments: Any, **more: Any) -> str:
-    return definition_fingerprint(define_vgg(*arguments, **more))
+    return definition_digest(define_vgg(*arguments, **more))
 
 
 def test_canonical_json_has_one_form() -> None:
@@ -92,8 +92,8 @@ def test_another_meaning_gives_another_fingerprint(monkeypatch: pytest.MonkeyPat
         print_of(reads={"boxes": "1"}),
         print_of(reads={"boxes": "2"}),
         print_of(reads={"phrases": "1"}),
-        definition_fingerprint(define("x", {"extractor": "random"}, {}, {})),
-        definition_fingerprint(define("x", {"extractor": "pixels"}, {}, {})),
+        definition_digest(define("x", {"extractor": "random"}, {}, {})),
+        definition_digest(define("x", {"extractor": "pixels"}, {}, {})),
     ]
     monkeypatch.setattr(vgg, "VERSION", vgg.VERSION + 1)
     prints.append(print_of())

@@ -17,13 +17,13 @@ from PIL import Image, features
 from extract.core.digests import file_sha256
 from extract.core.errors import DataError, MnerError
 from extract.core.system import NamedSystemError
-from extract.images import listed, probe
+from extract.images import probe, unchanged
 from extract.images.decode import ImageTooCostly, UnreadableImage
 from extract.images.limits import ImageLimits
-from extract.images.listed import load_listed
 from extract.images.probe import probe_folder
 from extract.images.probe_cache import ProbeCache
 from extract.images.probe_pool import ProbePool
+from extract.images.unchanged import load_unchanged
 from extract.tables.images_table import ImageRow
 
 # Loaded by every Python that starts: stands for a decoder with a fault.
@@ -219,7 +219,7 @@ def test_the_limit_in_the_config_is_the_only_one(
     # Over the default, which no later stage may fall back to.
     monkeypatch.setattr(ImageLimits, "max_pixels", 100)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert load_listed(row).size == (40, 40)
+    assert load_unchanged(row).size == (40, 40)
 
 
 def test_later_stages_decode_the_very_bytes_that_they_compared(folder: Path) -> None:
@@ -227,11 +227,11 @@ def test_later_stages_decode_the_very_bytes_that_they_compared(folder: Path) -> 
     row = rows_of(folder)["a"]
     (folder / "a.png").write_bytes(png(9, 9))
     with pytest.raises(DataError, match=r"a\.png: image 'a' changed .*other bytes"):
-        load_listed(row)
+        load_unchanged(row)
     (folder / "a.png").unlink()
     os.mkfifo(folder / "a.png")
     with pytest.raises(DataError, match="not a file"):
-        load_listed(row)
+        load_unchanged(row)
 
 
 @pytest.mark.parametrize(
@@ -255,9 +255,9 @@ def test_the_listed_bytes_that_cannot_be_decoded_are_no_changed_image(
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr(listed, "decode_image", fail)
+    monkeypatch.setattr(unchanged, "decode_image", fail)
     with pytest.raises(kind) as caught:
-        load_listed(row)
+        load_unchanged(row)
     assert type(caught.value) is kind
     assert words in str(caught.value) and "changed" not in str(caught.value)
 
@@ -271,9 +271,9 @@ def test_a_disk_that_fails_has_changed_no_image(
     def fail(path: Path) -> bytes:
         raise NamedSystemError(errno.EIO, os.strerror(errno.EIO), str(path))
 
-    monkeypatch.setattr(listed, "read_image_file", fail)
+    monkeypatch.setattr(unchanged, "read_image_file", fail)
     with pytest.raises(NamedSystemError):
-        load_listed(row)
+        load_unchanged(row)
 
 
 def test_workers_end_with_the_pool(folder: Path) -> None:

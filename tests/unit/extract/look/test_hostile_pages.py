@@ -11,9 +11,9 @@ from extract.corpora.audit.sections import Section
 from extract.corpora.audit.text import write_text_report
 from extract.corpora.repairs.format import Undecided
 from extract.corpora.repairs.show import show_undecided
-from extract.look.degradation.counts import count_cases, find_cases
-from extract.look.degradation.page import make_page as degradation_page
-from extract.look.degradation.sources import images_source
+from extract.look.losses.counts import count_cases, find_cases
+from extract.look.losses.page import make_page as degradation_page
+from extract.look.losses.sources import images_source
 from extract.tables.images_table import ImageRow
 from extract.tables.samples import Sample
 from tests.builders.extract.page_elements import NASTY, strange_elements

@@ -16,8 +16,8 @@ from extract.features.engine import select_shard
 from extract.store import FeatureStore, FeatureWriter, checksums, merge, merge_shards
 from extract.store.checksums import checked_datasets, content_sha256
 from extract.tables import lazy_table
+from extract.tables.bytes_on_disk import GrowingBytes
 from extract.tables.rows import ItemFeatures, Outputs
-from extract.tables.spool import Spool
 from tests.builders.extract.feature_files import (
     FULL,
     assert_holds,
@@ -87,7 +87,7 @@ def test_many_shards_need_no_more_temporary_files_than_few(
         shards = write_shards(tmp_path, n_shards)
         made.append(0)
         with monkeypatch.context() as patch:
-            patch.setattr(lazy_table, "Spool", partial(Spool, limit=0))
+            patch.setattr(lazy_table, "GrowingBytes", partial(GrowingBytes, limit=0))
             patch.setattr(tempfile, "TemporaryFile", count)
             merge_shards(shards, tmp_path / "m.h5", ids=make_ids(N))
     assert made[0] == made[1] > 0

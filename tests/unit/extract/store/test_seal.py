@@ -10,7 +10,7 @@ import pytest
 from extract.__main__ import main
 from extract.core.errors import StoreError
 from extract.store import FeatureStore, verify_store
-from extract.store.reseal import seal_again
+from extract.store.seal_again import seal_again
 from extract.store.verify import check_bytes
 from tests.builders.extract.feature_files import write_merged
 

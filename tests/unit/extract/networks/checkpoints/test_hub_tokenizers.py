@@ -30,7 +30,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 
 def write_prompts(folder: Path) -> Any:
-    from extract.networks.prompts import PromptWriter
+    from extract.networks.grounding_dino_prompts import PromptWriter
 
     return PromptWriter(folder, [101, 102, 1012, 1029], 256)
 
@@ -74,7 +74,7 @@ def cut_words(folder: Path) -> Any:
 
 # Module -> (what loads a tokenizer there, the look-alikes that it reads).
 LOADERS = {
-    "extract/networks/prompts.py": (write_prompts, ["grounding_dino"]),
+    "extract/networks/grounding_dino_prompts.py": (write_prompts, ["grounding_dino"]),
     "extract/networks/attribute_scores.py": (score_attributes, ["clip"]),
     "extract/grounding/yolo_world.py": (embed_phrases, ["clip"]),
     "extract/extractors/caption.py": (caption_images, ["blip", "florence"]),

@@ -13,7 +13,7 @@ from torch import Tensor
 from train.data.word_vectors import PAD, UNK
 from train.systems.acn.model import Model
 from train.systems.acn.options import Options
-from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_upstream, to_upstream
+from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_released, to_released
 
 SIZES = {
     "word_dim": 6,
@@ -43,7 +43,7 @@ def tiny_vocabulary() -> dict:
 
 def golden_state(model: Model) -> dict[str, Tensor]:
     """Fill tensor n with 0.3 sin(1.7 n + 0.9 i + 0.5), in upstream's order and layout."""
-    upstream = to_upstream(model.state_dict())
+    upstream = to_released(model.state_dict())
     for n, name in enumerate(UPSTREAM_NAMES):
         index = torch.arange(upstream[name].numel(), dtype=torch.float64)
         values = 0.3 * torch.sin(1.7 * n + 0.9 * index + 0.5)
@@ -54,7 +54,7 @@ def golden_state(model: Model) -> dict[str, Tensor]:
 def golden_model(**changes) -> Model:
     """Return the tiny model in upstream's switches, `changes` applied, float64, no dropout."""
     exact = Model(Options.upstream(**SIZES), tiny_vocabulary()).double()
-    state = from_upstream(golden_state(exact))
+    state = from_released(golden_state(exact))
     model = Model(Options.upstream(**SIZES, **changes), tiny_vocabulary()).double()
     if changes.get("attention_merge") == "add":
         width = 2 * SIZES["lstm_hidden"]
@@ -225,7 +225,7 @@ def test_check_7_converter_drops_pad_and_unk():
     exact, batch = golden_model(), golden_batch()
     options = Options.upstream(**SIZES, upstream_tags=False)
     small = Model(options, tiny_vocabulary()).double().eval()
-    small.load_state_dict(from_upstream(golden_state(exact), drop_pad_unk=True))
+    small.load_state_dict(from_released(golden_state(exact), drop_pad_unk=True))
     batch["tag_ids"] = None
     torch.testing.assert_close(small(batch).emissions, exact(batch).emissions[..., 2:])
     torch.testing.assert_close(small.crf.transitions, exact.crf.transitions[2:, 2:])

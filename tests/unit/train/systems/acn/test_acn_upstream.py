@@ -8,7 +8,7 @@ from extract.core.errors import DataError
 from train.data.word_vectors import PAD, UNK
 from train.systems.acn.model import Model
 from train.systems.acn.options import Options
-from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_upstream, to_upstream
+from train.systems.acn.released_checkpoint import UPSTREAM_NAMES, from_released, to_released
 
 # Shapes by position; the word table is cut to 300 rows.
 SHAPES = [
@@ -41,7 +41,7 @@ def random_upstream_state() -> dict[str, torch.Tensor]:
 
 
 def test_check_7_counts_names_and_shapes():
-    state = to_upstream(published_model().state_dict())
+    state = to_released(published_model().state_dict())
     assert list(state) == list(UPSTREAM_NAMES) and len(state) == 50
     assert [tuple(tensor.shape) for tensor in state.values()] == SHAPES
 
@@ -49,14 +49,14 @@ def test_check_7_counts_names_and_shapes():
 def test_round_trip_is_the_identity():
     upstream = random_upstream_state()
     model = published_model()
-    model.load_state_dict(from_upstream(upstream))
-    back = to_upstream(model.state_dict())
+    model.load_state_dict(from_released(upstream))
+    back = to_released(model.state_dict())
     assert all(torch.equal(back[name], tensor) for name, tensor in upstream.items())
 
 
 def test_character_columns_are_reordered():
     upstream = random_upstream_state()
-    ours = from_upstream(upstream)["char_cnn.hidden.weight"]
+    ours = from_released(upstream)["char_cnn.hidden.weight"]
     columns = upstream["lstm.char_cnn.linear.0.weight"]
     for width in range(3):
         for number in range(32):
@@ -129,14 +129,14 @@ def test_check_7_converter_gives_upstreams_emissions():
     assert expected.std() > 0.1
     for drop, first in ((False, 0), (True, 2)):
         model = published_model(upstream_tags=not drop).eval()
-        model.load_state_dict(from_upstream(upstream, drop_pad_unk=drop))
+        model.load_state_dict(from_released(upstream, drop_pad_unk=drop))
         found = model(batch).emissions
         torch.testing.assert_close(found, expected[..., first:], atol=1e-6, rtol=0)
 
 
 def test_nine_tags():
     upstream = random_upstream_state()
-    ours = from_upstream(upstream, drop_pad_unk=True)
+    ours = from_released(upstream, drop_pad_unk=True)
     assert ours["crf.transitions"].shape == (9, 9)
     assert ours["filtration.output.weight"].shape == (9, 400)
     published_model(upstream_tags=False).load_state_dict(ours)
@@ -148,9 +148,9 @@ def test_missing_and_unknown_names_are_errors():
         ("gmf.gates.bias" if n == "gmf.gate_linear.bias" else n): t for n, t in state.items()
     }
     with pytest.raises(DataError, match=r"no tensor gmf\.gate_linear\.bias\. Did you mean"):
-        from_upstream(renamed)
+        from_released(renamed)
     with pytest.raises(DataError, match=r"unknown tensor extra"):
-        from_upstream({**state, "extra": torch.zeros(1)})
+        from_released({**state, "extra": torch.zeros(1)})
 
 
 @pytest.mark.parametrize(
@@ -163,4 +163,4 @@ def test_missing_and_unknown_names_are_errors():
 )
 def test_other_functions_have_no_counterpart(changes, message):
     with pytest.raises(DataError, match=message):
-        to_upstream(published_model(**changes).state_dict())
+        to_released(published_model(**changes).state_dict())

@@ -17,7 +17,7 @@ from tests.builders.train.co_mipn_tiny import TYPES
 from train.systems.base import count_parameters
 from train.systems.co_mipn.model import Model
 from train.systems.co_mipn.options import Options
-from train.systems.co_mipn.released_checkpoint import from_upstream, to_upstream, upstream_names
+from train.systems.co_mipn.released_checkpoint import from_released, to_released, upstream_names
 
 LENGTHS = (30, 60)
 MODULES = {
@@ -147,7 +147,7 @@ def golden_batch() -> dict:
 def golden(folders):
     """Return (model, batch, trace) in float64, 6.4 GB, with upstream's switches."""
     model = published(folders, Options.upstream()).eval()
-    model.load_state_dict(from_upstream(golden_state(model), model.options), assign=True)
+    model.load_state_dict(from_released(golden_state(model), model.options), assign=True)
     materialise_positions(model)
     batch = golden_batch()
     with torch.no_grad():
@@ -269,5 +269,5 @@ def test_check_7_3_15_without_the_whole_image(golden):
 def test_the_published_weights_go_there_and_back(golden):
     model, _, _ = golden
     ours = model.state_dict()
-    back = from_upstream(to_upstream(ours, model.options), model.options)
+    back = from_released(to_released(ours, model.options), model.options)
     assert list(back) and all(back[name].data_ptr() == ours[name].data_ptr() for name in ours)

@@ -10,11 +10,11 @@ import torch
 from extract.core.errors import DataError
 from extract.tables.tags import entity_spans
 from tests.builders.train.co_mipn_tiny import build, double, examples, write_checkpoints
-from tests.builders.train.released_scores import upstream_counts
+from tests.builders.train.released_scores import released_counts
 from train.blocks.special_labels import SpecialLabels, as_tags
 from train.measures.metrics import micro_counts
 from train.systems.co_mipn.options import Options
-from train.systems.co_mipn.released_checkpoint import from_upstream, to_upstream, upstream_names
+from train.systems.co_mipn.released_checkpoint import from_released, to_released, upstream_names
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def layers_of_two() -> dict[str, str]:
 
 def random_upstream(folders) -> dict[str, torch.Tensor]:
     """Return an upstream state dict of tiny networks, with its buffers."""
-    state = to_upstream(build(folders, "upstream").state_dict(), Options.upstream())
+    state = to_released(build(folders, "upstream").state_dict(), Options.upstream())
     buffers = [f"{bert}.embeddings.position_ids" for bert in ("bert1", "bert2", "bert")]
     return {
         **{name: torch.randn_like(tensor) / 10 for name, tensor in state.items()},
@@ -59,8 +59,8 @@ def random_upstream(folders) -> dict[str, torch.Tensor]:
 def test_round_trip_is_the_identity(folders):
     upstream = random_upstream(folders)
     model = build(folders, "upstream")
-    model.load_state_dict(from_upstream(upstream, model.options))
-    back = to_upstream(model.state_dict(), model.options)
+    model.load_state_dict(from_released(upstream, model.options))
+    back = to_released(model.state_dict(), model.options)
     assert list(back) == list(layers_of_two())
     assert all(torch.equal(back[name], upstream[name]) for name in back)
     assert all(name.endswith("position_ids") for name in upstream.keys() - back.keys())
@@ -77,14 +77,14 @@ def test_round_trip_is_the_identity(folders):
 def test_what_nothing_reads_can_be_left_behind(folders, changes):
     upstream = random_upstream(folders)
     whole = build(folders, "upstream").double()
-    whole.load_state_dict(from_upstream(upstream, whole.options))
+    whole.load_state_dict(from_released(upstream, whole.options))
     batch = double(whole.collate(examples()))
     smaller = build(folders, "upstream", **changes).double()
-    smaller.load_state_dict(from_upstream(upstream, smaller.options))
+    smaller.load_state_dict(from_released(upstream, smaller.options))
     assert len(smaller.state_dict()) < len(whole.state_dict())
     assert torch.equal(whole(batch).emissions, smaller(batch).emissions)
     with pytest.raises(DataError, match="does without"):
-        to_upstream(smaller.state_dict(), smaller.options)
+        to_released(smaller.state_dict(), smaller.options)
 
 
 def test_a_checkpoint_without_contrastive_heads(folders):
@@ -94,30 +94,30 @@ def test_a_checkpoint_without_contrastive_heads(folders):
     ]:
         del upstream[name]
     model = build(folders, "upstream", contrastive="off")
-    model.load_state_dict(from_upstream(upstream, model.options))
+    model.load_state_dict(from_released(upstream, model.options))
     with pytest.raises(DataError, match="missing: vision_proj"):
-        from_upstream(upstream, Options.upstream())
+        from_released(upstream, Options.upstream())
 
 
 def test_missing_and_unknown_names_are_errors(folders):
     state = random_upstream(folders)
     renamed = {("fcc.weight" if n == "fc.weight" else n): t for n, t in state.items()}
     with pytest.raises(DataError, match=r"missing: fc\.weight\. Did you mean 'fcc\.weight'"):
-        from_upstream(renamed, Options.upstream())
+        from_released(renamed, Options.upstream())
     with pytest.raises(DataError, match="unknown tensors: extra"):
-        from_upstream({**state, "extra": torch.zeros(1)}, Options.upstream())
+        from_released({**state, "extra": torch.zeros(1)}, Options.upstream())
     ours = build(folders, "upstream").state_dict()
     with pytest.raises(DataError, match="unknown tensors: extra"):
-        to_upstream({**ours, "extra": torch.zeros(1)}, Options.upstream())
+        to_released({**ours, "extra": torch.zeros(1)}, Options.upstream())
 
 
 def test_split_heads_are_another_function(folders):
     state = random_upstream(folders)
     split = Options.upstream(prompt_head_layout="split")
     with pytest.raises(DataError, match="another function"):
-        from_upstream(state, split)
+        from_released(state, split)
     with pytest.raises(DataError, match="another function"):
-        to_upstream(build(folders, "fixed").state_dict(), Options.fixed())
+        to_released(build(folders, "fixed").state_dict(), Options.fixed())
 
 
 EXAMPLES = [
@@ -129,7 +129,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("gold", "predicted", "f1"), EXAMPLES)
 def test_check_7_6_24_upstream_scores_special_labels(gold, predicted, f1):
-    counts = upstream_counts([gold.split()], [predicted.split()])
+    counts = released_counts([gold.split()], [predicted.split()])
     assert counts.f1 / 100 == pytest.approx(f1, abs=1e-12)
 
 
@@ -140,7 +140,7 @@ def test_check_7_6_24_lenient_spans():
     }.items():
         assert entity_spans(labels.split()) == spans
         for other in ("O O O", "B-PER O O"):
-            counts = upstream_counts([labels.split()], [other.split()[: len(labels.split())]])
+            counts = released_counts([labels.split()], [other.split()[: len(labels.split())]])
             assert counts.n_gold == len(spans)
 
 
@@ -154,9 +154,9 @@ def test_without_special_labels_both_scores_agree():
     draw = random.Random(0)
     for _ in range(50):
         gold, predicted = ([draw.choices(tags, k=6) for _ in range(3)] for _ in range(2))
-        assert upstream_counts(gold, predicted) == micro_counts(gold, predicted)
+        assert released_counts(gold, predicted) == micro_counts(gold, predicted)
 
 
 def test_words_that_were_never_read_do_not_count():
-    counts = upstream_counts([["B-PER", "B-LOC", "O"]], [["B-PER", None, "O"]])
+    counts = released_counts([["B-PER", "B-LOC", "O"]], [["B-PER", None, "O"]])
     assert (counts.n_gold, counts.n_pred, counts.n_correct) == (1, 1, 1)

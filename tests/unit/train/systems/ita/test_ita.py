@@ -19,7 +19,7 @@ from tests.builders.train.ita_tiny import (
 )
 from train.blocks.crf import LinearChainCRF
 from train.data.examples import Example
-from train.systems.ita.context import ContextOptions
+from train.systems.ita.image_words import ContextOptions
 from train.systems.ita.model import Model, cva_divergence
 from train.systems.ita.options import Options
 

@@ -14,7 +14,7 @@ from extract.words.object_text import object_phrases
 from tests.builders.extract.interop_files import image, run_import
 from tests.builders.train.ita_tiny import build
 from train.data.examples import Example
-from train.systems.ita.context import ContextOptions
+from train.systems.ita.image_words import ContextOptions
 
 LINES = "Ann B-PER\nin O\nRiga B-LOC\n<EOS> B-X\na B-X\ndog B-X\n\nhello O\n\n"
 

@@ -17,9 +17,9 @@ from train.systems.ita.released_checkpoint import (
     FORBIDDEN,
     START,
     STOP,
-    from_upstream,
+    from_released,
     read_checkpoint,
-    to_upstream,
+    to_released,
 )
 
 # Not in the order of our tags: order of first appearance, as upstream's.
@@ -94,7 +94,7 @@ def upstream_state(model, dictionary=DICTIONARY):
 
 def loaded(folder, state, dictionary=DICTIONARY, **changes):
     model = built(folder, **changes)
-    model.load_state_dict(from_upstream(state, dictionary, model.state_dict(), model.codec.states))
+    model.load_state_dict(from_released(state, dictionary, model.state_dict(), model.codec.states))
     return model
 
 
@@ -163,7 +163,7 @@ def test_check_8_2_24_without_extra_states_they_are_forbidden(tiny_encoder):
 def test_check_8_2_24_there_and_back_is_the_identity(tiny_encoder, extra, dictionary):
     folder = tiny_encoder("bert")
     model = built(folder, extra_states=extra)
-    state = to_upstream(model.state_dict(), model.codec.states, dictionary)
+    state = to_released(model.state_dict(), model.codec.states, dictionary)
     assert state["transitions"].shape == (13, 13) and state["linear.weight"].shape == (13, 32)
     default = ["<unk>", *model.codec.states[:9], "S-X", START, STOP]
     back = loaded(folder, state, dictionary or default, extra_states=extra)
@@ -176,7 +176,7 @@ def test_check_8_2_24_back_and_there_loses_what_has_no_effect(tiny_encoder):
     folder = tiny_encoder("bert")
     state = upstream_state(built(folder))
     model = loaded(folder, state)
-    again = to_upstream(model.state_dict(), model.codec.states, DICTIONARY)
+    again = to_released(model.state_dict(), model.codec.states, DICTIONARY)
     lost = {name for name in state if name not in again}
     assert lost == {f"{ENCODER}{n}" for n in ("embeddings.position_ids",)} | {
         f"{ENCODER}pooler.dense.{kind}" for kind in ("weight", "bias")
@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_named(tiny_encoder):
     state, names, states = upstream_state(model), model.state_dict(), model.codec.states
 
     def convert(found, dictionary=DICTIONARY):
-        return from_upstream(found, dictionary, names, states)
+        return from_released(found, dictionary, names, states)
 
     with pytest.raises(DataError, match="unknown tensor extra"):
         convert(changed(state, extra=torch.zeros(1)))
@@ -220,7 +220,7 @@ def test_what_does_not_fit_is_named(tiny_encoder):
     with pytest.raises(DataError, match="S-GPE: unknown"):
         convert(state, [*DICTIONARY, "S-GPE"])
     with pytest.raises(DataError, match="unknown tensor more"):
-        to_upstream({**names, "more": torch.zeros(1)}, states)
+        to_released({**names, "more": torch.zeros(1)}, states)
 
 
 class Dictionary:
@@ -294,7 +294,7 @@ def test_a_checkpoint_is_read_without_its_code(
     assert all(torch.equal(found.state[name], tensor) for name, tensor in state.items())
     assert found.options == Options.upstream(cva_temperature=4.0)
     model = Model(found.options, VOCABULARY, {"encoder": folder}).double()
-    weights = from_upstream(found.state, found.states, model.state_dict(), model.codec.states)
+    weights = from_released(found.state, found.states, model.state_dict(), model.codec.states)
     model.load_state_dict(weights)
 
 

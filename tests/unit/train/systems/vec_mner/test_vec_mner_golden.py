@@ -20,7 +20,7 @@ from tests.builders.train.vec_mner_reference import (
 from train.blocks.two_stream import merge_heads, split_heads
 from train.blocks.visual_sequence import Pictures
 from train.systems.vec_mner.correlation_gate import CorrelationGate, soft_pool
-from train.systems.vec_mner.released_checkpoint import to_upstream
+from train.systems.vec_mner.released_checkpoint import to_released
 
 VISIBLE = torch.ones((2, 110), dtype=torch.bool)
 
@@ -58,7 +58,7 @@ def test_check_7_4_fill():
 def test_check_7_4_parameter_count(upstream):
     """Ours has all 319,543 but for the five unused tensors: pooler, post-norm, position table."""
     unused = 48 * 48 + 48 + 2 * 48 + 50 * 48
-    assert sum(t.numel() for t in to_upstream(upstream.state_dict()).values()) == 319_543 - unused
+    assert sum(t.numel() for t in to_released(upstream.state_dict()).values()) == 319_543 - unused
 
 
 def test_check_7_4_embeddings(upstream, traced):

@@ -11,7 +11,7 @@ from tests.builders.train.vec_mner_reference import VOCABULARY, write_checkpoint
 from train.systems.base import count_parameters
 from train.systems.vec_mner.model import Model
 from train.systems.vec_mner.options import Options
-from train.systems.vec_mner.released_checkpoint import UNUSED, from_upstream, to_upstream
+from train.systems.vec_mner.released_checkpoint import UNUSED, from_released, to_released
 from train.training.optim import build_optimizer
 
 
@@ -94,9 +94,9 @@ def test_check_7_1_1_parameter_counts(published):
 
 def test_check_7_1_5_names_and_round_trip(published):
     upstream = published_state()
-    ours = from_upstream(upstream, published.state_dict())
+    ours = from_released(upstream, published.state_dict())
     assert set(ours) == set(published.state_dict())
-    back = to_upstream(ours)
+    back = to_released(ours)
     used = {name for name in upstream if name not in UNUSED and not name.endswith("position_ids")}
     assert set(back) == used
     assert all(back[name].shape == upstream[name].shape for name in used)
@@ -106,10 +106,10 @@ def test_check_7_1_5_round_trip_is_the_identity(tiny_encoder, tmp_path):
     torch.manual_seed(0)
     weights = write_checkpoints(tmp_path, tiny_encoder("bert"), num_hidden_layers=2)
     model = Model(Options.upstream(), VOCABULARY, weights, pretrained=False)
-    upstream = {name: torch.randn_like(t) for name, t in to_upstream(model.state_dict()).items()}
+    upstream = {name: torch.randn_like(t) for name, t in to_released(model.state_dict()).items()}
     with_unused = {**upstream, **dict.fromkeys(UNUSED, torch.zeros(1))}
-    model.load_state_dict(from_upstream(with_unused, model.state_dict()))
-    back = to_upstream(model.state_dict())
+    model.load_state_dict(from_released(with_unused, model.state_dict()))
+    back = to_released(model.state_dict())
     assert list(back) == list(upstream)
     assert all(torch.equal(back[name], tensor) for name, tensor in upstream.items())
 
@@ -118,12 +118,12 @@ def test_missing_unknown_and_misshapen_tensors_are_errors(published):
     state, names = published_state(), published.state_dict()
     fewer = {name: tensor for name, tensor in state.items() if name != "fc.bias"}
     with pytest.raises(DataError, match=r"nothing for head\.bias"):
-        from_upstream(fewer, names)
+        from_released(fewer, names)
     with pytest.raises(DataError, match=r"unknown tensor extra\.weight"):
-        from_upstream({**state, "extra.weight": state["fc.bias"]}, names)
+        from_released({**state, "extra.weight": state["fc.bias"]}, names)
     thirteen = {**state, "fc.bias": torch.empty(13, device="meta")}
     with pytest.raises(DataError, match=r"head\.bias has shape \(13,\), the model's has \(11,\)"):
-        from_upstream(thirteen, names)
+        from_released(thirteen, names)
 
 
 def test_check_7_1_2_shapes(tiny_encoder, tmp_path, monkeypatch):
@@ -163,7 +163,7 @@ def test_check_7_1_4_optimizer_groups(published):
         name: [by_identity[id(p)] for p in parameters]
         for name, parameters in published.parameter_groups().items()
     }
-    names = dict(zip(published.state_dict(), to_upstream(published.state_dict()), strict=True))
+    names = dict(zip(published.state_dict(), to_released(published.state_dict()), strict=True))
     shapes = published_shapes()
     dead = [f"stack.vision.1.self_attn.v_proj.{kind}" for kind in ("weight", "bias")]
     backbone = [names[n] for g in ("encoder", "vision", "fusion") for n in ours[g]]

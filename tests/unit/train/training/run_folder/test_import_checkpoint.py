@@ -37,7 +37,7 @@ def acn_case(folder: Path, encoder: Path):
     samples = [Sample("a", "a.jpg", ["Ada", "in", "Paris", "\u00e9"])]
     model = acn.Model(options, acn.Model.build_vocabulary(options, samples, TYPES))
     tables = {name: model.vocabulary[name] for name in ("words", "chars")}
-    return acn_names.to_upstream(model.state_dict()), ACN, {}, tables
+    return acn_names.to_released(model.state_dict()), ACN, {}, tables
 
 
 def vec_mner_case(folder: Path, encoder: Path):
@@ -45,14 +45,14 @@ def vec_mner_case(folder: Path, encoder: Path):
     changes = {"max_pieces": 12}
     options = vec_mner_options.Options.upstream(**changes)
     model = vec_mner.Model(options, {"entity_types": TYPES}, weights, pretrained=False)
-    return vec_mner_names.to_upstream(model.state_dict()), changes, weights, {}
+    return vec_mner_names.to_released(model.state_dict()), changes, weights, {}
 
 
 def co_mipn_case(folder: Path, encoder: Path):
     weights = co_mipn_tiny.write_checkpoints(folder, encoder)
     options = co_mipn_options.Options.upstream(**co_mipn_tiny.SIZES)
     model = co_mipn.Model(options, {"entity_types": TYPES}, weights, pretrained=False)
-    state = co_mipn_names.to_upstream(model.state_dict(), options)
+    state = co_mipn_names.to_released(model.state_dict(), options)
     return state, co_mipn_tiny.SIZES, weights, {}
 
 
@@ -61,8 +61,8 @@ def ita_case(folder: Path, encoder: Path):
     model = ita.Model(
         ita_options.Options.upstream(), {"entity_types": TYPES}, weights, pretrained=False
     )
-    tables = {"states": ita_names.upstream_dictionary(model.codec.states)}
-    return ita_names.to_upstream(model.state_dict(), model.codec.states), {}, weights, tables
+    tables = {"states": ita_names.released_dictionary(model.codec.states)}
+    return ita_names.to_released(model.state_dict(), model.codec.states), {}, weights, tables
 
 
 CASES = {"acn": acn_case, "co_mipn": co_mipn_case, "ita": ita_case, "vec_mner": vec_mner_case}

@@ -2,8 +2,8 @@
 
 HDF5 may end the process on wrong bookkeeping, go round in it for ever, or ask for memory without
 bound. The seal tells that bytes changed since the file was written, not that whoever wrote it meant
-well. So `python -m extract.store.trial FILE` first reads what has no seal (files of format 1.0, and
-those that lost it), and whatever `verify` is given.
+well. So `python -m extract.store.first_look FILE` first reads what has no seal (files of format
+1.0, and those that lost it), and whatever `verify` is given.
 """
 
 import os
@@ -29,7 +29,7 @@ _REFUSED = 2
 """Exit code; why is said on standard output."""
 
 
-def try_reading(path: Path) -> None:
+def read_in_another_process(path: Path) -> None:
     """Read the index, the strings and the attributes of a file in another process.
 
     What the operating system refuses is left to the caller, who finds it again.
@@ -42,7 +42,7 @@ def try_reading(path: Path) -> None:
     size = path.stat().st_size
     limits = (_SECONDS + size // _BYTES_PER_SECOND, _MEMORY + size * _MEMORY_PER_BYTE)
     ended = subprocess.run(
-        [sys.executable, "-P", "-m", "extract.store.trial", str(path), *map(str, limits)],
+        [sys.executable, "-P", "-m", "extract.store.first_look", str(path), *map(str, limits)],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

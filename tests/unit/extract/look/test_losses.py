@@ -12,9 +12,9 @@ import pytest
 from extract.__main__ import main
 from extract.core.errors import ConfigError, DataError
 from extract.crops.plan import Crop, manifest_line, write_manifest
-from extract.look.degradation import page
-from extract.look.degradation.counts import general_reason
-from extract.look.degradation.sources import Finding, crops_source, kind_of_store, store_source
+from extract.look.losses import page
+from extract.look.losses.counts import general_reason
+from extract.look.losses.sources import Finding, crops_source, kind_of_store, store_source
 from extract.look.named_files import named_paths, read_splits
 from extract.store import FeatureStore, FeatureWriter, Header
 from extract.tables.images_table import ImageRow, read_images, write_images

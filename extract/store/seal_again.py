@@ -6,11 +6,11 @@ from pathlib import Path
 from extract.core.errors import StoreError
 from extract.core.files import only_process
 from extract.core.system import named_system_errors
+from extract.store.allowed_content import read_root_attribute, row_extents
 from extract.store.checksums import changed_datasets, iter_texts
 from extract.store.format import digest_ids, reading
 from extract.store.opening import open_checked
 from extract.store.seal import check_seal, write_seal
-from extract.store.structure import read_root_attribute, row_extents
 
 
 def seal_again(path: Path) -> bool:

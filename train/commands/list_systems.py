@@ -5,6 +5,7 @@ import sys
 
 from extract.core.registry import available
 
+COMMAND = "list"
 HELP = "List the tagging systems."
 EXAMPLE = "python -m train list"
 

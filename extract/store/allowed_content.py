@@ -5,7 +5,7 @@ when they are read, lengths that were never written. A feature file needs none o
 accepts hard links to contiguous, unfiltered, fully written datasets of the format's names, types
 and shapes, whose bytes lie inside the file. Memory is then bounded by the size of the file, where
 HDF5's own bookkeeping is right: what the seal tells of files of this program, and
-`extract/store/trial.py` of others.
+`extract/store/first_look.py` of others.
 """
 
 import math

@@ -14,7 +14,7 @@ from extract.images.decode import ImageTooCostly, UnreadableImage, decode_image,
 from extract.tables.images_table import ImageRow
 
 
-def load_listed(row: ImageRow, *, draft_px: int | None = None) -> Image.Image:
+def load_unchanged(row: ImageRow, *, draft_px: int | None = None) -> Image.Image:
     """Decode an image that the manifest says is readable.
 
     Args:

@@ -15,7 +15,7 @@ from extract.tables.samples import Sample
 from extract.words.image_text import GROUPS
 from train.blocks.text_encoder import SEP, TextEncoder
 from train.data.examples import Example, FeatureSource
-from train.systems.ita.context import ContextOptions, build_view
+from train.systems.ita.image_words import ContextOptions, build_view
 
 ALL = ("captions", "objects", "ocr")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import h5py
 
 from extract.core.files import atomic_path
+from extract.store.allowed_content import row_extents
 from extract.store.seal import write_seal
-from extract.store.structure import row_extents
 
 
-class _Sink(io.FileIO):
+class _DelayedErrors(io.FileIO):
     """A file that remembers the first error of writing, and what was to be written after it.
 
     The library reads back what it has written: it must find it, or it crashes on what it finds.
@@ -69,7 +69,7 @@ class _Sink(io.FileIO):
 class NewFile(h5py.File):
     """A feature file under construction; see `new_file`."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: _DelayedErrors) -> None:
         self._sink = sink
         super().__init__(sink, "w")
 
@@ -90,7 +90,7 @@ def new_file(target: Path) -> Iterator[NewFile]:
     Raises:
         OSError: the file could not be written; it names the target.
     """
-    with atomic_path(target) as tmp, _Sink(tmp) as sink:
+    with atomic_path(target) as tmp, _DelayedErrors(tmp) as sink:
         try:
             with NewFile(sink) as file:
                 yield file

@@ -5,6 +5,7 @@ import json
 import logging
 from pathlib import Path
 
+COMMAND = "import"
 HELP = "Read another project's features, boxes, captions or contexts into a feature file."
 EXAMPLE = (
     "python -m extract import vinvl_tsv --source predictions.tsv --images results/x/images.tsv "

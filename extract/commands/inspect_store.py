@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from extract.store import FeatureStore
 
+COMMAND = "inspect"
 HELP = "Show what a feature file holds: columns, counts, provenance, or the rows of one id."
 EXAMPLE = "python -m extract inspect results/x/features/ocr.h5 --id 17_06_12483"
 

@@ -8,7 +8,7 @@ import pytest
 
 from extract.__main__ import main
 from extract.core.errors import StoreError
-from extract.store import FeatureStore, trial, verify_store
+from extract.store import FeatureStore, first_look, verify_store
 from extract.store.opening import check_foreign
 from extract.store.seal import check_seal, write_seal
 from tests.builders.extract.feature_files import change_file, write_merged
@@ -59,8 +59,8 @@ def test_verify_does_not_rely_on_a_seal(
     write: Callable[[Path], Path],
     reason: str,
 ) -> None:
-    monkeypatch.setattr(trial, "_SECONDS", 1)
-    monkeypatch.setattr(trial, "_MEMORY", 300 * 2**20)
+    monkeypatch.setattr(first_look, "_SECONDS", 1)
+    monkeypatch.setattr(first_look, "_MEMORY", 300 * 2**20)
     path = write(tmp_path / "m.h5")
     assert check_seal(path)
     assert main(["verify", str(path)]) == 2
@@ -92,7 +92,7 @@ def test_verify_passes_whole_files_and_names_missing_ones(
 def test_a_file_that_hdf5_reads_for_ever_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read
 ) -> None:
-    monkeypatch.setattr(trial, "_SECONDS", 2)
+    monkeypatch.setattr(first_look, "_SECONDS", 2)
     path = write_endless(tmp_path / "m.h5")
     path.write_bytes(path.read_bytes()[:-1])  # of the seal: it is none any more
     with pytest.raises(StoreError, match=r"m\.h5: HDF5 does not survive reading it \(SIGXCPU\)"):
@@ -101,9 +101,9 @@ def test_a_file_that_hdf5_reads_for_ever_is_refused(
 
 def test_an_old_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    original = trial.subprocess.run
+    original = first_look.subprocess.run
     monkeypatch.setattr(
-        trial.subprocess, "run", lambda *a, **k: asked.append(original(*a, **k)) or asked[-1]
+        first_look.subprocess, "run", lambda *a, **k: asked.append(original(*a, **k)) or asked[-1]
     )
     with FeatureStore(ARCHIVE) as store:
         assert len(store) > 0
@@ -111,5 +111,5 @@ def test_an_old_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sealed_file_needs_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial.subprocess, "run", lambda *a, **k: pytest.fail("a process"))
+    monkeypatch.setattr(first_look.subprocess, "run", lambda *a, **k: pytest.fail("a process"))
     assert len(FeatureStore(write_merged(tmp_path / "m.h5", 3))) == 3

@@ -5,6 +5,7 @@ import sys
 
 from extract.core.registry import available
 
+COMMAND = "list"
 HELP = "List the dataset readers, phrase backends, grounders, extractors, artefacts and layouts."
 EXAMPLE = "python -m extract list"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from extract.store.checksums import add_checksums, changed_datasets
-from extract.store.sink import NewFile, new_file
+from extract.store.new_file import NewFile, new_file
 
 ROWS = 2000
 

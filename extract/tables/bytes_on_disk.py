@@ -57,7 +57,7 @@ class FileBytes:
         self._file.close()
 
 
-class Spool:
+class GrowingBytes:
     """Bytes that are added to: in memory while they are few, then in a file without a name.
 
     Args:

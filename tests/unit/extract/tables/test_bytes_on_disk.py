@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from extract.core.system import NamedSystemError
-from extract.tables import spool
+from extract.tables import bytes_on_disk
+from extract.tables.bytes_on_disk import FileBytes, GrowingBytes
 from extract.tables.lazy_table import LazyTable, pack_texts
-from extract.tables.spool import FileBytes, Spool
 
 
 def filled(pieces: list[bytes], limit: int) -> bytearray | FileBytes:
-    made = Spool(limit)
+    made = GrowingBytes(limit)
     for piece in pieces:
         made.add(piece)
     return made.bytes()
@@ -57,7 +57,9 @@ def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
 
 
 def test_few_bytes_make_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda: pytest.fail("a file was made"))
+    monkeypatch.setattr(
+        bytes_on_disk.tempfile, "TemporaryFile", lambda: pytest.fail("a file was made")
+    )
     assert filled([b"ab", b"", b"c"], limit=3) == b"abc"
 
 
@@ -72,7 +74,7 @@ def test_many_texts_take_the_memory_of_their_bounds(tmp_path: Path) -> None:
 
 
 def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(bytes_on_disk.tempfile, "tempdir", str(tmp_path))
     data = filled([b"abc"], limit=0)
     assert isinstance(data, FileBytes) and list(tmp_path.iterdir()) == []
     assert data[1:3] == b"bc"
@@ -108,8 +110,8 @@ def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         def write(self, data: bytes) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(spool.tempfile, "TemporaryFile", Full)
-    monkeypatch.setattr(spool.tempfile, "tempdir", "/the/folder")
+    monkeypatch.setattr(bytes_on_disk.tempfile, "TemporaryFile", Full)
+    monkeypatch.setattr(bytes_on_disk.tempfile, "tempdir", "/the/folder")
     with pytest.raises(NamedSystemError, match="/the/folder"):
         filled([b"ab"], limit=1)
 
@@ -120,8 +122,8 @@ def test_without_a_folder_for_temporary_files_tmpdir_is_named(
 ) -> None:
     absent = str(tmp_path / "absent")
     # Python looks for a folder once; it may be gone later.
-    monkeypatch.setattr(spool.tempfile, "tempdir", absent if is_known else None)
-    monkeypatch.setattr(spool.tempfile, "_candidate_tempdir_list", lambda: [absent])
+    monkeypatch.setattr(bytes_on_disk.tempfile, "tempdir", absent if is_known else None)
+    monkeypatch.setattr(bytes_on_disk.tempfile, "_candidate_tempdir_list", lambda: [absent])
     with pytest.raises(NamedSystemError, match="set it to a folder") as caught:
         filled([b"ab"], limit=1)
     assert caught.value.filename == "TMPDIR"

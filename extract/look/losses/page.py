@@ -4,8 +4,8 @@ import html
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from extract.look.degradation.counts import Case, Count, affected, general_reason
-from extract.look.degradation.sources import Source
+from extract.look.losses.counts import Case, Count, affected, general_reason
+from extract.look.losses.sources import Source
 from extract.tables.samples import Sample
 
 MAX_IDS = 1000

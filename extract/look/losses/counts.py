@@ -20,7 +20,7 @@ from pathlib import Path
 
 from extract.core.errors import DataError
 from extract.core.files import atomic_path
-from extract.look.degradation.sources import Finding, Source
+from extract.look.losses.sources import Finding, Source
 from extract.tables.images_table import ImageRow
 from extract.tables.samples import Sample
 
