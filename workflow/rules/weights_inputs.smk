@@ -20,7 +20,7 @@ def tower_drawings(wildcards):
 def tower_version(wildcards):
     """VERSION of a tower's training: raising it is a reason to train again."""
     architecture = trained_tower(wildcards.weights, "architecture")
-    return source_version(Path(workflow.basedir) / f"extract/sample/{architecture}_tower.py")
+    return source_version(Path(workflow.basedir) / f"extract/sample/towers/{architecture}.py")
 
 
 def cut_source(wildcards):
