@@ -95,8 +95,8 @@ def _list_not_ok(file: h5py.File) -> list[dict[str, str]]:
     )
     # A corpus without images would list every id: the count says it all.
     return [
-        {"id": image_id, "status": STATUS_NAMES[status], "reason": reason}
-        for image_id, status, reason in items
+        {"id": key, "status": STATUS_NAMES[status], "reason": reason}
+        for key, status, reason in items
         if status not in (STATUS["ok"], STATUS["no_images"])
     ]
 

@@ -119,10 +119,10 @@ class FeatureWriter:
         """
         header = self._part_header(self.n_done, self.n_done + len(results))
         blocks: dict[str, list[np.ndarray]] = {name: [] for name in self._columns}
-        for image_id, result in zip(header.ids, results, strict=True):
-            self._check_contract(image_id, result)
+        for key, result in zip(header.ids, results, strict=True):
+            self._check_contract(key, result)
             for name in self._columns:
-                blocks[name].append(self._cast(name, getattr(result, name), image_id, result))
+                blocks[name].append(self._cast(name, getattr(result, name), key, result))
         # Eight digits: more items than a shard ever has, so that names sort as numbers.
         part = self.path / f"{self.n_done:08d}.h5"
         with new_file(part) as file:
@@ -130,37 +130,37 @@ class FeatureWriter:
         self._parts.append(part)
         self.n_done += len(results)
 
-    def _check_contract(self, image_id: str, result: ItemFeatures) -> None:
+    def _check_contract(self, key: str, result: ItemFeatures) -> None:
         """An item has rows exactly when it is ok, and a reason exactly when it is not."""
         if (result.status == STATUS["ok"]) != (result.n_rows > 0):
             status = STATUS_NAMES[result.status]
-            raise StoreError(f"item '{image_id}': status {status} with {result.n_rows} rows")
+            raise StoreError(f"item '{key}': status {status} with {result.n_rows} rows")
         if result.status != STATUS["ok"] and not result.reason:
-            raise StoreError(f"item '{image_id}': status is not ok but no reason is given")
+            raise StoreError(f"item '{key}': status is not ok but no reason is given")
         for name in ALL_COLUMNS:
             if getattr(result, name) is not None and name not in self._columns:
-                raise StoreError(f"item '{image_id}': column '{name}' is returned but not declared")
+                raise StoreError(f"item '{key}': column '{name}' is returned but not declared")
 
-    def _cast(self, name: str, value: Any, image_id: str, result: ItemFeatures) -> np.ndarray:
+    def _cast(self, name: str, value: Any, key: str, result: ItemFeatures) -> np.ndarray:
         shape, dtype, _, _ = self._columns[name]
         if value is None and result.n_rows:
-            raise StoreError(f"item '{image_id}': column '{name}' is declared but was not returned")
+            raise StoreError(f"item '{key}': column '{name}' is declared but was not returned")
         array = np.zeros((0, *shape), dtype) if value is None else _as_array(name, value)
         if array.shape != (result.n_rows, *shape):
             raise StoreError(
-                f"item '{image_id}': {name} should be {(result.n_rows, *shape)}, got {array.shape}"
+                f"item '{key}': {name} should be {(result.n_rows, *shape)}, got {array.shape}"
             )
         if name == "text":
-            _check_text(image_id, array)
+            _check_text(key, array)
             return array
         with np.errstate(over="ignore", invalid="ignore"):
             cast = array.astype(dtype, copy=False)
         if cast.dtype.kind in "ui" and (cast != array).any():
-            raise StoreError(f"item '{image_id}': {name} are not whole numbers in {dtype}'s range")
+            raise StoreError(f"item '{key}': {name} are not whole numbers in {dtype}'s range")
         if name in ("features", "boxes") and not np.isfinite(cast).all():
             peak = np.abs(array[np.isfinite(array)]).max(initial=0)
             raise StoreError(
-                f"item '{image_id}': {name} are not finite as {dtype} (largest value {peak:g}). "
+                f"item '{key}': {name} are not finite as {dtype} (largest value {peak:g}). "
                 "Store them as float32 or scale them."
             )
         return cast
@@ -220,7 +220,7 @@ def _as_array(name: str, value: Any) -> np.ndarray:
     return np.array([str(v) for v in value], dtype=object) if name == "text" else np.asarray(value)
 
 
-def _check_text(image_id: str, texts: np.ndarray) -> None:
+def _check_text(key: str, texts: np.ndarray) -> None:
     for text in texts:
         if _UNSTORABLE.search(text):
-            raise StoreError(f"item '{image_id}': text {text[:40]!r} cannot be stored as UTF-8")
+            raise StoreError(f"item '{key}': text {text[:40]!r} cannot be stored as UTF-8")

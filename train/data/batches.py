@@ -52,7 +52,7 @@ def image_grid(example: Example, role: str, shape: tuple[int, int]) -> np.ndarra
     Raises:
         ShapeError: the store holds another shape.
     """
-    grid = example.features[role].features
+    grid = example.items[role].features
     if grid is None or grid.shape != shape:
         got = "no features" if grid is None else grid.shape
         raise ShapeError(
@@ -73,7 +73,7 @@ def grid_tensors(
         ShapeError: the store holds another shape.
     """
     image = torch.zeros((len(examples), *shape))
-    has_image = torch.tensor([example.features[role].is_ok for example in examples])
+    has_image = torch.tensor([example.items[role].is_ok for example in examples])
     for row, example in enumerate(examples):
         if has_image[row]:
             image[row] = torch.from_numpy(image_grid(example, role, shape))

@@ -33,7 +33,7 @@ class Example:
     """One sample with what the feature stores hold for its image, by role."""
 
     sample: Sample
-    features: dict[str, StoredItem]
+    items: dict[str, StoredItem]
     """Role -> item; an item that is not ok has zero rows, never a stand-in."""
 
 

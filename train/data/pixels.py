@@ -40,7 +40,7 @@ def pixel_batch(
     pixels = torch.zeros((len(examples), n_rows, *side), dtype=torch.uint8)
     present = torch.zeros((len(examples), n_rows), dtype=torch.bool)
     for b, example in enumerate(examples):
-        if example.features[role].is_ok:
+        if example.items[role].is_ok:
             rows = _stored_rows(example, role, size_px)[:n_rows]
             pixels[b, : len(rows)] = torch.from_numpy(rows).view(-1, *side)
             present[b, : len(rows)] = True
@@ -52,7 +52,7 @@ def pixel_batch(
 
 def _stored_rows(example: Example, role: str, size_px: int) -> np.ndarray:
     """Return the flat squares of an ok item, shape (R, size_px * size_px * 3), uint8."""
-    rows = example.features[role].features
+    rows = example.items[role].features
     wanted = size_px * size_px * 3
     if rows is None or rows.ndim != 2 or rows.shape[1] != wanted or rows.dtype != np.uint8:
         got = "no features" if rows is None else f"{rows.dtype} rows of {rows.shape[1:]}"

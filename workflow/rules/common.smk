@@ -102,7 +102,7 @@ wildcard_constraints:
     dataset="|".join(config["datasets"]),
     phrases="|".join(config["phrases"]),
     grounder="|".join(CATALOGUE.grounders) or "none",
-    features="|".join([*config["feature_sets"], *config["imports"]]),
+    feature_set="|".join([*config["feature_sets"], *config["imports"]]),
     export="|".join(config["exports"]) or "none",
     run="|".join(config["models"]),
     split="|".join(SPLITS),
@@ -151,7 +151,7 @@ def gpu_resources(wildcards):
 
 def extraction_gpu(wildcards):
     """As gpu_resources, for the extractors that compute with weights."""
-    extractor = config["feature_sets"][wildcards.features]["extractor"]
+    extractor = config["feature_sets"][wildcards.feature_set]["extractor"]
     return gpu_resources(wildcards) if load_plugin(extractor)[1].Extractor.roles else 0
 
 

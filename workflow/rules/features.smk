@@ -1,7 +1,7 @@
 """Images -> feature stores: shards, merge, verification.
 
-Reads:  results/specs/{features}.json, results/{dataset}/images.tsv, phrases, caption list, boxes
-Writes: results/{dataset}/features/{features}.h5, results/{dataset}/qc/{features}.json
+Reads:  results/specs/{feature_set}.json, results/{dataset}/images.tsv, phrases, caption list, boxes
+Writes: results/{dataset}/features/{feature_set}.h5, results/{dataset}/qc/{feature_set}.json
 """
 
 COMPUTED = "|".join(config["feature_sets"])
@@ -11,9 +11,9 @@ rule features:
     """Target: every selected feature set, merged."""
     input:
         expand(
-            "results/{dataset}/features/{features}.h5",
+            "results/{dataset}/features/{feature_set}.h5",
             dataset=RUN["datasets"],
-            features=CATALOGUE.feature_sets,
+            feature_set=CATALOGUE.feature_sets,
         ),
 
 
@@ -21,9 +21,9 @@ rule captions:
     """Target: caption stores, generated or imported."""
     input:
         expand(
-            "results/{dataset}/features/{features}.h5",
+            "results/{dataset}/features/{feature_set}.h5",
             dataset=RUN["datasets"],
-            features=of_kind("caption", "caption_list", "captions"),
+            feature_set=of_kind("caption", "caption_list", "captions"),
         ),
 
 
@@ -31,9 +31,9 @@ rule ocr:
     """Target: OCR stores."""
     input:
         expand(
-            "results/{dataset}/features/{features}.h5",
+            "results/{dataset}/features/{feature_set}.h5",
             dataset=RUN["datasets"],
-            features=of_kind("ocr"),
+            feature_set=of_kind("ocr"),
         ),
 
 
@@ -41,9 +41,9 @@ rule verify:
     """Target: every selected feature set passes verification."""
     input:
         expand(
-            "results/{dataset}/qc/{features}.json",
+            "results/{dataset}/qc/{feature_set}.json",
             dataset=RUN["datasets"],
-            features=CATALOGUE.feature_sets,
+            feature_set=CATALOGUE.feature_sets,
         ),
 
 
@@ -51,30 +51,30 @@ rule extract_features:
     """Compute one shard of a feature set: `python -m extract features`."""
     input:
         unpack(feature_inputs),
-        spec="results/specs/{features}.json",
+        spec="results/specs/{feature_set}.json",
         images="results/{dataset}/images.tsv",
     output:
-        temp("results/{dataset}/shards/{features}.{scatteritem}.h5"),
+        temp("results/{dataset}/shards/{feature_set}.{scatteritem}.h5"),
     log:
-        "logs/{dataset}/extract_features.{features}.{scatteritem}.log",
+        "logs/{dataset}/extract_features.{feature_set}.{scatteritem}.log",
     benchmark:
-        "benchmarks/{dataset}/extract_features.{features}.{scatteritem}.tsv"
+        "benchmarks/{dataset}/extract_features.{feature_set}.{scatteritem}.tsv"
     wildcard_constraints:
-        features=COMPUTED,
+        feature_set=COMPUTED,
     conda:
         "../../envs/vision.yaml"
     threads: extraction_threads
     resources:
         gpu=extraction_gpu,
         device=config["device"],
-        batch_size=lambda wildcards: runtime("feature_sets", wildcards.features, "batch_size"),
-        mem=lambda wildcards, attempt: memory("feature_sets", wildcards.features, attempt),
-        runtime=lambda wildcards: runtime("feature_sets", wildcards.features, "time"),
+        batch_size=lambda wildcards: runtime("feature_sets", wildcards.feature_set, "batch_size"),
+        mem=lambda wildcards, attempt: memory("feature_sets", wildcards.feature_set, attempt),
+        runtime=lambda wildcards: runtime("feature_sets", wildcards.feature_set, "time"),
     params:
-        fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.features),
+        fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.feature_set),
         flags=feature_flags,
         state=feature_state,
-        reuse="results/{dataset}/features/{features}.h5",
+        reuse="results/{dataset}/features/{feature_set}.h5",
     shell:
         "python -m extract features "
         "--spec {input.spec:q} "
@@ -93,16 +93,16 @@ rule extract_features:
 rule merge_features:
     """Join the shards: `python -m extract merge`."""
     input:
-        shards=gather.images("results/{{dataset}}/shards/{{features}}.{scatteritem}.h5"),
+        shards=gather.images("results/{{dataset}}/shards/{{feature_set}}.{scatteritem}.h5"),
         images="results/{dataset}/images.tsv",
     output:
-        ensure("results/{dataset}/features/{features}.h5", non_empty=True),
+        ensure("results/{dataset}/features/{feature_set}.h5", non_empty=True),
     log:
-        "logs/{dataset}/merge_features.{features}.log",
+        "logs/{dataset}/merge_features.{feature_set}.log",
     benchmark:
-        "benchmarks/{dataset}/merge_features.{features}.tsv"
+        "benchmarks/{dataset}/merge_features.{feature_set}.tsv"
     wildcard_constraints:
-        features=COMPUTED,
+        feature_set=COMPUTED,
     conda:
         "../../envs/vision.yaml"
     shell:
@@ -116,19 +116,19 @@ rule merge_features:
 rule verify_features:
     """Check format, checksums and ids: `python -m extract verify`."""
     input:
-        store="results/{dataset}/features/{features}.h5",
+        store="results/{dataset}/features/{feature_set}.h5",
         images="results/{dataset}/images.tsv",
     output:
         report(
-            "results/{dataset}/qc/{features}.json",
+            "results/{dataset}/qc/{feature_set}.json",
             caption="../report/qc.rst",
             category="Features",
-            labels={"dataset": "{dataset}", "feature set": "{features}"},
+            labels={"dataset": "{dataset}", "feature set": "{feature_set}"},
         ),
     log:
-        "logs/{dataset}/verify_features.{features}.log",
+        "logs/{dataset}/verify_features.{feature_set}.log",
     benchmark:
-        "benchmarks/{dataset}/verify_features.{features}.tsv"
+        "benchmarks/{dataset}/verify_features.{feature_set}.tsv"
     conda:
         "../../envs/vision.yaml"
     shell:

@@ -107,7 +107,7 @@ def phrase_model(wildcards):
 
 def feature_inputs(wildcards):
     """What a feature set reads besides images: phrases, boxes, lists of the corpus."""
-    entry, dataset = config["feature_sets"][wildcards.features], dataset_entry(wildcards)
+    entry, dataset = config["feature_sets"][wildcards.feature_set], dataset_entry(wildcards)
     folder = f"results/{wildcards.dataset}"
     inputs = {}
     if entry["boxes"]:
@@ -129,7 +129,7 @@ def feature_flags(wildcards, input):
 
 def feature_state(wildcards):
     """State of a folder of annotations: an edit in it leaves the folder's time alone."""
-    needs = load_plugin(config["feature_sets"][wildcards.features]["extractor"])[1].Extractor.needs
+    needs = load_plugin(config["feature_sets"][wildcards.feature_set]["extractor"])[1].Extractor.needs
     path = dataset_entry(wildcards)["annotations"] if "annotations" in needs else None
     return folder_state(path) if path and os.path.isdir(path) else ""
 

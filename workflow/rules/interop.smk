@@ -1,7 +1,7 @@
 """Foreign files as feature stores, and a corpus as the folder that another project reads.
 
 Reads:  the files of `imports:`; results/{dataset}/samples/, images.tsv, crops/, features/
-Writes: results/{dataset}/features/{features}.h5; results/{dataset}/exports/{export}/
+Writes: results/{dataset}/features/{feature_set}.h5; results/{dataset}/exports/{export}/
 """
 
 
@@ -28,21 +28,21 @@ rule import_features:
         images="results/{dataset}/images.tsv",
         samples=import_samples,
     output:
-        ensure("results/{dataset}/features/{features}.h5", non_empty=True),
+        ensure("results/{dataset}/features/{feature_set}.h5", non_empty=True),
     log:
-        "logs/{dataset}/import_features.{features}.log",
+        "logs/{dataset}/import_features.{feature_set}.log",
     benchmark:
-        "benchmarks/{dataset}/import_features.{features}.tsv"
+        "benchmarks/{dataset}/import_features.{feature_set}.tsv"
     wildcard_constraints:
-        features=IMPORTED,
+        feature_set=IMPORTED,
     conda:
         "../../envs/vision.yaml"
     params:
-        kind=lambda wildcards: config["imports"][wildcards.features]["kind"],
+        kind=lambda wildcards: config["imports"][wildcards.feature_set]["kind"],
         options=lambda wildcards: json.dumps(
-            CATALOGUE.import_definition(wildcards.features)["options"]
+            CATALOGUE.import_definition(wildcards.feature_set)["options"]
         ),
-        fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.features),
+        fingerprint=lambda wildcards: CATALOGUE.fingerprint(wildcards.feature_set),
         state=import_state,
         samples=lambda wildcards, input: flag("samples", input.samples),
     shell:

@@ -3,7 +3,7 @@
 
 def import_sources(wildcards):
     """The foreign files of an import for this corpus."""
-    name, dataset = wildcards.features, wildcards.dataset
+    name, dataset = wildcards.feature_set, wildcards.dataset
     paths = config["imports"][name]["sources"].get(dataset)
     if not paths:
         raise stop(f"imports.{name}.sources: nothing is given for dataset '{dataset}'.")
@@ -12,13 +12,13 @@ def import_sources(wildcards):
 
 def import_state(wildcards):
     """State of the folders among an import's files: an edit in one leaves its time alone."""
-    sources = config["imports"][wildcards.features]["sources"].get(wildcards.dataset, [])
+    sources = config["imports"][wildcards.feature_set]["sources"].get(wildcards.dataset, [])
     return [folder_state(path) for path in sources if os.path.isdir(path)]
 
 
 def import_samples(wildcards):
     """The samples, for the kinds whose items they are."""
-    kind = load_module("extract.interop.artefacts", config["imports"][wildcards.features]["kind"])
+    kind = load_module("extract.interop.artefacts", config["imports"][wildcards.feature_set]["kind"])
     if getattr(kind, "ID_KIND", "image") == "image":
         return []
     return expand(f"results/{wildcards.dataset}/samples/{{split}}.jsonl", split=SPLITS)

@@ -37,9 +37,9 @@ rule tag_tweets:
     """Tag new tweets with a trained run: `python -m train predict`."""
     input:
         stores=lambda wildcards: expand(
-            "results/{tweets}/features/{features}.h5",
+            "results/{tweets}/features/{feature_set}.h5",
             tweets=wildcards.tweets,
-            features=CATALOGUE.model_features(wildcards.run).values(),
+            feature_set=CATALOGUE.model_features(wildcards.run).values(),
         ),
         model="results/{dataset}/runs/{run}/seed{seed}/model.safetensors",
         samples="results/{tweets}/samples/predict.jsonl",

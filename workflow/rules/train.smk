@@ -1,6 +1,6 @@
 """Feature stores -> trained systems -> predictions and scores.
 
-Reads:  results/{dataset}/samples/, overlap.json, features/{features}.h5, text encoder weights,
+Reads:  results/{dataset}/samples/, overlap.json, features/{feature_set}.h5, text encoder weights,
         files that options name
 Writes: results/specs/runs/{run}.json, results/{dataset}/runs/{run}/seed{seed}/
         model.safetensors, run.json, metrics.jsonl (fit); metrics.json, predictions.conll (evaluate)

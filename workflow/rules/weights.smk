@@ -1,7 +1,7 @@
 """Weights made here, and the spec of each feature set.
 
 Reads:  the config, checkpoints on this machine
-Writes: results/weights/{weights}/, results/specs/{features}.json
+Writes: results/weights/{weights}/, results/specs/{feature_set}.json
 """
 
 
@@ -116,15 +116,15 @@ rule write_spec:
     input:
         spec_weights,
     output:
-        "results/specs/{features}.json",
+        "results/specs/{feature_set}.json",
     log:
-        "logs/specs/{features}.log",
+        "logs/specs/{feature_set}.log",
     benchmark:
-        "benchmarks/write_spec.{features}.tsv"
+        "benchmarks/write_spec.{feature_set}.tsv"
     conda:
         "../../envs/vision.yaml"
     params:
-        definition=lambda wildcards: CATALOGUE.definition_json(wildcards.features),
+        definition=lambda wildcards: CATALOGUE.definition_json(wildcards.feature_set),
         files=spec_sums,
     shell:
         "python -m extract spec "

@@ -37,9 +37,9 @@ def cut_entry(wildcards):
 
 def spec_weights(wildcards):
     """Weights of a feature set: made by a rule, or already there."""
-    return weights_files(CATALOGUE.definition(wildcards.features)["weights"].values())
+    return weights_files(CATALOGUE.definition(wildcards.feature_set)["weights"].values())
 
 
 def spec_sums(wildcards):
     """Checksums of the given ones: a replaced checkpoint is a reason to write the spec anew."""
-    return given_sums(CATALOGUE.definition(wildcards.features)["weights"].values())
+    return given_sums(CATALOGUE.definition(wildcards.feature_set)["weights"].values())

@@ -70,9 +70,9 @@ class Model(base.TaggingModel):
 
     def fit_statistics(self, examples: Iterable[Example]) -> None:
         rows = [
-            torch.from_numpy(example.features["grid"].features).float()
+            torch.from_numpy(example.items["grid"].features).float()
             for example in examples
-            if self.options.use_image and example.features["grid"].is_ok
+            if self.options.use_image and example.items["grid"].is_ok
         ]
         if rows:
             self.mean.copy_(torch.cat(rows).mean(0))
@@ -87,8 +87,8 @@ class Model(base.TaggingModel):
             if example.sample.tags is not None:
                 gold = [self.tags.index(tag) for tag in example.sample.tags]
                 tags[row, : len(tokens)] = torch.tensor(gold)
-            if self.options.use_image and example.features["grid"].n_rows:
-                images[row] = torch.from_numpy(example.features["grid"].features).float().mean(0)
+            if self.options.use_image and example.items["grid"].n_rows:
+                images[row] = torch.from_numpy(example.items["grid"].features).float().mean(0)
         has_tags = all(example.sample.tags is not None for example in examples)
         return {"ids": ids, "mask": mask, "images": images, "tags": tags if has_tags else None}
 

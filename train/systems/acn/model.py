@@ -184,7 +184,7 @@ class Model(TaggingModel):
         Each sample counts once, so that shuffling images between samples changes nothing here.
         """
         if self.standardize is not None:
-            with_image = (example for example in examples if example.features[ROLE].is_ok)
+            with_image = (example for example in examples if example.items[ROLE].is_ok)
             self.standardize.fit(image_grid(e, ROLE, self._grid_shape) for e in with_image)
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Any]:

@@ -41,6 +41,6 @@ def build_view(
         StoreError: the store of a group holds no words.
     """
     tokens = example.sample.tokens
-    segments = context_segments(example.features, options, f"image {example.sample.image_id}")
+    segments = context_segments(example.items, options, f"image {example.sample.image_id}")
     words = append_context(tokens, segments, options, separator=SEP, count_subwords=count_subwords)
     return MultimodalView(words, len(tokens))

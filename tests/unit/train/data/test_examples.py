@@ -31,11 +31,11 @@ def test_main_looks_up_the_own_image(grid: Path) -> None:
         examples = source.join(SAMPLES)
         assert len(examples) == len(SAMPLES)
         for index in (0, 5, 19):
-            item = examples[index].features["grid"]
+            item = examples[index].items["grid"]
             assert item.is_ok and item.text == ("a", IDS[index])
             np.testing.assert_array_equal(item.features, np.full((2, 3), index))
-        assert not examples[3].features["grid"].is_ok
-        assert examples[3].features["grid"].features.shape == (0, 3)
+        assert not examples[3].items["grid"].is_ok
+        assert examples[3].items["grid"].features.shape == (0, 3)
 
 
 def test_shuffled_moves_image_and_sample_stores_together(tmp_path: Path, grid: Path) -> None:
@@ -48,9 +48,9 @@ def test_shuffled_moves_image_and_sample_stores_together(tmp_path: Path, grid: P
         other = example.sample.image_id
         assert other != own.image_id
         assert example.sample.id == own.id and example.sample.tokens == own.tokens
-        assert example.features["text"].text[1].replace("train", "train_") + ".jpg" == other
-        if example.features["grid"].is_ok:
-            assert example.features["grid"].text[1] == other
+        assert example.items["text"].text[1].replace("train", "train_") + ".jpg" == other
+        if example.items["grid"].is_ok:
+            assert example.items["grid"].text[1] == other
         assert same.sample == example.sample
     used = [example.sample.image_id for example in examples]
     assert sorted(used) == sorted(IDS)
@@ -59,7 +59,7 @@ def test_shuffled_moves_image_and_sample_stores_together(tmp_path: Path, grid: P
 def test_blank_has_the_columns_but_no_rows(grid: Path) -> None:
     with FeatureSource({"grid": grid}, "blank") as source:
         for example in source.join(SAMPLES):
-            item = example.features["grid"]
+            item = example.items["grid"]
             assert item.status == 4 and item.n_rows == 0 and item.text == ()
             assert item.features.shape == (0, 3) and item.boxes is None
 
@@ -70,10 +70,10 @@ def test_without_a_role_only_its_store_has_no_rows(tmp_path: Path, grid: Path) -
     stores = {"grid": grid, "crops": crops}
     with FeatureSource(stores) as main, FeatureSource(stores, "without_crops") as source:
         for whole, example in zip(main.join(SAMPLES), source.join(SAMPLES), strict=True):
-            item = example.features["crops"]
+            item = example.items["crops"]
             assert item.status == 1 and item.n_rows == 0 and item.reason == "variant without_crops"
             assert item.features.shape == (0, 3)
-            left, kept = example.features["grid"], whole.features["grid"]
+            left, kept = example.items["grid"], whole.items["grid"]
             np.testing.assert_array_equal(left.features, kept.features)
             assert left.text == kept.text and example.sample == whole.sample
 

@@ -161,9 +161,9 @@ def test_the_order_of_a_batch_is_that_of_its_output(system):
 def test_swapped_images_change_their_own_sentences(system):
     first, second, third = system.tweets
     swapped = [
-        Example(first.sample, third.features),
+        Example(first.sample, third.items),
         second,
-        Example(third.sample, first.features),
+        Example(third.sample, first.items),
     ]
     before, after = (system.emissions(system.model.collate(t)) for t in (system.tweets, swapped))
     moved = change(before, after)

@@ -416,7 +416,7 @@ def test_unknown_tags_and_wrong_pixels_are_errors(folders):
         model.collate([example(1, tags=["O", "B-DOG"])])
     wrong = example(0)
     rows = torch.zeros(1, 27, dtype=torch.uint8).numpy()
-    wrong.features["image"] = StoredItem(STATUS["ok"], features=rows)
+    wrong.items["image"] = StoredItem(STATUS["ok"], features=rows)
     with pytest.raises(ShapeError, match="i0"):
         model.collate([wrong])
 

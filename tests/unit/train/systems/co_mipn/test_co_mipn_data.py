@@ -118,7 +118,7 @@ def test_check_7_5_21_crops(tmp_path, tiny_encoder):
     model = build(write_checkpoints(tmp_path, tiny_encoder("bert")), "upstream")
     rows = np.arange(5, dtype=np.uint8)[:, None].repeat(SIZE * SIZE * 3, axis=1) * 50
     five = example(0)
-    five.features["crops"] = StoredItem(STATUS["ok"], features=rows)
+    five.items["crops"] = StoredItem(STATUS["ok"], features=rows)
     none = example(1, crops=0)
     batch = model.collate([five, none])
     means = batch["images"][0, 1:, 0].mean(dim=(1, 2))
@@ -182,5 +182,5 @@ def test_a_batch_of_the_model_agrees_with_the_tables(tmp_path, tiny_encoder):
     others[[0, -1]] = False
     assert (plain["labels"][0, others] == model.labels.ids["X"]).all()
     untagged = Sample("s", "i", ["dog"])
-    batch = model.collate([Example(untagged, example(0).features)])
+    batch = model.collate([Example(untagged, example(0).items)])
     assert batch["labels"] is None
