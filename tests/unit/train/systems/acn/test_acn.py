@@ -329,7 +329,7 @@ def test_standardize_grid():
     model = small_model(standardize_grid=True)
     group = examples(5, 6, 7)
     model.fit_statistics(iter([*group, example(9, 4, ok=False)]))
-    rows = np.concatenate([e.features["grid"].features.astype(np.float64) for e in group])
+    rows = np.concatenate([e.items["grid"].features.astype(np.float64) for e in group])
     got = model.standardize(torch.from_numpy(rows))
     assert got.mean(dim=0).abs().max() < 1e-6
     assert (got.std(dim=0, unbiased=False) - 1).abs().max() < 1e-6
@@ -339,7 +339,7 @@ def test_standardize_grid():
 def test_standardize_grid_leaves_a_constant_channel_finite():
     model = small_model(standardize_grid=True)
     item = example(0, 5)
-    item.features["grid"].features[:, 2] = 0.5
+    item.items["grid"].features[:, 2] = 0.5
     model.fit_statistics([item])
     assert model.standardize(torch.full((1, 9), 0.5))[0, 2] == 0
 
