@@ -11,6 +11,11 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 
 def network_input(squares: Sequence[np.ndarray], device: "torch.device | str") -> "torch.Tensor":
     """Stack equally sized images as network input.
@@ -43,11 +48,3 @@ def normalize(
     """
     shift, scale = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
     return pixels.div_(255).sub_(shift).div_(scale)
-
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)

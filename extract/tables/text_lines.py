@@ -7,6 +7,9 @@ from pathlib import Path
 
 from extract.core.errors import DataError, MissingFileError
 
+MAX_LINE = 2**24
+"""Bytes of a line: ten million letters are no line of a text that people wrote."""
+
 
 def iter_jsonl(path: Path) -> Iterator[tuple[int, dict]]:
     """Yield (line number, object) of a JSON-lines file.
@@ -44,10 +47,6 @@ def _refuse_lone_surrogates(record: dict, where: str) -> None:
         raise DataError(
             f"{where}: holds {half}, one half of a surrogate pair, which is no character"
         ) from error
-
-
-MAX_LINE = 2**24
-"""Bytes of a line: ten million letters are no line of a text that people wrote."""
 
 
 def iter_text_lines(path: Path, *, max_bytes: int = MAX_LINE) -> Iterator[tuple[int, str]]:
