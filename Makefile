@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 MINUTES ?=
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
 
-.PHONY: help demo test test-slow test-bounds test-unit bench bench-models lint lock clean tesseract faults fuzz bench-load licences slurm slurm-demo
+.PHONY: help demo test test-slow test-bounds test-unit golden bench bench-models lint lock clean tesseract faults fuzz bench-load licences slurm slurm-demo
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -37,6 +37,10 @@ test-bounds: .venv/test.stamp tesseract  ## gains of the sample over shuffled im
 
 test-unit: .venv/test.stamp tesseract  ## the unit tests alone
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal tests/unit
+
+golden: export PYTHONPATH := $(CURDIR)
+golden: .venv/test.stamp tesseract  ## confirm or record the values of all plug-ins (tests/data/golden)
+	$(BIN)/python -m tests.golden 2>&1 | grep -v -e INFO -e WARNING; exit $${PIPESTATUS[0]}
 
 bench: export PYTHONPATH := $(CURDIR)
 bench: .venv/test.stamp tesseract  ## rates of every extractor, the pixel store, reruns and phrases (20 minutes)

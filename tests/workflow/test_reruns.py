@@ -93,6 +93,12 @@ def test_version_bump_of_a_model_trains_it_again(edited):
     assert edited.plan() == ACN_AGAIN
 
 
+def test_version_bump_of_the_readers_prepares_the_corpora_again(edited):
+    bump_version(edited.code / "extract/corpora/readers/base.py")
+    planned = edited.plan()
+    assert planned["prepare_dataset"] and planned["audit_dataset"] == ["results/tiny/audit.json"]
+
+
 def test_version_bump_is_done_once(edited):
     bump_version(edited.code / "extract" / "extractors" / "random.py")
     before = edited.files()
@@ -115,6 +121,16 @@ def test_comment_edit_reruns_nothing(edited):
     ):
         with (edited.code / module).open("a", encoding="utf-8") as file:
             file.write("\n# A remark.\n")
+    assert edited.snakemake("--dry-run").has_nothing_to_do
+
+
+def test_a_moved_module_reruns_nothing(edited):
+    folder = edited.code / "extract/networks"
+    (folder / "region_geometry.py").rename(folder / "geometry.py")
+    for file in edited.code.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        if "networks.region_geometry" in text:
+            file.write_text(text.replace("networks.region_geometry", "networks.geometry"))
     assert edited.snakemake("--dry-run").has_nothing_to_do
 
 

@@ -15,6 +15,7 @@ from snakemake.utils import validate
 sys.path.insert(0, workflow.basedir)
 
 from extract.corpora.audit.overlap_file import VERSION as OVERLAP_VERSION
+from extract.corpora.readers.base import VERSION as READERS_VERSION
 from extract.crops.plan import VERSION as CROPS_VERSION
 from extract.core.errors import MnerError
 from extract.interop.layouts.base import VERSION as EXPORT_VERSION

@@ -82,6 +82,7 @@ rule prepare_dataset:
         evidence=lambda wildcards: flag("evidence", dataset_entry(wildcards).get("evidence")),
         repairs=lambda wildcards: flag("repairs", dataset_entry(wildcards).get("repairs")),
         text=lambda wildcards: json.dumps(dataset_entry(wildcards)["text"], sort_keys=True),
+        version=READERS_VERSION,
         max_bad=lambda wildcards: dataset_entry(wildcards)["max_bad_images"],
         check=lambda wildcards: (
             "--check-counts" if dataset_entry(wildcards)["check_counts"] else ""
@@ -134,6 +135,7 @@ rule audit_dataset:
         reader=lambda wildcards: dataset_entry(wildcards)["reader"],
         root=lambda wildcards: dataset_entry(wildcards)["root"],
         text=lambda wildcards: json.dumps(dataset_entry(wildcards)["text"], sort_keys=True),
+        version=READERS_VERSION,
     shell:
         "python -m extract audit {params.root:q} "
         "--reader {params.reader:q} "

@@ -9,6 +9,9 @@ tokens and entities of the known copy, checked; empty where there is no fixed co
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+VERSION = 1
+"""Of all readers; raise it when the samples of a corpus change."""
+
 
 @dataclass(frozen=True)
 class TextSettings:
