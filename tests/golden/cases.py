@@ -18,6 +18,8 @@ from train.training import loop
 
 _ENGINE = "extract.features.engine"
 _IMPORT = "extract.interop.stores"
+_EXPORT_ONE = "extract.interop.export_artefact"
+_EXPORT = "extract.interop.exports"
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Case:
     """Kind and name, as in `extractors.clip`."""
     version: str
     """As the code states it."""
-    stated_in: str
-    """Module whose VERSION is to be raised."""
+    stated_in: tuple[str, ...]
+    """Modules whose VERSION is to be raised, the first unless more than this case changed."""
     entries: tuple[str, ...]
     """Modules from which all code behind the value is reached by imports."""
     compute: Callable[[], Any]
@@ -53,20 +55,37 @@ def all_cases(folder: Path) -> list[Case]:
             ("extract.interop.stores",),
         ),
     ]
-    cases += _plugins("extract.interop.layouts", "layouts", extracted.layout, states=layouts)
+    cases += _plugins(
+        "extract.interop.layouts", "layouts", extracted.layout, (_EXPORT,), states=layouts
+    )
     cases += _plugins("extract.corpora.readers", "readers", extracted.samples, states=readers)
-    entries = ("extract.crops.plan", "extract.crops.cutting", "extract.crops.dictionary")
-    cases.append(Case("crops", str(plan.VERSION), plan.__name__, entries, extracted.crops))
+    entries = (
+        "extract.crops.plan",
+        "extract.crops.cutting",
+        "extract.crops.dictionary",
+        "extract.commands.crops",
+    )
+    cases.append(Case("crops", str(plan.VERSION), (plan.__name__,), entries, extracted.crops))
     for name, module in ARCHITECTURES.items():
         entries = (module.__name__, "extract.sample.towers.training")
         compute = partial(trained.tower, name)
-        cases.append(Case(f"towers.{name}", str(module.VERSION), module.__name__, entries, compute))
+        cases.append(
+            Case(f"towers.{name}", str(module.VERSION), (module.__name__,), entries, compute)
+        )
     for name in available("train.systems"):
         module = f"train.systems.{name}.model"
         version = load_module("train.systems", name).Model.VERSION
         entries = (module, "train.training.loop", "train.measures.inference")
         compute = partial(trained.system, name)
-        cases.append(Case(f"systems.{name}", f"{loop.VERSION}.{version}", module, entries, compute))
+        cases.append(
+            Case(
+                f"systems.{name}",
+                f"{loop.VERSION}.{version}",
+                (module, loop.__name__),
+                entries,
+                compute,
+            )
+        )
     return cases
 
 
@@ -94,7 +113,7 @@ def _plugins(
             Case(
                 f"{kind}.{name}",
                 str(stating.VERSION),
-                stating.__name__,
+                (stating.__name__,),
                 (module.__name__, *callers),
                 partial(compute, name),
             )

@@ -30,17 +30,18 @@ def compare(case: Case, value: Any) -> Finding | None:
         return Finding(f"{case.name}: has no recorded value. Run `make golden`.")
     record = json.loads(path.read_text(encoding="utf-8"))
     lines = differences(record["value"], _as_json(value))
-    file = f"{case.stated_in.replace('.', '/')}.py"
+    file, *shared = (f"{module.replace('.', '/')}.py" for module in case.stated_in)
+    files = f"{file} (in {shared[0]} if all systems changed)" if shared else file
     if record["version"] != case.version:
         return Finding(
-            f"{case.name}: {file} states VERSION {case.version}, recorded is {record['version']}. "
+            f"{case.name}: {files} states VERSION {case.version}, recorded is {record['version']}. "
             "Run `make golden` to record the new value."
         )
     if lines:
         shown = "\n  ".join(lines[:5])
         return Finding(
             f"{case.name}: computes other values than VERSION {case.version} did, in "
-            f"{len(lines)} places:\n  {shown}\nRaise VERSION in {file}, so that what was computed "
+            f"{len(lines)} places:\n  {shown}\nRaise VERSION in {files}, so that what was computed "
             "with the old code is computed again, and run `make golden`; or undo the change.",
             is_a_changed_value=True,
         )
@@ -49,7 +50,7 @@ def compare(case: Case, value: Any) -> Finding | None:
         return Finding(
             f"{case.name}: the code behind it changed ({changed}), the recorded value did not. "
             f"If no option computes other values now, confirm it with `make golden`; else raise "
-            f"VERSION in {file} first."
+            f"VERSION in {files} first."
         )
     return None
 

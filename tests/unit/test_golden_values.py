@@ -45,7 +45,7 @@ def test_every_record_is_of_a_plug_in_that_there_is() -> None:
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """A case whose value, VERSION and code are recorded."""
     monkeypatch.setattr(records, "FOLDER", tmp_path)
-    case = Case("x.y", "1", "train.blocks.crf", ("train.blocks.crf",), lambda: None)
+    case = Case("x.y", "1", ("train.blocks.crf",), ("train.blocks.crf",), lambda: None)
     records.write(case, {"loss": [1.5, 2.0], "tags": "O B-PER"})
     records.write_modules([case])
     return case

@@ -14,9 +14,8 @@ KINDS = ("orphans", "duplicates")
 """What can be proposed; without any, the file is a header to write corrections under."""
 
 _DESCRIPTIONS = {
-    "orphans": "orphan I- tags made valid (extract/repairs/orphans.py)",
-    "duplicates": "conflicting labels of duplicate tweets by majority "
-    "(extract/repairs/majority.py)",
+    "orphans": "orphan I- tags made valid",
+    "duplicates": "conflicting labels of duplicate tweets by majority",
 }
 
 

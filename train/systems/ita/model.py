@@ -30,6 +30,8 @@ from train.systems.base import length_mask
 from train.systems.ita.image_words import GROUPS, build_view
 from train.systems.ita.options import Options
 
+VERSION = 1
+
 # Far below any score and far above float32's limits: exp gives exactly 0, sums stay finite.
 _ILLEGAL = -1e4
 
@@ -121,6 +123,7 @@ def cva_divergence(student: Tensor, teacher: Tensor, mask: Tensor, temperature: 
 class Model(base.TaggingModel):
     """Encoder -> first piece of each tweet word -> word dropout -> linear -> CRF, on two views."""
 
+    VERSION = VERSION
     roles = ("encoder",)
     views: ClassVar[tuple[str, ...]] = ("mm", "text")
 

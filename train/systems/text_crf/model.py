@@ -19,10 +19,13 @@ from train.systems import base
 from train.systems.base import length_mask
 from train.systems.text_crf.options import Options
 
+VERSION = 1
+
 
 class Model(base.TaggingModel):
     """Encoder -> first piece of each word -> dropout -> linear -> CRF."""
 
+    VERSION = VERSION
     roles = ("encoder",)
 
     def __init__(
