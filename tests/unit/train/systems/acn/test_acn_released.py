@@ -40,7 +40,7 @@ def random_upstream_state() -> dict[str, torch.Tensor]:
     }
 
 
-def test_check_7_counts_names_and_shapes():
+def test_names_and_shapes_of_the_released_checkpoint():
     state = to_released(published_model().state_dict())
     assert list(state) == list(UPSTREAM_NAMES) and len(state) == 50
     assert [tuple(tensor.shape) for tensor in state.values()] == SHAPES
@@ -109,7 +109,7 @@ def published_emissions(state: dict[str, torch.Tensor], batch: dict) -> torch.Te
 
 
 @torch.no_grad()
-def test_check_7_converter_gives_upstreams_emissions():
+def test_converter_gives_the_released_emissions():
     """Of a random checkpoint, in float32; without `[pad]` and `[unk]`, those of the other tags."""
     upstream = random_upstream_state()
     batch = {
