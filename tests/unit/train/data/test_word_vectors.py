@@ -28,7 +28,7 @@ from train.data.word_vectors import (
 from train.measures.metrics import micro_counts
 from train.systems.acn.word_index import WordIndex, index_of
 
-# With the number test of upstream.
+# With the number test of ACN's PyTorch re-implementation.
 PREFIX = {
     "1D": "<number>",
     "2nite": "<number>",
@@ -85,7 +85,7 @@ def twitter2015(shared_data):
 def test_counts_of_twitter_2015(twitter2015):
     """Samples, tokens, longest sample, samples over 35, longest token, tokens over 30.
 
-    Valid has one token more than upstream counts: the no-break space is kept.
+    Valid has one token more than ACN's re-implementation counts: the no-break space is kept.
     """
     facts = {}
     for split, samples in twitter2015.items():
@@ -144,7 +144,8 @@ def test_gold_entities_of_twitter_2015(twitter2015):
 
 
 def test_vocabulary_of_all_splits(twitter2015):
-    """23 204 words and 102 characters, plus the no-break space that upstream's reader loses."""
+    """23 204 words and 102 characters, plus the no-break space that the re-implementation's
+    reader loses."""
     sentences = [sample.tokens for split in SPLITS for sample in twitter2015[split]]
     found = build_word_vocabulary(sentences, number_test="prefix", char_text="normalized")
     assert set("\xa0") < set(found["words"]) and "\xa0" in found["chars"]

@@ -1,6 +1,7 @@
 """ACN against numbers computed by an independent reference.
 
-`OURS` below is the order of upstream's state_dict, so this also proves the name mapping.
+The weights are filled in the order of the PyTorch re-implementation's state_dict, so this also
+proves the name mapping.
 """
 
 import math
@@ -42,7 +43,7 @@ def tiny_vocabulary() -> dict:
 
 
 def golden_state(model: Model) -> dict[str, Tensor]:
-    """Fill tensor n with 0.3 sin(1.7 n + 0.9 i + 0.5), in upstream's order and layout."""
+    """Fill tensor n with 0.3 sin(1.7 n + 0.9 i + 0.5), in the released order and layout."""
     upstream = to_released(model.state_dict())
     for n, name in enumerate(UPSTREAM_NAMES):
         index = torch.arange(upstream[name].numel(), dtype=torch.float64)
@@ -52,7 +53,7 @@ def golden_state(model: Model) -> dict[str, Tensor]:
 
 
 def golden_model(**changes) -> Model:
-    """Return the tiny model in upstream's switches, `changes` applied, float64, no dropout."""
+    """Return the tiny model in the released switches, `changes` applied, float64, no dropout."""
     exact = Model(Options.upstream(**SIZES), tiny_vocabulary()).double()
     state = from_released(golden_state(exact))
     model = Model(Options.upstream(**SIZES, **changes), tiny_vocabulary()).double()

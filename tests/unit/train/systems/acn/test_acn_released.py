@@ -1,4 +1,4 @@
-"""Names and layout of upstream's ACN checkpoints."""
+"""Names and layout of checkpoints of ACN's PyTorch re-implementation."""
 
 import pytest
 import torch
@@ -65,7 +65,7 @@ def test_character_columns_are_reordered():
 
 
 def published_emissions(state: dict[str, torch.Tensor], batch: dict) -> torch.Tensor:
-    """The published formulas on upstream's tensors, every pair of the attentions materialised."""
+    """The published formulas on the released tensors, every pair of the attentions materialised."""
 
     def linear(name: str, x: torch.Tensor) -> torch.Tensor:
         return functional.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
@@ -156,7 +156,7 @@ def test_missing_and_unknown_names_are_errors():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attention_merge": "add"}, "no counterpart upstream"),
+        ({"attention_merge": "add"}, "no released counterpart"),
         ({"filtration": "fused-only"}, "no tensor"),
         ({"standardize_grid": True}, r"unknown tensor standardize\.mean"),
     ],

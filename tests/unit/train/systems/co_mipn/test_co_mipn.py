@@ -119,7 +119,8 @@ def test_images_matter_to_their_own_sample_only(folders, preset):
         images = batch["images"].clone()
         images[0, place] = -images[0, place]
         changes = largest_change(model, batch, {**batch, "images": images})
-        # With split heads no text of a quarter of max_pieces asks with crops, but B1, B3 see them.
+        # With split heads no text of a quarter of max_pieces asks with crops; the branches `memory`
+        # and `prefix` see them as keys.
         assert changes[0] > 1e-6 and max(changes[1:]) < 1e-12
 
 

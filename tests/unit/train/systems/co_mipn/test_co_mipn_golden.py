@@ -1,6 +1,6 @@
 """Co-MIPN at its published size: counts, and numbers computed by an independent reference.
 
-The weights are filled by upstream's tensor names, so this also proves the name mapping.
+The weights are filled by the released tensor names, so this also proves the name mapping.
 """
 
 import zlib
@@ -95,7 +95,7 @@ def test_sizes_that_the_released_layout_cannot_run(folders):
 
 
 def golden_state(model: Model) -> dict[str, torch.Tensor]:
-    """Return upstream's state dict, each tensor filled by its name."""
+    """Return the released state dict, each tensor filled by its name."""
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     state = {}
     for name, ours in upstream_names().items():
@@ -145,7 +145,7 @@ def golden_batch() -> dict:
 
 @pytest.fixture(scope="module")
 def golden(folders):
-    """Return (model, batch, trace) in float64, 6.4 GB, with upstream's switches."""
+    """Return (model, batch, trace) in float64, 6.4 GB, with the released switches."""
     model = published(folders, Options.upstream()).eval()
     model.load_state_dict(from_released(golden_state(model), model.options), assign=True)
     materialise_positions(model)

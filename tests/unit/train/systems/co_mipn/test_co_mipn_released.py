@@ -1,4 +1,4 @@
-"""Names of upstream's Co-MIPN checkpoints, and its score."""
+"""Names of Co-MIPN's released checkpoints, and the released score."""
 
 import random
 import re
@@ -46,7 +46,7 @@ def layers_of_two() -> dict[str, str]:
 
 
 def random_upstream(folders) -> dict[str, torch.Tensor]:
-    """Return an upstream state dict of tiny networks, with its buffers."""
+    """Return a released state dict of tiny networks, with its buffers."""
     state = to_released(build(folders, "upstream").state_dict(), Options.upstream())
     buffers = [f"{bert}.embeddings.position_ids" for bert in ("bert1", "bert2", "bert")]
     return {

@@ -22,7 +22,7 @@ from train.systems.ita.released_checkpoint import (
     to_released,
 )
 
-# Not in the order of our tags: order of first appearance, as upstream's.
+# Not in the order of our tags: order of first appearance, as the released code's.
 DICTIONARY = [
     *("<unk>", "O", "S-LOC", "B-PER", "E-PER", "S-X", "B-LOC"),
     *("I-LOC", "E-LOC", "I-PER", "S-PER", START, STOP),
@@ -41,7 +41,7 @@ def random_matrix(n_states, start, stop, dtype=torch.float64):
 
 
 def matrix_recursions(matrix, emissions, start, stop):
-    """Return log Z, posteriors and the best path of one sentence, with upstream's matrix.
+    """Return log Z, posteriors and the best path of one sentence, with the released matrix.
 
     START and STOP are states like the others; A[to, from].
     """
@@ -74,7 +74,7 @@ def built(folder, **changes):
 
 
 def upstream_state(model, dictionary=DICTIONARY):
-    """Return a random checkpoint of upstream with an encoder of our model's shapes."""
+    """Return a random checkpoint of the released code with an encoder of our model's shapes."""
     state = {
         f"{ENCODER}{name.removeprefix('encoder.model.')}": torch.randn_like(tensor) / 10
         for name, tensor in model.state_dict().items()

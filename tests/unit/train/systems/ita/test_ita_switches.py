@@ -1,4 +1,4 @@
-"""ITA's switches: the upstream preset and its recipe, dropout, schedule, states, legal moves."""
+"""ITA's switches: released options and recipe, dropout, schedule, states, legal moves."""
 
 import itertools
 import json
@@ -41,7 +41,7 @@ def test_the_preset_and_what_stays_clean(tiny_encoder):
     assert Options.upstream(cva_temperature=4.0).cva_temperature == 4.0
     torch.manual_seed(0)
     model = Model(options, {"entity_types": list("ABCD")}, {"encoder": tiny_encoder("xlmr")})
-    # 21 states upstream, less START and STOP; the real tags keep the ids they have without.
+    # 21 states in released code, less START and STOP; the real tags keep the ids they have without.
     assert len(model.codec.states) == model.head.crf.num_tags == 19
     assert model.codec.states == [*tag_set("ABCD", "bioes"), "<unk>", "S-X"]
     assert isinstance(model.head.word_dropout, SharedWordDropout)

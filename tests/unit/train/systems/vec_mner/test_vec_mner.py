@@ -188,7 +188,7 @@ def without_gradient(model: Model, part: str | None) -> set[str]:
 
 @pytest.mark.parametrize("preset", [{}, CLEAN], ids=["upstream", "clean"])
 def test_parameters_that_the_full_loss_does_not_reach(weights, preset):
-    """The other five tensors that upstream never uses are not in our model."""
+    """The other five tensors that released code never uses are not in our model."""
     assert without_gradient(reference_model(weights, **preset), None) == ALIGNING_VALUES
 
 
@@ -278,7 +278,7 @@ COUNTS = {
 
 @pytest.mark.parametrize(("corpus", "split"), COUNTS)
 def test_counts_of_the_real_corpora(shared_data, uncased, corpus, split):
-    """With the last sentence, which upstream loses when no blank line follows it."""
+    """With the last sentence, which released code loses when no blank line follows it."""
     text = (shared_data / corpus / f"{split}.txt").read_bytes().decode()
     n_closed = text.count("\n\n")
     assert COUNTS[corpus, split][0] - n_closed == (1 if corpus == "twitter2015" else 0)

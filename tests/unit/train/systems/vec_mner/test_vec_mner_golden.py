@@ -1,6 +1,6 @@
 """VEC-MNER against numbers computed by an independent reference, in float64.
 
-The tensors are filled by their upstream names, so this also proves the name mapping.
+The tensors are filled by their released names, so this also proves the name mapping.
 """
 
 import pytest
@@ -115,7 +115,7 @@ def test_emissions_and_losses(upstream, traced):
 
 
 def test_decoded_tags(upstream):
-    """The first and the last position are [CLS] and [SEP]; a [CLS] at a word counts as upstream."""
+    """The first and the last position are [CLS] and [SEP]; a [CLS] at a word is an entity."""
     decoded = upstream.decode(reference_batch(), "main")
     assert [len(tags) for tags in decoded] == [length - 2 for length in LENGTHS]
     assert decoded[0] == [
