@@ -37,8 +37,9 @@ class Options:
     image_size: int = 224
     """Side in px of the square to which an image is resized, whatever its aspect ratio."""
     preset: Literal["clean", "upstream"] = "clean"
-    """`clean`: normalised as the checkpoint expects. `upstream`: the pixels of the published ACN
-    features, with their means in the wrong channel order and wrapped negative values."""
+    """`clean`: normalised as the checkpoint expects. `upstream`: the pixels that ACN's
+    PyTorch re-implementation gives to VGG-16, with their means in the wrong channel order and
+    wrapped negative values."""
     resample: FilterName = "bicubic"
     """Filter of the resize; both antialias."""
     feature_dim: int = 512
@@ -144,7 +145,7 @@ class Extractor(base.Extractor):
 
 
 def upstream_pixels(image: np.ndarray) -> np.ndarray:
-    """Repeat the arithmetic of the published ACN features.
+    """Repeat the pixel arithmetic of ACN's PyTorch re-implementation.
 
     The means are subtracted from RGB although they are in BGR order, and the result is written
     back to 8 bits: truncated toward zero, then modulo 256 (0 -> 153, not -104).

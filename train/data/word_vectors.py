@@ -38,7 +38,8 @@ def normalize_word(token: str, *, number_test: str = "full") -> str:
     Returns:
         `<number>`, `<url>`, or the token in lower case without one leading `#` or `@`.
 
-    Source: upstream's rules in its order (the order of the tests matters: `#2015` is no number).
+    Source: the rules of ACN's PyTorch re-implementation in its order (the order of
+        the tests matters: `#2015` is no number).
     """
     is_number = _NUMBER.fullmatch if number_test == "full" else _NUMBER.match
     if is_number(token):
@@ -167,7 +168,7 @@ def build_word_vocabulary(
         vector file has), `chars` (of the text), and `singletons`, the rows of the words that the
         text has once and the file has not. JSON-able.
 
-    Source: upstream's vocabulary, but of the training split alone.
+    Source: the vocabulary of ACN's PyTorch re-implementation, but of the training split alone.
     """
     tokens = [token for sentence in sentences for token in sentence]
     normal = [normalize_word(token, number_test=number_test) for token in tokens]
@@ -186,8 +187,8 @@ def build_word_vocabulary(
 def hashed_vector(word: str, dim: int) -> np.ndarray:
     """Return the vector U(-0.25, 0.25) that belongs to a spelling, on every machine the same.
 
-    Stands in for the random, frozen rows that upstream gives to words of the test split, without
-    reading that split. # shape: (dim,), float32
+    Stands in for the random, frozen rows that ACN's PyTorch re-implementation gives to words of
+    the test split, without reading that split. # shape: (dim,), float32
     """
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
     return np.random.default_rng(seed).uniform(-SPREAD, SPREAD, dim).astype(np.float32)

@@ -19,7 +19,7 @@ CO_MIPN_RECIPE = Recipe(
 )
 """The released training scripts: AdamW, betas 0.9 and 0.999, linear schedule, seed 1234.
 
-One thing differs: upstream rounds F1 to four decimals before it compares epochs.
+One thing differs: Co-MIPN's code rounds F1 to four decimals before it compares epochs.
 """
 
 
@@ -41,8 +41,9 @@ VEC_MNER_RECIPE = Recipe(
 def ita_recipe(options: Options) -> Recipe:
     """Return the published recipe: four samples an update, linear layer as slow as the encoder.
 
-    With alignment a tweet is two samples, one a view. Not expressed: upstream adds epsilon before
-    Adam's bias correction, torch behind it; and it selects by the rounded score of `rounded_f1`.
+    With alignment a tweet is two samples, one a view. Not expressed: the released optimizer adds
+    epsilon before Adam's bias correction, torch behind it; and released code selects by the
+    rounded score of `rounded_f1`.
 
     Source: Wang et al. 2022, ITA; the released code's configs.
     """

@@ -9,7 +9,7 @@ from train.measures.metrics import Counts
 
 
 def rounded_f1(counts: Counts) -> float:
-    """Return F1 in percent as upstream prints it.
+    """Return F1 in percent as flair prints it.
 
     Precision and recall are rounded to four decimals before they are combined, F1 once more.
 
@@ -23,15 +23,15 @@ def rounded_f1(counts: Counts) -> float:
 def released_counts(
     gold: Sequence[Sequence[str | None]], predicted: Sequence[Sequence[str | None]]
 ) -> Counts:
-    """Count entities as upstream does.
+    """Count entities as Co-MIPN's code does.
 
     A predicted special label is an entity of its own (of type `_`, `AD`, `CLS]` or `SEP]`), except
-    that `X` before `O` or at the end is none. Upstream rounds F1 to four decimals; this does not.
+    that `X` before `O` or at the end is none. That code rounds F1 to four decimals; this does not.
 
     Args:
         gold: labels of the words of each sentence.
         predicted: likewise, as `Model.word_labels` gives them; where it has None the word was
-            never read, and upstream does not count it, gold or not.
+            never read, and that code does not count it, gold or not.
     """
     pairs = [
         [(g, p) for g, p in zip(row, other, strict=True) if p is not None]

@@ -54,7 +54,7 @@ def uniform(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def filled(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Return the values of the parameter with that upstream name."""
+    """Return the values of the parameter with that name in VEC-MNER's released code."""
     if name == "logit_scale":
         return torch.tensor(LOGIT_SCALE, dtype=torch.float64)
     u = uniform(name, shape)
@@ -88,7 +88,7 @@ def write_checkpoints(folder: Path, tokenizer_folder: Path, **sizes: int) -> dic
 
 
 def reference_model(weights: dict[str, Path], **changes) -> Model:
-    """Return the filled model with upstream's switches but for the changes, float64, no dropout."""
+    """Return the filled model with the released switches, changes applied, float64, no dropout."""
     options = Options.upstream(**{"max_pieces": 12, **changes})
     model = Model(options, VOCABULARY, weights, pretrained=False).double()
     empty = to_released(model.state_dict())

@@ -20,8 +20,8 @@ class CharCNN(nn.Module):
         output: width of the result.
         dropout: after each pooled convolution and after the hidden layer.
         masked_max: True pools over what a word of n characters alone would produce, so the result
-            does not depend on padding. False is upstream's window: padding takes part and the
-            last position never does.
+            does not depend on padding. False is the PyTorch re-implementation's window:
+            padding takes part and the last position never does.
         zero_pad: start the `[pad]` row of the character table at zero.
 
     Source: Zhang et al. 2018, Adaptive Co-attention Network.

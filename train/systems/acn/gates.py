@@ -49,10 +49,10 @@ class FiltrationGate(nn.Module):
     Args:
         width: of the text states and of the mixture.
         tags: number of tags.
-        kind: `scalar` (one gate a token, upstream's reading of the paper), `vector` (one gate a
-            channel, the literal reading that closes dimensionally), `fused-only` (the authors'
-            code: the gate sees the mixture alone and there is no tanh) or `open` (the ablation
-            without gate: all of the mixture passes).
+        kind: `scalar` (one gate a token, the PyTorch re-implementation's reading of the paper),
+            `vector` (one gate a channel, the literal reading that closes dimensionally),
+            `fused-only` (the authors' Keras code: the gate sees the mixture alone and there is no
+            tanh) or `open` (the ablation without gate: all of the mixture passes).
 
     Raises:
         ValueError: another kind, or `vector` with an odd width.

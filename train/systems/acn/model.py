@@ -2,7 +2,7 @@
 
 Zhang, Fu, Liu and Huang 2018, Adaptive Co-attention Network for Named Entity Recognition in Tweets,
 AAAI 32(1). The default is the published model with its reading and masking errors repaired;
-`Options.upstream()` is the public PyTorch re-implementation ("upstream"), error by error.
+`Options.upstream()` is the public PyTorch re-implementation (monologg), error by error.
 """
 
 import logging

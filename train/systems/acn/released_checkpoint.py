@@ -12,7 +12,7 @@ from extract.core.errors import DataError, near_match
 from train.systems.base import TaggingModel
 from train.systems.released import Converter, Released, State
 
-# Upstream's character features are interleaved: filter f of width number j sits at 3 f + j.
+# Its character features are interleaved: filter f of width number j sits at 3 f + j.
 _WIDTHS = 3
 _CHAR_MLP = "char_cnn.hidden.weight"
 _TAG_ROWS = (
@@ -72,23 +72,24 @@ UPSTREAM_NAMES: dict[str, str] = {
     "crf.end_transitions": "crf.end_transitions",
     "crf.transitions": "crf.transitions",
 }
-"""Upstream name -> ours, in the order of upstream's state_dict."""
+"""Name there -> our name, in the order of the re-implementation's state_dict."""
 
 
 def from_released(state: Mapping[str, Tensor], *, drop_pad_unk: bool = False) -> dict[str, Tensor]:
     """Return the weights of our model (`concat` merge, `scalar` filtration).
 
     Args:
-        state: upstream's state_dict.
+        state: the re-implementation's state_dict.
         drop_pad_unk: delete the CRF tags `[pad]` and `[unk]` (rows 0 and 1), for a model without
-            `upstream_tags`. Decoding then equals upstream's with those two tags forbidden.
+            `upstream_tags`. Decoding then equals the re-implementation's with those two tags
+            forbidden.
 
     Raises:
         DataError: a name is missing or unknown.
 
     Source: the PyTorch re-implementation's state dict.
     """
-    _check_names(state, UPSTREAM_NAMES, "upstream's ACN checkpoint")
+    _check_names(state, UPSTREAM_NAMES, "a released ACN checkpoint")
     ours = {UPSTREAM_NAMES[name]: tensor.clone() for name, tensor in state.items()}
     columns = ours[_CHAR_MLP]
     ours[_CHAR_MLP] = columns.unflatten(1, (-1, _WIDTHS)).transpose(1, 2).flatten(1)
@@ -100,17 +101,17 @@ def from_released(state: Mapping[str, Tensor], *, drop_pad_unk: bool = False) ->
 
 
 def to_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return upstream's state_dict from the weights of our model with `upstream_tags`.
+    """Return a released state_dict from the weights of our model with `upstream_tags`.
 
     Raises:
         DataError: a name is missing or unknown (another filtration, standardised grids), or the
-            model merges by `add`, which is another function than upstream's.
+            model merges by `add`, which is another function than the re-implementation's.
     """
     ours = {name: upstream for upstream, name in UPSTREAM_NAMES.items()}
     _check_names(state, ours, "our ACN model")
     score, key = state["visual_attention.score.weight"], state["visual_attention.key.weight"]
     if score.shape[1] != 2 * key.shape[0]:
-        raise DataError("a model with attention_merge 'add' has no counterpart upstream")
+        raise DataError("a model with attention_merge 'add' has no released counterpart")
     upstream = {name: state[mine].clone() for name, mine in UPSTREAM_NAMES.items()}
     blocks = upstream["lstm.char_cnn.linear.0.weight"].unflatten(1, (_WIDTHS, -1))
     upstream["lstm.char_cnn.linear.0.weight"] = blocks.transpose(1, 2).flatten(1)
@@ -134,7 +135,7 @@ def _to_ours(found: Released, model: TaggingModel) -> State:
 def _to_theirs(model: TaggingModel) -> Released:
     if not model.options.upstream_tags:
         raise DataError(
-            "a model without upstream_tags has no counterpart upstream, whose CRF has the tags "
+            "a model without upstream_tags has no released counterpart: there the CRF has the tags "
             "[pad] and [unk]. Train with upstream_tags: true."
         )
     tables = {name: model.vocabulary[name] for name in ("words", "chars")}

@@ -20,7 +20,8 @@ class SymbolTable(nn.Embedding):
         singleton_unk: in training, the probability that such a word is read as `[unk]`, so that
             this row learns what unseen words are like.
 
-    Source: upstream's tables, with its random `[pad]` row and frozen `[unk]` repaired.
+    Source: the PyTorch re-implementation's tables, with its random `[pad]` row and frozen
+        `[unk]` repaired.
     """
 
     def __init__(

@@ -135,7 +135,7 @@ class Model(TaggingModel):
             )
 
     def _build_unused(self) -> None:
-        """Make the tensors of upstream's checkpoints that nothing reads."""
+        """Make the tensors of released checkpoints that nothing reads."""
         dim, dino = self.text.dim, self.images.dino
         sizes = {name: (dim, dim) for name in ("bert1", "bert2", "bert3", "bert4", "bert")}
         sizes["dino"] = (dino.config.hidden_size, dino.config.hidden_size)
@@ -148,7 +148,7 @@ class Model(TaggingModel):
         self.unused.requires_grad_(False)
 
     def _late_heads(self) -> list[nn.Module]:
-        """Return the modules that upstream's optimizer misses."""
+        """Return the modules that the released code's optimizer misses."""
         heads = [self.images.similarity, self.branches.gate, self.contrast]
         return [head for head in heads if head is not None]
 
@@ -262,7 +262,8 @@ class Model(TaggingModel):
         """Return `encoder` (all text encoders), `fusion` (prompts, similarity, gate, contrast),
         `head` and `crf`.
 
-        With `unused_tensors`, `encoder` lists frozen tensors too, as upstream's optimizer does.
+        With `unused_tensors`, `encoder` lists frozen tensors too, as the released code's
+        optimizer does.
         """
         unused = getattr(self, "unused", {})
         poolers = [pooler for name, pooler in unused.items() if name.startswith(("bert", "sent"))]

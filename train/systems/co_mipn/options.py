@@ -28,43 +28,46 @@ class Options:
     """Dropout before the emissions; inside the encoders their configs decide."""
     contrastive: Literal["shared", "albert_isolated", "off"] = "shared"
     """Text side of the contrastive loss: the `shared` text encoder, which the tags depend on too,
-    or upstream's separate encoder (role `sentence`), which they do not: it can change no tag."""
+    or the released code's separate encoder (role `sentence`), which they do not: it can change no
+    tag."""
     contrastive_normalized: bool = True
-    """Compare directions in the contrastive loss; upstream compares raw scalar products."""
+    """Compare directions in the contrastive loss; released code compares raw scalar
+    products."""
     sentence_pieces: Literal["own", "encoder"] = "own"
     """What the separate encoder of `albert_isolated` reads: pieces of its `own` tokenizer, or
-    (upstream) the ids of the text `encoder`, which mean something else to it."""
+    (released code) the ids of the text `encoder`, which mean something else to it."""
     train_all_heads: bool = True
-    """Train the similarity projections, the branch gate and the contrastive heads; upstream's
-    optimizer leaves them at their random start."""
+    """Train the similarity projections, the branch gate and the contrastive heads; the optimizer
+    of released code leaves them at their random start."""
     mask_padding: bool = True
-    """Keep all attention off padding; upstream attends to it. Without it every text is padded to
-    `max_pieces`, and its tags depend on that number."""
+    """Keep all attention off padding; released code attends to it. Without it every text is padded
+    to `max_pieces`, and its tags depend on that number."""
     similarity: Literal["all_pairs", "index", "off"] = "all_pairs"
-    """A patch is weighted by its most similar piece, or (upstream) by the piece with its own
-    number. With `mask_padding`, `index` silences all patches beyond the text: do not combine.
+    """A patch is weighted by its most similar piece, or (released code) by the piece with its
+    own number. With `mask_padding`, `index` silences all patches beyond the text: do not combine.
     `off` is the ablation without dynamic similarity: all patches weigh 1."""
     branches: tuple[Literal["memory", "query", "prefix", "query_prefix"], ...] = tuple(BRANCHES)
     """Ablation: the text encoders to have, by what the image is to them."""
     prompt_head_layout: Literal["split", "raw"] = "split"
-    """Heads take slices of each prompt row, or (upstream, from HVPNeT) a raw reshape in which
-    each head sees one image only. Weights of upstream need `raw`. With `split`, text position p
+    """Heads take slices of each prompt row, or (released code, from HVPNeT) a raw reshape in
+    which each head sees one image only. Released weights need `raw`. With `split`, text position p
     asks with query row p: up to `max_pieces` / 4 pieces it is the whole image that asks."""
     clip_normalisation: Literal["clip", "imagenet"] = "clip"
-    """Pixel statistics for CLIP; upstream gives it ImageNet's, which are DINO's."""
+    """Pixel statistics for CLIP; released code gives it ImageNet's, which are DINO's."""
     mask_missing: bool = True
-    """Keep attention and the contrastive loss off missing images and crops; upstream encodes a
-    uniform image in their place."""
+    """Keep attention and the contrastive loss off missing images and crops; released code
+    encodes a uniform image in their place."""
     branch_gate: Literal["sigmoid", "raw"] = "sigmoid"
-    """Scores of the gate: through a sigmoid before the softmax (upstream; no branch can get less
-    than 0.155 or more than 0.577), or `raw`."""
+    """Scores of the gate: through a sigmoid before the softmax (released code; no branch can
+    get less than 0.155 or more than 0.577), or `raw`."""
     empty_word: Literal["unk", "drop"] = "unk"
-    """A word without pieces becomes the `unk` piece, or (upstream) is left out and tagged `O`."""
+    """A word without pieces becomes the `unk` piece, or (released code) is left out and tagged
+    `O`."""
     word_labels: Literal["tags", "any"] = "tags"
-    """What may be decoded at a first piece: `tags` only, or `any` label (upstream), where a
-    special one is read as `O`."""
+    """What may be decoded at a first piece: `tags` only, or `any` label (released code), where
+    a special one is read as `O`."""
     unused_tensors: bool = False
-    """Keep, frozen, the tensors that upstream's checkpoints hold and nothing reads."""
+    """Keep, frozen, the tensors that released checkpoints hold and nothing reads."""
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -90,7 +93,7 @@ class Options:
 
     @classmethod
     def upstream(cls, **changes: Any) -> Self:
-        """Return the options of the released code (preset `upstream`)."""
+        """Return the options of Co-MIPN's released code, error by error."""
         off = ("contrastive_normalized", "train_all_heads", "mask_padding", "mask_missing")
         exact = dict.fromkeys(off, False)
         exact |= {"contrastive": "albert_isolated", "sentence_pieces": "encoder"}

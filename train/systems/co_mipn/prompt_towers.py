@@ -238,7 +238,7 @@ class PromptTowers(nn.Module):
             raise ConfigError(
                 f"{name} = {getattr(self.options, name)}: with prompt_head_layout 'raw' the {rows} "
                 f"key rows of four images must be a multiple of the {self.n_heads} heads, and the "
-                "heads a multiple of four. Upstream knows prompt_len 12 and max_pieces 192 only."
+                "heads a multiple of four. Released code has prompt_len 12 and max_pieces 192."
             )
 
 

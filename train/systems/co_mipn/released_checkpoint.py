@@ -69,7 +69,7 @@ _CRF = ("start_transitions", "end_transitions", "transitions")
 def upstream_names(
     *, bert_layers: int = 12, clip_layers: int = 12, vit_layers: int = 12
 ) -> dict[str, str]:
-    """Return upstream name -> our name of every parameter, for `Options.upstream()`.
+    """Return released name -> our name of every parameter, for `Options.upstream()`.
 
     Source: the state dict of the released code, as transformers 4.36 names its networks.
     """
@@ -89,7 +89,7 @@ def from_released(state: Mapping[str, Tensor], options: Options) -> dict[str, Te
     """Return the weights of our model.
 
     Args:
-        state: upstream's state_dict, with or without its contrastive heads.
+        state: the released state_dict, with or without its contrastive heads.
         options: of our model; what it does without is left behind.
 
     Raises:
@@ -105,7 +105,7 @@ def from_released(state: Mapping[str, Tensor], options: Options) -> dict[str, Te
     if _TEMPERATURE not in state and options.contrastive == "off":  # without --use_contrastive
         names = {up: ours for up, ours in names.items() if not ours.startswith("contrast.")}
     tensors = {name: t for name, t in state.items() if not name.endswith("position_ids")}
-    _check_names(tensors, names, "upstream's Co-MIPN checkpoint")
+    _check_names(tensors, names, "a released Co-MIPN checkpoint")
     left_out = set(_absent(names, options))
     return {ours: tensors[up] for up, ours in names.items() if up not in left_out}
 
@@ -116,11 +116,11 @@ def told_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def to_released(state: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]:
-    """Return upstream's state_dict, without its buffers, from the weights of our model.
+    """Return a state_dict of the released code, without its buffers, from the weights of our model.
 
     Raises:
-        DataError: the model lacks tensors that upstream has (`unused_tensors`, another contrastive
-            loss), a name is unknown, or the options deal out prompts in another way.
+        DataError: the model lacks tensors that released ones have (`unused_tensors`, another
+            contrastive loss), a name is unknown, or the options deal out prompts in another way.
     """
     _check_layout(options)
     names = upstream_names(
@@ -131,7 +131,7 @@ def to_released(state: Mapping[str, Tensor], options: Options) -> dict[str, Tens
     absent = _absent(names, options)
     if absent:
         raise DataError(
-            f"this Co-MIPN model does without {len(absent)} tensors of upstream, e.g. {absent[0]}: "
+            f"this Co-MIPN model does without {len(absent)} released tensors, e.g. {absent[0]}: "
             "only a model of Options.upstream() has all of them"
         )
     _check_names(state, list(names.values()), "our Co-MIPN model")
@@ -139,7 +139,7 @@ def to_released(state: Mapping[str, Tensor], options: Options) -> dict[str, Tens
 
 
 def _absent(names: Mapping[str, str], options: Options) -> list[str]:
-    """Return upstream's names of what a model with these options does without."""
+    """Return the released names of what a model with these options does without."""
     prefixes: tuple[str, ...] = ()
     if options.contrastive != "albert_isolated":
         prefixes += ("sentence.", "unused.sentence_pooler.")
@@ -218,7 +218,7 @@ def _count(state: Iterable[str], prefix: str) -> int:
 def _check_layout(options: Options) -> None:
     if options.prompt_head_layout != "raw":
         raise DataError(
-            "upstream's weights were trained with prompt_head_layout 'raw': with "
+            "released weights were trained with prompt_head_layout 'raw': with "
             f"'{options.prompt_head_layout}' they are another function"
         )
 

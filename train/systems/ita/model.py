@@ -4,8 +4,8 @@ Two views of one network: `mm` reads tweet, separator and image words (captions,
 in the picture); `text` reads the tweet alone. Cross-view alignment (CVA) pulls the CRF posteriors
 of the text view towards those of the mm view.
 
-`Options.upstream()` is the released code ("upstream", a fork of flair), error by error; its recipe
-and its checkpoints are in train/systems/ita/released_checkpoint.py.
+`Options.upstream()` is the released code (Alibaba-NLP/KB-NER, a fork of flair), error by error; its
+checkpoints are in train/systems/ita/released_checkpoint.py.
 
 Source: Wang et al. 2022, ITA: Image-Text Alignments for Multi-Modal Named Entity Recognition.
 """
@@ -66,7 +66,7 @@ class StateCodec(TagCodec):
 class SharedWordDropout(WordDropout):
     """Word dropout whose draw for a position holds in all sentences of the batch.
 
-    Source: flair's WordDropout (Akbik et al. 2018), as upstream applies it.
+    Source: flair's WordDropout (Akbik et al. 2018), as ITA's released code applies it.
     """
 
     def forward(self, words: Tensor) -> Tensor:
@@ -184,9 +184,9 @@ class Model(base.TaggingModel):
     def forward(self, batch: dict[str, Any]) -> ModelOutput:
         """Return the loss of the configured views, and the emissions of the mm view.
 
-        Under the `interleaved` schedule a batch of b tweets is upstream's 2b accumulated samples, a
-        tweet and its mm view each: same gradient as theirs. Upstream shuffles the 2N samples of an
-        epoch, so that the views of a tweet mostly are in different updates.
+        Under the `interleaved` schedule a batch of b tweets is 2b accumulated samples of the
+        released code, a tweet and its mm view each: same gradient as theirs. It shuffles the 2N
+        samples of an epoch, so that the views of a tweet mostly are in different updates.
         """
         mm, mask, tags = self.emissions(batch, "mm"), batch["mask"], batch["tags"]
         if tags is None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from train.systems.ita.image_words import ContextOptions
 
 EXTRA_STATES = ("<unk>", "S-X")
-"""States of upstream's CRF that no gold tag uses: unknown tags, and the mark of image words."""
+"""States of the released code's CRF that no gold tag uses: unknown tags, and image words."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,24 @@ class Options:
     """Initial transitions: uniform in +-0.1, or standard normal as in the paper's code, which a
     few hundred tweets do not unlearn."""
     empty_word: Literal["unk", "zero"] = "unk"
-    """Vector of a word without pieces: that of the `unk` piece, or `zero` (upstream)."""
+    """Vector of a word without pieces: that of the `unk` piece, or `zero` (released code)."""
     extra_states: tuple[str, ...] = ()
-    """States of the CRF beside the tags, `<unk>` and `S-X`; upstream has both. They enter the
-    partition function, and one that is decoded counts as an entity of type `<unk>` or `X`."""
+    """States of the CRF beside the tags, `<unk>` and `S-X`; released code has both. They enter
+    the partition function, and one that is decoded counts as an entity of type `<unk>` or `X`."""
     crf_constrained: bool = False
     """Give moves that the tag scheme forbids (`O` to `I-X`, ...) a first score of -10000, in
-    training and in decoding. No gradient reaches it; weight decay would wear it off. Upstream
-    forbids none."""
+    training and in decoding. No gradient reaches it; weight decay would wear it off. Released
+    code forbids none."""
     word_dropout_shared: bool = False
-    """Drop the same word positions in all sentences of a batch, as upstream does, whose batches
-    are single sentences; false draws for each word."""
+    """Drop the same word positions in all sentences of a batch, as released code does, whose
+    batches are single sentences; false draws for each word."""
     cva_schedule: Literal["paired", "interleaved"] = "paired"
-    """`paired`: the text pass serves likelihood and alignment. `interleaved` (upstream): the views
-    are samples of their own, and the alignment has a second text pass with its own dropout."""
+    """`paired`: the text pass serves likelihood and alignment. `interleaved` (released code): the
+    views are samples of their own, and the alignment has a second text pass with dropout of its
+    own."""
     cva_teacher_eval: bool = False
-    """Compute the teacher's posteriors without dropout, in a further pass; upstream does not."""
+    """Compute the teacher's posteriors without dropout, in a further pass; released code does
+    not."""
 
     def __post_init__(self) -> None:
         for name in ("dropout", "word_dropout"):

@@ -1,4 +1,4 @@
-"""Checkpoints and recipe of ITA's released code, a fork of flair: to ours and back.
+"""Checkpoints of ITA's released code, a fork of flair: to ours and back.
 
 Its `best-model.pt` is a pickle of live objects. Here it is read without running any of it: tensors
 and plain containers are rebuilt, everything else becomes an inert stand-in.
@@ -38,7 +38,7 @@ from train.systems.released import Converter, Released, State
 START, STOP = "<START>", "<STOP>"
 ENCODER = "embeddings.list_embedding_0.model."
 FORBIDDEN = -1e12
-"""What upstream writes at moves into START and out of STOP."""
+"""What released code writes at moves into START and out of STOP."""
 
 _LINEAR = ("linear.weight", "linear.bias")
 _TRANSITIONS = "transitions"
@@ -109,7 +109,7 @@ class Checkpoint:
     """What is of use in a `best-model.pt`."""
 
     state: dict[str, Tensor]
-    """state_dict, names as upstream has them."""
+    """state_dict, names as released code has them."""
     states: list[str]
     """The tag dictionary: state of the CRF at each row, START and STOP included."""
     options: Options
@@ -187,11 +187,11 @@ def from_released(
     """Return the weights of our model.
 
     Args:
-        state: upstream's state_dict.
-        dictionary: upstream's tag dictionary, as `Checkpoint.states` has it.
+        state: the released state_dict.
+        dictionary: its tag dictionary, as `Checkpoint.states` has it.
         names: state_dict of the model that is to take them (its names and shapes).
         states: `codec.states` of that model. Without the extra states, decoding and likelihood
-            equal upstream's with those states forbidden.
+            equal the released ones with those states forbidden.
 
     Raises:
         DataError: a tensor is missing, unknown or of another shape, the tags do not fit, or the
@@ -224,7 +224,7 @@ def from_released(
 def to_released(
     state: Mapping[str, Tensor], states: Sequence[str], dictionary: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
-    """Return upstream's state_dict, without the pooler, from the weights of our model.
+    """Return a state_dict of the released code, without the pooler, from the weights of our model.
 
     Args:
         state: weights of our model.
@@ -257,7 +257,7 @@ def to_released(
 
 
 def released_dictionary(states: Sequence[str]) -> list[str]:
-    """Return a tag dictionary in upstream's manner: `<unk>`, tags, `S-X`, START, STOP."""
+    """Return a tag dictionary in the released code's manner: `<unk>`, tags, `S-X`, START, STOP."""
     unknown, context = EXTRA_STATES
     tags = [name for name in states if name not in EXTRA_STATES]
     return [unknown, *tags, context, START, STOP]

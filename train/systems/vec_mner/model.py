@@ -5,7 +5,7 @@ pieces. A CRF tags the pieces; a contrastive loss pulls tweet and pictures toget
 
 Wei et al. 2024, VEC-MNER: Hybrid Transformer with Visual-Enhanced Cross-Modal Multi-level
 Interaction for Multimodal NER, ICMR. The default is the published model with the errors of its
-released code ("upstream") repaired; `Options.upstream()` is that code, error by error.
+released code (wpfnlp/VEC-MNER) repaired; `Options.upstream()` is that code, error by error.
 """
 
 from collections.abc import Mapping, Sequence

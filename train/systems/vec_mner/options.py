@@ -13,7 +13,7 @@ class Options:
     max_pieces: int = 40
     """Longest row of word pieces, [CLS] and [SEP] included; words beyond it are tagged `O`."""
     pad_to_max: bool = False
-    """Pad every row to `max_pieces` instead of the batch's longest (upstream)."""
+    """Pad every row to `max_pieces` instead of the batch's longest (released code)."""
     image_px: int = 224
     """Side of the whole image in the store `image`."""
     n_crops: int = 3

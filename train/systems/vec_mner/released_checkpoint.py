@@ -12,7 +12,7 @@ from extract.core.errors import DataError, near_match
 from train.systems.released import Converter, Released
 
 PREFIX = "ifa_model."
-# Start of a name upstream -> start of a name here.
+# Start of a name in released code -> start of a name here.
 _STARTS = {
     "ifa_model.text_embeddings.": "text_embeddings.",
     "ifa_model.encoder.text_layer.": "stack.text.",

@@ -68,7 +68,7 @@ def test_default_outputs_are_the_grid_that_acn_reads() -> None:
     assert (outputs.grid, outputs.feature_dim, outputs.feature_dtype) == ((7, 7), 512, "float16")
 
 
-def test_check_7_shapes_of_the_default_vgg16(tmp_path: Path) -> None:
+def test_the_default_network_has_torchvisions_vgg16_shapes(tmp_path: Path) -> None:
     with torch.device("meta"):
         features = build_features(read_config(tmp_path))
         reference = vgg16().features
@@ -189,7 +189,7 @@ def test_a_foreign_config_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_check_7_shapes_49_rows_of_512(tmp_path: Path) -> None:
+def test_a_published_vgg16_gives_49_rows_of_512(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = vgg16().eval()
     torch.save(network.state_dict(), tmp_path / "vgg16-397923af.pth")

@@ -37,7 +37,7 @@ def four_columns(text):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("gap", [" ", "\t", "  ", " \t"])
 @pytest.mark.parametrize("mark", ["B-X", "S-X", "X"])
-def test_check_8_2_22_marks_line_ends_and_gaps_are_the_same(tmp_path, mark, gap, end, columns):
+def test_marks_line_ends_and_gaps_are_read_the_same(tmp_path, mark, gap, end, columns):
     text = columns(MM.replace("B-X", mark)).replace(" ", gap).replace("\n", end)
     assert read_context_conll(write(tmp_path / "x.txt", text)) == SENTENCES
 
@@ -122,7 +122,7 @@ def test_pairs_of_folders(tmp_path):
         (MM, "context in the folder that should have none"),
     ],
 )
-def test_check_8_2_22_folders_that_differ_are_refused(tmp_path, text, message):
+def test_folders_that_differ_are_refused(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_context_pair(*folders(tmp_path, text=text))
 

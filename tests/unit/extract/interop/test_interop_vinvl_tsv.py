@@ -116,7 +116,7 @@ def objects(*found):
     return {"objects": list(found), "relations": None}
 
 
-def test_check_8_2_26_a_line_becomes_a_row_becomes_a_phrase(tmp_path):
+def test_a_line_becomes_a_row_becomes_a_phrase(tmp_path):
     padded = {
         "attributes": ["blond", "young", "red"] + ["tall"] * 13,
         "attr_scores": [0.2, 0.75, 0.05] + [0.0] * 13,

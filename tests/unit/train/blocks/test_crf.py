@@ -34,7 +34,7 @@ def random_case(seed, k, lengths, dtype=torch.float64):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
-def test_check_8_2_01_brute_force(k, dtype, tolerance):
+def test_all_quantities_equal_the_sum_over_every_path(k, dtype, tolerance):
     lengths = [1, 2, 3, 4, 5]
     crf, emissions, gold, mask = random_case(k, k, lengths, dtype)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_check_8_2_01_brute_force(k, dtype, tolerance):
             torch.testing.assert_close(best[b], scores.max(), atol=tolerance, rtol=tolerance)
 
 
-def test_check_8_2_02_partition_is_the_same_at_every_word():
+def test_partition_is_the_same_at_every_word():
     crf, emissions, _, mask = random_case(0, 4, [5, 3, 1])
     alphas = torch.stack(crf._forward_scores(emissions, mask), 1)
     betas = torch.stack(crf._backward_scores(emissions, mask), 1)
@@ -70,7 +70,7 @@ def test_check_8_2_02_partition_is_the_same_at_every_word():
     torch.testing.assert_close(per_word[mask], expected[mask], atol=1e-10, rtol=0)
 
 
-def test_check_8_2_03_gradient_of_log_z_is_the_posterior():
+def test_gradient_of_log_z_is_the_posterior():
     crf, emissions, _, mask = random_case(1, 4, [5, 2, 1])
     emissions.requires_grad_()
     (gradient,) = torch.autograd.grad(crf.log_z(emissions, mask).sum(), emissions)
@@ -78,7 +78,7 @@ def test_check_8_2_03_gradient_of_log_z_is_the_posterior():
     torch.testing.assert_close(gradient, posteriors, atol=1e-10, rtol=0)
 
 
-def test_check_8_2_04_posteriors_ignore_a_constant_on_one_word():
+def test_posteriors_ignore_a_constant_on_one_word():
     crf, emissions, _, mask = random_case(2, 4, [4, 3])
     shifted = emissions.clone()
     shifted[:, 1] += 7.5
@@ -106,7 +106,7 @@ def test_parity_with_pytorch_crf(seed):
 
 
 @pytest.mark.parametrize("garbage", [float("nan"), float("inf"), -1e30])
-def test_check_8_2_09_garbage_in_the_padding_changes_nothing(garbage):
+def test_garbage_in_the_padding_changes_nothing(garbage):
     crf, emissions, gold, mask = random_case(4, 5, [6, 2, 1], torch.float32)
     dirty = emissions.masked_fill(~mask[..., None], garbage).requires_grad_()
     dirty_gold = gold.masked_fill(~mask, -100)
@@ -120,7 +120,7 @@ def test_check_8_2_09_garbage_in_the_padding_changes_nothing(garbage):
     assert all(parameter.grad.isfinite().all() for parameter in crf.parameters())
 
 
-def test_check_8_2_09_batch_equals_single_sentences():
+def test_batch_equals_single_sentences():
     lengths = [6, 3, 1]
     crf, emissions, gold, mask = random_case(5, 5, lengths, torch.float32)
     together = crf.log_marginals(emissions, mask)
@@ -189,7 +189,7 @@ def test_refuses_a_mask_that_is_no_prefix(mask):
     ],
     ids=["text", "mm"],
 )
-def test_check_8_1_golden_crf(emissions, log_z, nll, best, posteriors):
+def test_numbers_of_a_worked_example(emissions, log_z, nll, best, posteriors):
     crf, mask = golden_crf(), torch.ones(1, 3, dtype=torch.bool)
     e = torch.tensor([emissions], dtype=torch.float64)
     assert crf.log_z(e, mask).item() == pytest.approx(log_z, abs=1e-8)

@@ -57,7 +57,7 @@ def test_byte_level_words_are_read_with_their_leading_space(tiny_encoder):
 @pytest.mark.parametrize(
     ("family", "end"), [("bert", "[SEP]"), ("roberta", "</s>"), ("xlmr", "</s>")]
 )
-def test_check_8_2_14_only_the_marker_makes_a_separator(tiny_encoder, family, end):
+def test_only_the_marker_makes_a_separator(tiny_encoder, family, end):
     encoder = TextEncoder(tiny_encoder(family), pretrained=True)
     end_id = encoder.tokenizer.convert_tokens_to_ids(end)
     spelled = encoder.tokenize([["a", end, "<EOS>", "[SEP]", "</s>"]])["input_ids"]
@@ -68,7 +68,7 @@ def test_check_8_2_14_only_the_marker_makes_a_separator(tiny_encoder, family, en
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_check_8_2_16_first_piece_of_each_word(tiny_encoder, family):
+def test_a_word_is_the_state_of_its_first_piece(tiny_encoder, family):
     encoder = TextEncoder(tiny_encoder(family), pretrained=True).eval()
     words = ["the", "surfboarding", "dog"]
     assert len(encoder.pieces(["surfboarding"])[0]) >= 2
@@ -81,7 +81,7 @@ def test_check_8_2_16_first_piece_of_each_word(tiny_encoder, family):
     torch.testing.assert_close(encoder(**batch)[0], states[starts])
 
 
-def test_check_8_2_16_hand_made_index(tiny_encoder):
+def test_index_of_first_pieces_written_by_hand(tiny_encoder):
     encoder = TextEncoder(tiny_encoder("bert"), pretrained=True)
     encoder._pieces = {"one": (10,), "three": (11, 12, 13), "none": (), "two": (14, 15)}
     batch = encoder.tokenize([["one", "three", "none", "two"], ["two", "one"]])
@@ -95,7 +95,7 @@ def test_check_8_2_16_hand_made_index(tiny_encoder):
 
 
 @pytest.mark.parametrize("rule", ["unk", "zero"])
-def test_check_8_2_16_words_without_pieces_stay_aligned(minilm, rule):
+def test_words_without_pieces_stay_aligned(minilm, rule):
     encoder = TextEncoder(minilm, pretrained=False, empty_word=rule).eval()
     words = ["nice", "\ufe0f", "London"]
     with torch.no_grad():
@@ -124,7 +124,7 @@ def test_padding_uses_the_real_pad_id_and_changes_nothing(tiny_encoder, family):
             assert (together[b, len(words) :] == 0).all()
 
 
-def test_check_8_2_17_windows_of_700_pieces():
+def test_where_the_windows_of_700_pieces_are_cut():
     first, second = cut_windows(700, 510)
     assert (first.start, first.stop) == (0, 510) and (second.start, second.stop) == (254, 700)
     assert first.kept_stop - first.kept_start == 382
@@ -148,7 +148,7 @@ class EchoModel(nn.Module):
         return type("Output", (), {"last_hidden_state": input_ids[..., None].float()})
 
 
-def test_check_8_2_17_long_sentences_are_stitched_from_windows(tiny_encoder):
+def test_long_sentences_are_stitched_from_windows(tiny_encoder):
     encoder = TextEncoder(tiny_encoder("bert"), pretrained=True)
     words = [f"w{i}" for i in range(700)]
     encoder._pieces = {word: (i + 1000,) for i, word in enumerate(words)}

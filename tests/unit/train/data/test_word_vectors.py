@@ -28,7 +28,7 @@ from train.data.word_vectors import (
 from train.measures.metrics import micro_counts
 from train.systems.acn.word_index import WordIndex, index_of
 
-# With the number test of upstream.
+# With the number test of ACN's PyTorch re-implementation.
 PREFIX = {
     "1D": "<number>",
     "2nite": "<number>",
@@ -64,7 +64,7 @@ FULL = {
 
 
 @pytest.mark.parametrize(("token", "expected"), PREFIX.items())
-def test_check_7_01_normal_form_prefix(token, expected):
+def test_normal_form_with_numbers_by_prefix(token, expected):
     assert normalize_word(token, number_test="prefix") == expected
 
 
@@ -82,10 +82,10 @@ def twitter2015(shared_data):
     return {split: list(iter_samples(folder, split, TextSettings())) for split in SPLITS}
 
 
-def test_check_7_01_counts(twitter2015):
+def test_counts_of_twitter_2015(twitter2015):
     """Samples, tokens, longest sample, samples over 35, longest token, tokens over 30.
 
-    Valid has one token more than upstream counts: the no-break space is kept.
+    Valid has one token more than ACN's re-implementation counts: the no-break space is kept.
     """
     facts = {}
     for split, samples in twitter2015.items():
@@ -104,7 +104,7 @@ def test_check_7_01_counts(twitter2015):
     assert len(ids) == 8257
 
 
-def test_check_7_01_sentences_that_training_has(twitter2015):
+def test_held_out_sentences_that_training_has(twitter2015):
     """Word for word; and no entity is lost by cutting at 35 tokens."""
     known = {tuple(sample.tokens) for sample in twitter2015["train"]}
     facts = {
@@ -121,7 +121,7 @@ def test_check_7_01_sentences_that_training_has(twitter2015):
     assert max(ends) <= 35
 
 
-def test_check_7_02_gold_entities(twitter2015):
+def test_gold_entities_of_twitter_2015(twitter2015):
     """Lenient, by type, and strict: this is UMT's copy, not the one of ACN's authors."""
     facts = {}
     for split, samples in twitter2015.items():
@@ -143,8 +143,9 @@ def test_check_7_02_gold_entities(twitter2015):
     assert (counts.precision, counts.recall, counts.f1) == (100, 100, 100)
 
 
-def test_check_7_01_vocabulary_of_all_splits(twitter2015):
-    """23 204 words and 102 characters, plus the no-break space that upstream's reader loses."""
+def test_vocabulary_of_all_splits(twitter2015):
+    """23 204 words and 102 characters, plus the no-break space that the re-implementation's
+    reader loses."""
     sentences = [sample.tokens for split in SPLITS for sample in twitter2015[split]]
     found = build_word_vocabulary(sentences, number_test="prefix", char_text="normalized")
     assert set("\xa0") < set(found["words"]) and "\xa0" in found["chars"]
@@ -156,7 +157,7 @@ def test_check_7_01_vocabulary_of_all_splits(twitter2015):
     assert found["chars"][:18] == first_chars.split()
 
 
-def test_check_7_01_vocabulary_of_train(twitter2015):
+def test_vocabulary_of_train(twitter2015):
     """14 134 words and 86 characters; 9 558 singletons; the unknown words of the test split."""
     sentences = [sample.tokens for sample in twitter2015["train"]]
     found = build_word_vocabulary(sentences, number_test="prefix", char_text="normalized")
@@ -171,7 +172,7 @@ def test_check_7_01_vocabulary_of_train(twitter2015):
     assert sum(word not in known for word in test) == 8115
 
 
-def test_check_7_01_prefix_numbers(twitter2015):
+def test_tokens_that_are_numbers_by_prefix_alone(twitter2015):
     """578 tokens are numbers only by their start."""
     tokens = [t for split in SPLITS for sample in twitter2015[split] for t in sample.tokens]
     differ = [
@@ -182,7 +183,7 @@ def test_check_7_01_prefix_numbers(twitter2015):
     assert len(differ) == 578
 
 
-def test_check_7_03_image_ids_are_strings(shared_data):
+def test_image_ids_are_strings(shared_data):
     """`17_06_12483` would parse as the number 170612483, `O_144` as none."""
     folder = shared_data / "twitter2017"
     samples = [s for split in SPLITS for s in iter_samples(folder, split, TextSettings())]

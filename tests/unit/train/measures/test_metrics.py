@@ -27,7 +27,7 @@ def random_sequences(seed: int, count: int) -> list[list[str]]:
     return [rng.choices(TAGS, k=rng.randint(1, 8)) for _ in range(count)]
 
 
-def test_check_8_2_25_right_wrong_type_wrong_boundary_and_missed() -> None:
+def test_right_wrong_type_wrong_boundary_and_missed() -> None:
     gold = ["B-PER", "I-PER", "O", "B-LOC", "O", "B-ORG", "I-ORG", "O", "B-PER"]
     pred = ["B-PER", "I-PER", "O", "B-ORG", "O", "B-ORG", "O", "O", "O"]
     counts = count_tags(gold, pred)

@@ -248,7 +248,7 @@ def test_an_accumulated_update_equals_a_large_batch(samples_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(("whole", "part", "accumulation"), [(24, 6, 4), (18, 6, 3)])
-def test_check_8_2_20_groups_of_batches(samples_dir: Path, whole, part, accumulation) -> None:
+def test_accumulated_parts_equal_one_batch(samples_dir: Path, whole, part, accumulation) -> None:
     """Four equal parts are their batch; of 18 and 6 samples, the trailing group is one part."""
     # An update that is nearly proportional to the gradient, so that its rounding stays small.
     steady = {"eps": 1.0, "lr": {"default": 1.0}, "warmup": 0.0, "schedule": "constant"}

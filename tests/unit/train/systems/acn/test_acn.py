@@ -54,7 +54,7 @@ def pad_more(batch: dict, words: int, chars: int) -> dict:
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
 @pytest.mark.parametrize("upstream", [True, False])
-def test_check_7_shapes(merge, upstream):
+def test_shapes_of_everything_computed(merge, upstream):
     preset = Options.upstream if upstream else Options
     options = preset(attention_merge=merge, max_tokens=35, max_chars=30, pad_to_caps=True)
     model = Model(options, numbered_vocabulary(50, 20)).eval()
@@ -73,7 +73,7 @@ def test_check_7_shapes(merge, upstream):
     assert [conv(x).shape[2] for conv in model.char_cnn.convolutions] == [31, 30, 31]
 
 
-def test_check_7_counts():
+def test_parameter_counts_at_published_size():
     model = Model(Options.upstream(), numbered_vocabulary(23204, 102))
     assert count_parameters(model) == 5_418_904
     assert count_parameters(model) - model.word_table.weight.numel() == 778_104
@@ -84,14 +84,14 @@ def test_check_7_counts():
 
 @pytest.mark.parametrize(("upstream", "n_tags"), [(True, 11), (False, 9)])
 @pytest.mark.parametrize(("merge", "fewer"), [("concat", 0), ("add", 400)])
-def test_check_7_counts_formula(upstream, n_tags, merge, fewer):
+def test_parameter_count_follows_its_formula(upstream, n_tags, merge, fewer):
     options = Options(attention_merge=merge, upstream_tags=upstream)
     total = count_parameters(Model(options, numbered_vocabulary(300, 40)))
     expected = 770_490 + 30 * 40 + 200 * 300 + n_tags**2 + 403 * n_tags
     assert total == expected - fewer
 
 
-def test_check_7_loss_at_initialisation():
+def test_the_loss_starts_at_that_of_guessing():
     """ln 11 = 2.40 a token before anything is learned."""
     torch.manual_seed(7)
     model = Model(Options.upstream(), numbered_vocabulary(200, 60)).eval()
@@ -105,7 +105,7 @@ def test_check_7_loss_at_initialisation():
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
 @pytest.mark.parametrize("filtration", ["scalar", "vector", "fused-only"])
-def test_check_7_04_padding_changes_nothing(merge, filtration):
+def test_more_padding_changes_nothing(merge, filtration):
     model = small_model(attention_merge=merge, filtration=filtration)
     batch = double(model.collate(examples(14, 5, 1)))
     more = pad_more(batch, words=4, chars=5)
@@ -115,7 +115,7 @@ def test_check_7_04_padding_changes_nothing(merge, filtration):
 
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
-def test_check_7_04_batching_changes_nothing(merge):
+def test_batching_changes_nothing(merge):
     model, group = small_model(attention_merge=merge), examples(14, 5, 1, 9)
     together = emissions_of(model, double(model.collate(group)))
     turned = emissions_of(model, double(model.collate(group[::-1])))[::-1]
@@ -137,7 +137,7 @@ def test_check_7_04_batching_changes_nothing(merge):
     ],
     ids=["text attention", "packing", "characters", "upstream"],
 )
-def test_check_7_04_each_upstream_switch_lets_padding_in(changes):
+def test_each_switch_of_the_released_code_lets_padding_in(changes):
     model = small_model(**changes)
     batch = double(model.collate(examples(14, 5, 1)))
     more = pad_more(batch, words=4, chars=5)
@@ -146,7 +146,7 @@ def test_check_7_04_each_upstream_switch_lets_padding_in(changes):
 
 
 @pytest.mark.parametrize(("upstream", "sees_it"), [(True, False), (False, True)])
-def test_check_7_04_upstream_ignores_the_last_character(upstream, sees_it):
+def test_the_released_pooling_ignores_the_last_character(upstream, sees_it):
     """With 30 characters the 30th has no effect; the repaired maximum sees it."""
     model = small_model(upstream=upstream, max_chars=30)
     with torch.no_grad():  # large and opposite, so that either wins or loses the maximum
@@ -160,7 +160,7 @@ def test_check_7_04_upstream_ignores_the_last_character(upstream, sees_it):
 
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
-def test_check_7_05_regions_have_no_order(merge):
+def test_regions_have_no_order(merge):
     model = small_model(attention_merge=merge)
     batch = double(model.collate(examples(14, 5)))
     turned = {**batch, "image": batch["image"][:, [2, 0, 3, 1]]}
@@ -178,7 +178,7 @@ def literal_attention(attention, queries, keys, mask=None):
     return scores.softmax(dim=-1)
 
 
-def test_check_7_06_separable_equals_literal():
+def test_separable_attention_equals_the_literal_form():
     model = small_model()
     batch = double(model.collate(examples(14, 5)))
     trace = model.trace(batch)
@@ -193,7 +193,7 @@ def test_check_7_06_separable_equals_literal():
 
 
 @pytest.mark.parametrize("side", ["visual", "textual"])
-def test_check_7_06_dead_tensors_have_no_gradient(side):
+def test_tensors_that_cancel_have_no_gradient(side):
     model = small_model()
     batch = double(model.collate(examples(14, 5)))
     trace = model.trace(batch)
@@ -215,7 +215,7 @@ def test_check_7_06_dead_tensors_have_no_gradient(side):
     assert attention.key.weight.grad.abs().max() > 1e-6
 
 
-def test_check_7_06_concat_is_constant_over_words():
+def test_concat_attends_alike_for_all_words():
     model = small_model()
     batch = double(model.collate(examples(14, 5)))
     trace = model.trace(batch)
@@ -227,14 +227,14 @@ def test_check_7_06_concat_is_constant_over_words():
     assert torch.linalg.matrix_rank(difference, atol=1e-10) <= 2
 
 
-def test_check_7_06_add_attends_by_word():
+def test_add_attends_by_word():
     model = small_model(attention_merge="add")
     trace = model.trace(double(model.collate(examples(14))))
     assert (trace.visual_weights - trace.visual_weights[:, :1]).abs().max() > 1e-6
     assert (trace.textual_weights - trace.textual_weights[:, :1]).abs().max() > 1e-6
 
 
-def test_check_7_07_the_image_matters():
+def test_the_image_matters():
     """About 4e-3 between two images and 2e-2 against zeros, at the default initialisation."""
     torch.manual_seed(7)
     model = Model(Options(), numbered_vocabulary(200, 60)).eval()
@@ -252,7 +252,7 @@ def test_check_7_07_the_image_matters():
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
 @pytest.mark.parametrize("filtration", ["scalar", "vector", "fused-only"])
-def test_check_7_08_gates(merge, filtration):
+def test_gates_are_shares_and_the_mixture_is_convex(merge, filtration):
     model = small_model(attention_merge=merge, filtration=filtration)
     trace = model.trace(double(model.collate(examples(14, 5))))
     for gate in (trace.fusion_gate, trace.filtration_gate):
@@ -263,7 +263,7 @@ def test_check_7_08_gates(merge, filtration):
     assert (trace.mixture >= low - 1e-12).all() and (trace.mixture <= high + 1e-12).all()
 
 
-def test_check_7_09_crf_over_all_paths():
+def test_loss_and_best_path_over_all_paths():
     """Loss and best path of the model against the sum over every path (3 tags, 4 words)."""
     torch.manual_seed(3)
     options = Options(**SMALL)

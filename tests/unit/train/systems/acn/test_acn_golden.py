@@ -1,6 +1,7 @@
 """ACN against numbers computed by an independent reference.
 
-`OURS` below is the order of upstream's state_dict, so this also proves the name mapping.
+The weights are filled in the order of the PyTorch re-implementation's state_dict, so this also
+proves the name mapping.
 """
 
 import math
@@ -42,7 +43,7 @@ def tiny_vocabulary() -> dict:
 
 
 def golden_state(model: Model) -> dict[str, Tensor]:
-    """Fill tensor n with 0.3 sin(1.7 n + 0.9 i + 0.5), in upstream's order and layout."""
+    """Fill tensor n with 0.3 sin(1.7 n + 0.9 i + 0.5), in the released order and layout."""
     upstream = to_released(model.state_dict())
     for n, name in enumerate(UPSTREAM_NAMES):
         index = torch.arange(upstream[name].numel(), dtype=torch.float64)
@@ -52,7 +53,7 @@ def golden_state(model: Model) -> dict[str, Tensor]:
 
 
 def golden_model(**changes) -> Model:
-    """Return the tiny model in upstream's switches, `changes` applied, float64, no dropout."""
+    """Return the tiny model in the released switches, `changes` applied, float64, no dropout."""
     exact = Model(Options.upstream(**SIZES), tiny_vocabulary()).double()
     state = from_released(golden_state(exact))
     model = Model(Options.upstream(**SIZES, **changes), tiny_vocabulary()).double()
@@ -121,7 +122,7 @@ CASES = {
 }
 
 
-def test_check_7_golden_inputs():
+def test_inputs_of_the_reference():
     batch = golden_batch()
     assert batch["word_ids"].tolist() == [[2, 7, 2, 7, 2, 7], [5, 10, 5, 10, 0, 0]]
     assert batch["tag_ids"].tolist() == [[2, 5, 8, 2, 5, 8], [4, 7, 10, 4, 0, 0]]
@@ -129,7 +130,7 @@ def test_check_7_golden_inputs():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_check_7_golden_loss_and_emissions(name):
+def test_loss_and_sum_of_emissions(name):
     case, batch = CASES[name], golden_batch()
     output = golden_model(**case.changes)(batch)
     total = output.emissions[batch["mask"]].abs().sum()
@@ -138,7 +139,7 @@ def test_check_7_golden_loss_and_emissions(name):
     assert total.item() == pytest.approx(case.emissions, abs=6e-9)
 
 
-def test_check_7_golden_upstream_intermediates():
+def test_intermediate_values_of_the_released_model():
     batch, model = golden_batch(), golden_model()
     trace = model.trace(batch)
     close(trace.chars[0, 0], "-0.97787152 -1.88522353 2.38840075 0.02428672 -1.78387371")
@@ -174,7 +175,7 @@ def test_check_7_golden_upstream_intermediates():
     )
 
 
-def test_check_7_golden_upstream_output():
+def test_emissions_and_path_of_the_released_model():
     batch, model = golden_batch(), golden_model()
     emissions = model(batch).emissions
     close(
@@ -194,7 +195,7 @@ def test_check_7_golden_upstream_output():
     assert model.decode(batch, "main")[0] == ["B-PER", "I-LOC", "B-PER", "O", "I-LOC", "B-PER"]
 
 
-def test_check_7_golden_clean_output():
+def test_emissions_and_path_of_the_default():
     batch, model = golden_batch(), golden_model(**CLEAN)
     emissions = model(batch).emissions
     close(
@@ -211,7 +212,7 @@ def test_check_7_golden_clean_output():
     assert paths == [[3, 6, 3, 0, 6, 3], [3, 0, 6, 3]]
 
 
-def test_check_7_golden_clean_add_output():
+def test_emissions_of_the_default_with_add():
     emissions = golden_model(**CLEAN, attention_merge="add")(golden_batch()).emissions
     close(
         emissions[0, 0],
@@ -220,7 +221,7 @@ def test_check_7_golden_clean_add_output():
     )
 
 
-def test_check_7_converter_drops_pad_and_unk():
+def test_converter_drops_pad_and_unk():
     """With those two tags removed the emissions are columns 2 to 10 of the 11-tag model's."""
     exact, batch = golden_model(), golden_batch()
     options = Options.upstream(**SIZES, upstream_tags=False)

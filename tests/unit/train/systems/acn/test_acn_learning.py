@@ -50,7 +50,7 @@ def tweets(shared_data) -> list[Sample]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["clean", "add", "upstream"])
-def test_check_7_10_overfits_16_tweets(tweets, preset):
+def test_overfits_16_tweets(tweets, preset):
     """150 steps of Adam 1e-3: loss below 0.5 a sentence and F1 1."""
     options = {
         "clean": Options(),
@@ -61,7 +61,7 @@ def test_check_7_10_overfits_16_tweets(tweets, preset):
 
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
-def test_check_7_10_overfits_16_tweets_with_a_small_model(tweets, merge):
+def test_overfits_16_tweets_with_a_small_model(tweets, merge):
     sizes = {"word_dim": 40, "lstm_hidden": 30, "image_dim": 16, "regions": 4, "filters": 8}
     overfit(tweets, Options(**sizes, attention_merge=merge), steps=80, lr=6e-3)
 
@@ -142,7 +142,7 @@ def train_toy(model: Model, data, *, epochs: int, until: float) -> None:
 
 
 @pytest.mark.parametrize("merge", ["concat", "add"])
-def test_check_7_11_sentence_level_image(merge):
+def test_learns_a_property_of_the_whole_image(merge):
     torch.manual_seed(1)
     model = toy_model(merge, 10, 4, 6)
     train_toy(model, sentence_toy(4000), epochs=25, until=0.9999)
@@ -155,7 +155,7 @@ def test_check_7_11_sentence_level_image(merge):
     ("merge", "low", "high"),
     [pytest.param("concat", 0.60, 0.80, marks=pytest.mark.slow), ("add", 0.95, 1.0)],
 )
-def test_check_7_12_region_level_image(merge, low, high):
+def test_learns_a_property_of_one_region(merge, low, high):
     """Only `add` can look at another region for another word: the published form cannot."""
     torch.manual_seed(1)
     model = toy_model(merge, 4, 4, 6)
@@ -172,7 +172,7 @@ CLEAN = {"mask_text_attention": True, "pack": True, "masked_char_max": True, "pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("char_text", "expected"), [("normalized", 48.8), ("raw", 55.6)])
-def test_check_7_13_text_alone(shared_data, char_text, expected):
+def test_scores_of_the_text_path_alone(shared_data, char_text, expected):
     """Test F1 after five epochs on Twitter-2015 with random words and blank images, +-2 by seed.
 
     Measured with the PyTorch re-implementation: 48.84 with lower-cased characters; 55.23 and 55.96,

@@ -39,7 +39,7 @@ def folders(tmp_path_factory, tiny_encoder):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_check_7_1_02_shapes(folders, preset):
+def test_shapes_of_everything_computed(folders, preset):
     model = build(folders, preset)
     batch = model.collate(examples())
     trace = model.trace(batch)
@@ -85,7 +85,7 @@ def with_other_padding(batch: dict) -> dict:
         ("upstream", {"mask_padding": True}),
     ],
 )
-def test_check_7_3_14_padding_changes_nothing_when_masked(folders, preset, changes):
+def test_padding_changes_nothing_when_masked(folders, preset, changes):
     model = build(folders, preset, **changes).double()
     batch = double(model.collate(examples()))
     other = with_other_padding(batch)
@@ -94,7 +94,7 @@ def test_check_7_3_14_padding_changes_nothing_when_masked(folders, preset, chang
     assert abs(model(batch).loss - model(other).loss) < 1e-12
 
 
-def test_check_7_3_14_upstream_reads_padding(folders):
+def test_the_released_code_reads_padding(folders):
     model = build(folders, "upstream").double()
     batch = double(model.collate(examples()))
     assert min(largest_change(model, batch, with_other_padding(batch))) > 1e-4
@@ -112,14 +112,15 @@ def test_batching_changes_nothing(folders, layout, similarity):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_check_7_3_15_images_matter_to_their_own_sample_only(folders, preset):
+def test_images_matter_to_their_own_sample_only(folders, preset):
     model = build(folders, preset).double()
     batch = double(model.collate(examples()))
     for place in range(4):
         images = batch["images"].clone()
         images[0, place] = -images[0, place]
         changes = largest_change(model, batch, {**batch, "images": images})
-        # With split heads no text of a quarter of max_pieces asks with crops, but B1, B3 see them.
+        # With split heads no text of a quarter of max_pieces asks with crops; the branches `memory`
+        # and `prefix` see them as keys.
         assert changes[0] > 1e-6 and max(changes[1:]) < 1e-12
 
 
@@ -129,7 +130,7 @@ def trainable_everywhere(model: Model) -> Model:
     return model
 
 
-def test_check_7_3_16_the_isolated_encoder_changes_no_tag(folders):
+def test_the_isolated_encoder_changes_no_tag(folders):
     model = build(folders, "upstream")
     batch = model.collate(examples())
     before = model(batch)
@@ -144,7 +145,7 @@ def test_check_7_3_16_the_isolated_encoder_changes_no_tag(folders):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_check_7_3_16_gradient_of_the_contrastive_loss(folders, preset):
+def test_what_the_contrastive_loss_trains(folders, preset):
     model = trainable_everywhere(build(folders, preset))
     model(model.collate(examples())).parts["contrastive"].backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
@@ -165,7 +166,7 @@ def step(model: Model) -> tuple[set[str], set[str]]:
     return set(before), changed
 
 
-def test_check_7_3_17_one_step_of_upstream(folders):
+def test_what_one_step_of_the_released_model_changes(folders):
     everything, changed = step(build(folders, "upstream"))
     late = ("images.similarity.", "branches.gate.", "contrast.")
     still = {name for name in everything if name.startswith((*TOWERS, *late, "unused."))}
@@ -177,7 +178,7 @@ def test_check_7_3_17_one_step_of_upstream(folders):
     assert len(still) > 50
 
 
-def test_check_7_3_17_one_step_of_fixed(folders):
+def test_one_step_of_the_default_changes_all_but_the_towers(folders):
     everything, changed = step(build(folders, "fixed"))
     assert everything - changed == {name for name in everything if name.startswith(TOWERS)}
     assert not any(name.startswith(("unused.", "sentence.")) for name in everything)
@@ -198,7 +199,7 @@ def test_groups_partition_what_is_trained(folders, preset):
     assert all((id(p) in fusion) == (preset == "fixed") for p in late)
 
 
-def test_check_7_3_18_options_that_do_not_fit(folders):
+def test_options_that_do_not_fit_are_refused(folders):
     with pytest.raises(ConfigError, match="max_pieces must be a multiple of 8, got 20"):
         options_from(Options, {"max_pieces": 20}, "options")
     for changes, message in [

@@ -95,7 +95,7 @@ def test_label_ids():
     assert SpecialLabels(["PER", "FOOD"]).names[2:6] == ["B-PER", "I-PER", "B-FOOD", "I-FOOD"]
 
 
-def test_check_7_5_19_pieces_and_labels(vocabulary_folder):
+def test_pieces_and_labels_of_a_sentence(vocabulary_folder):
     ids, labels, length = lay_out(vocabulary_folder, WORDS, TAGS, 16)
     assert ids == numbers("2 5 6 7 9 10 11 12 13 14 15 3 0 0 0 0")
     assert labels == numbers("11 1 1 4 5 10 1 2 3 3 10 12 0 0 0 0")
@@ -106,7 +106,7 @@ def test_check_7_5_19_pieces_and_labels(vocabulary_folder):
         assert lay_out(vocabulary_folder, WORDS, TAGS, limit)[2] == expected
 
 
-def test_check_7_5_20_words_without_pieces(vocabulary_folder):
+def test_words_without_pieces_by_rule(vocabulary_folder):
     words, tags = ["hello", "\ufe0f"], ["O", "B-LOC"]
     ids, labels, _ = lay_out(vocabulary_folder, words, tags, 3, "drop")
     assert ids == [2, 18, 3] and labels == [11, 1, 12]
@@ -114,7 +114,7 @@ def test_check_7_5_20_words_without_pieces(vocabulary_folder):
     assert ids == [2, 18, 1, 3] and labels == [11, 1, 8, 12]
 
 
-def test_check_7_5_21_crops(tmp_path, tiny_encoder):
+def test_crops_too_many_and_missing(tmp_path, tiny_encoder):
     model = build(write_checkpoints(tmp_path, tiny_encoder("bert")), "upstream")
     rows = np.arange(5, dtype=np.uint8)[:, None].repeat(SIZE * SIZE * 3, axis=1) * 50
     five = example(0)
@@ -128,7 +128,7 @@ def test_check_7_5_21_crops(tmp_path, tiny_encoder):
     assert batch["present"].tolist() == [[True] * 4, [True, False, False, False]]
 
 
-def test_check_7_5_22_resize_and_crop():
+def test_resize_and_crop_of_a_gradient():
     from PIL import Image
 
     columns = np.arange(400, dtype=np.uint8)[None, :, None] // 2
@@ -151,7 +151,7 @@ PIECES = {
 
 
 @pytest.mark.parametrize(("corpus", "split"), PIECES)
-def test_check_7_5_23_counts(shared_data, minilm, corpus, split):
+def test_counts_of_the_real_corpora(shared_data, minilm, corpus, split):
     """MiniLM's vocabulary is that of bert-base-uncased, 30,522 pieces."""
     samples = list(iter_samples(shared_data / corpus, split, TextSettings()))
     table = PieceTable(minilm, empty_word="drop")

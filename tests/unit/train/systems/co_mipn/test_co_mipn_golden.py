@@ -1,6 +1,6 @@
 """Co-MIPN at its published size: counts, and numbers computed by an independent reference.
 
-The weights are filled by upstream's tensor names, so this also proves the name mapping.
+The weights are filled by the released tensor names, so this also proves the name mapping.
 """
 
 import zlib
@@ -60,7 +60,7 @@ def published(folders: dict[str, Path], options: Options) -> Model:
         return Model(options, {"entity_types": TYPES}, folders, pretrained=False)
 
 
-def test_check_7_1_01_parameter_counts(folders):
+def test_parameter_counts(folders):
     model = published(folders, Options.upstream())
     assert count_parameters(model) == 802_289_258
     assert len(list(model.parameters())) == 1469
@@ -71,13 +71,13 @@ def test_check_7_1_01_parameter_counts(folders):
     assert round(trained / 1e6, 1) == 589.0
 
 
-def test_check_7_1_01_what_prediction_needs(folders):
+def test_parameters_that_prediction_needs(folders):
     """Without contrastive heads and unused tensors, but with CLIP's last normalisation."""
     options = Options.upstream(contrastive="off", unused_tensors=False)
     assert count_parameters(published(folders, options)) == 752_376_041 + 2 * 768
 
 
-def test_check_7_1_03_optimizer_groups(folders):
+def test_optimizer_groups(folders):
     groups = published(folders, Options.upstream()).parameter_groups()
     sizes = {name: (len(g), sum(p.numel() for p in g)) for name, g in groups.items()}
     assert sizes["encoder"] == (1020, 559_094_784)
@@ -87,7 +87,7 @@ def test_check_7_1_03_optimizer_groups(folders):
     assert set(sizes) == {"encoder", "fusion", "head", "crf"}
 
 
-def test_check_7_3_18_sizes_that_upstream_cannot_run(folders):
+def test_sizes_that_the_released_layout_cannot_run(folders):
     for name, value in {"max_pieces": 128, "prompt_len": 10}.items():
         with pytest.raises(ConfigError, match=f"{name} = {value}: with prompt_head_layout 'raw'"):
             published(folders, Options.upstream(**{name: value}))
@@ -95,7 +95,7 @@ def test_check_7_3_18_sizes_that_upstream_cannot_run(folders):
 
 
 def golden_state(model: Model) -> dict[str, torch.Tensor]:
-    """Return upstream's state dict, each tensor filled by its name."""
+    """Return the released state dict, each tensor filled by its name."""
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     state = {}
     for name, ours in upstream_names().items():
@@ -145,7 +145,7 @@ def golden_batch() -> dict:
 
 @pytest.fixture(scope="module")
 def golden(folders):
-    """Return (model, batch, trace) in float64, 6.4 GB, with upstream's switches."""
+    """Return (model, batch, trace) in float64, 6.4 GB, with the released switches."""
     model = published(folders, Options.upstream()).eval()
     model.load_state_dict(from_released(golden_state(model), model.options), assign=True)
     materialise_positions(model)
@@ -161,7 +161,7 @@ def close(found: torch.Tensor, expected: str, atol: float = 6e-9) -> None:
 
 
 @pytest.mark.slow
-def test_check_7_1_02_shapes(golden):
+def test_shapes_at_published_size(golden):
     _, _, trace = golden
     prompts = trace.prompts
     assert len(prompts.level) == len(prompts.gated) == 12
@@ -176,7 +176,7 @@ def test_check_7_1_02_shapes(golden):
 
 
 @pytest.mark.slow
-def test_check_7_4_image_side(golden):
+def test_values_of_the_image_side(golden):
     prompts = golden[2].prompts
     close(prompts.level[0].key[0, 0, 0, :3], "-0.12812054 0.37989951 0.25580452")
     close(prompts.level[11].value[1, 11, 47, :3], "-0.15832116 -0.24834944 -0.41271758")
@@ -192,7 +192,7 @@ def test_check_7_4_image_side(golden):
 
 
 @pytest.mark.slow
-def test_check_7_4_branches_and_gate(golden):
+def test_values_of_branches_and_gate(golden):
     branches = golden[2].branches
     expected = (
         "-0.74202701 1.52847441 0.80897743 0.34431889",
@@ -209,7 +209,7 @@ def test_check_7_4_branches_and_gate(golden):
 
 
 @pytest.mark.slow
-def test_check_7_4_emissions_losses_and_decode(golden):
+def test_emissions_losses_and_tags(golden):
     model, batch, trace = golden
     close(
         trace.emissions[0, 1],
@@ -244,7 +244,7 @@ def test_check_7_4_emissions_losses_and_decode(golden):
 
 
 @pytest.mark.slow
-def test_check_7_3_14_upstream_reads_padding(golden):
+def test_the_released_model_reads_padding(golden):
     model, batch, trace = golden
     ids = batch["input_ids"].clone()
     ids[0, 30:] = 2345
@@ -255,7 +255,7 @@ def test_check_7_3_14_upstream_reads_padding(golden):
 
 
 @pytest.mark.slow
-def test_check_7_3_15_without_the_whole_image(golden):
+def test_emissions_move_without_the_whole_image(golden):
     model, batch, trace = golden
     images = batch["images"].clone()
     images[0, 0] = 0

@@ -26,7 +26,7 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def test_check_7_2_04_pool_windows():
+def test_windows_of_the_position_pooling():
     eye = torch.eye(197, dtype=torch.float64)[None, None]
     pooled = pool_positions(eye, 192)[0, 0]  # row i: the weight of each token
     windows = {i: row.nonzero().flatten().tolist() for i, row in enumerate(pooled)}
@@ -51,7 +51,7 @@ def numbered_tokens() -> torch.Tensor:
     return torch.arange(192.0, dtype=torch.float64)[None, None, :, None].expand(1, 1, 192, 8)
 
 
-def test_check_7_2_05_rows_of_equal_gates():
+def test_rows_under_equal_gates():
     rows = gated_rows(numbered_tokens())
     assert rows.key.shape == rows.value.shape == (1, 24, 8) and rows.query.shape == (1, 48, 8)
     for row, key, value in [(0, 3, 4), (23, 187, 188)]:
@@ -62,7 +62,7 @@ def test_check_7_2_05_rows_of_equal_gates():
 
 
 @pytest.mark.parametrize("n_rows", [48, 96, 192])
-def test_check_7_2_06_raw_head_layout(n_rows):
+def test_raw_layout_deals_rows_to_heads(n_rows):
     rows = randn(2, n_rows, 768)
     dealt = to_heads(rows, 12, "raw")
     assert torch.equal(dealt, rows.reshape(2, 12, n_rows, 64))
@@ -92,7 +92,7 @@ def test_split_head_layout_is_the_usual_one():
     assert all(torch.equal(dealt[:, h], rows[:, :, 3 * h : 3 * h + 3]) for h in range(4))
 
 
-def test_check_7_2_07_rows_of_the_levels():
+def test_which_tokens_a_row_of_the_levels_holds():
     levels = torch.arange(650.0).view(13, 1, 50, 1).expand(13, 1, 50, 768)
     prompts = LevelPrompts(size=650 * 768, rows=12, hidden=1, n_layers=1, dim=1)
     rows = prompts.cut(tuple(levels))
@@ -122,7 +122,7 @@ def pairings(pooled: torch.Tensor, text: torch.Tensor) -> list[torch.Tensor]:
     ]
 
 
-def test_check_7_2_08_filter():
+def test_similarity_filter_at_its_extremes():
     pooled = randn(2, 1, 6, 8)
     for found in pairings(pooled, pooled[:, 0]):
         assert (found - pooled).abs().max() < 1e-12
@@ -163,7 +163,7 @@ def branch_gate(tiny_encoder, squash: bool) -> TextBranches:
     return TextBranches(model, squash=squash, keep_unused=False).double()
 
 
-def test_check_7_2_09_branch_gate(tiny_encoder):
+def test_branch_gate_keeps_within_its_bounds(tiny_encoder):
     branches = branch_gate(tiny_encoder, True)
     states = [100 * randn(2, 5, 32, seed=seed) for seed in range(4)]
     shares, _ = branches.mix(states)
@@ -182,7 +182,7 @@ def test_raw_branch_gate_can_switch_a_branch_off(tiny_encoder):
     assert shares.min() < 1e-6 and shares.max() > 1 - 1e-6
 
 
-def test_check_7_2_10_contrastive_loss():
+def test_contrastive_loss_of_known_pairs():
     eye = torch.eye(2, dtype=torch.float64)
     assert info_nce(eye, eye, 0.179).item() == pytest.approx(0.00748154, abs=6e-9)
     assert info_nce(randn(1, 3), randn(1, 3, seed=1), 0.179).item() == 0
@@ -204,7 +204,7 @@ def test_contrast_leaves_out_pairs_without_image():
     assert all((p.grad == 0).all() for p in heads.parameters())
 
 
-def test_check_7_2_11_crf():
+def test_crf_without_scores_counts_paths():
     crf = LinearChainCRF(13).double()
     for parameter in crf.parameters():
         torch.nn.init.zeros_(parameter)
@@ -220,7 +220,7 @@ def test_check_7_2_11_crf():
         assert (crf.nll(emissions, path, mask) - expected).abs() < 1e-12
 
 
-def test_check_7_2_12_activations_of_the_gates():
+def test_activations_of_the_gates():
     bias = (-4.0, -1.0, 1.0, 4.0)
     assert functional.hardswish(torch.tensor([-4.0, -1, 0, 1, 4]).double()).tolist() == (
         pytest.approx([0, -1 / 3, 0, 2 / 3, 4], abs=1e-12)
@@ -236,7 +236,7 @@ def test_check_7_2_12_activations_of_the_gates():
         assert found.item() == pytest.approx(mean, abs=1e-12)
 
 
-def test_check_7_2_13_schedule():
+def test_rate_at_steps_of_the_schedule():
     expected = {0: 0, 75: 0.5, 150: 1, 7575: 0.5, 15000: 0}
     for step, factor in expected.items():
         assert rate_factor(step, 15000, CO_MIPN_RECIPE) == pytest.approx(factor, abs=1e-12)

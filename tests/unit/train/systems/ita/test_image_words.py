@@ -93,7 +93,7 @@ def test_missing_scores_pass_and_keep_the_producers_order():
     ],
     ids=["no stores", "nothing found", "missing image", "empty text"],
 )
-def test_check_8_2_13_without_image_words_the_view_is_the_tweet(features):
+def test_without_image_words_the_view_is_the_tweet(features):
     view = view_of(features, use=ALL)
     assert view.words == ["hello", "world"]
     assert view.n_words == 2 and not view.has_context
@@ -135,7 +135,7 @@ def test_a_segment_without_pieces_adds_nothing_and_stops_nothing(overflow):
 @pytest.mark.parametrize("overflow", ["skip_segment", "truncate"])
 @pytest.mark.parametrize("separator", ["per_segment", "single"])
 @pytest.mark.parametrize("budget", range(1, 40))
-def test_check_8_2_15_the_budget_is_kept_and_the_tweet_whole(budget, separator, overflow):
+def test_the_budget_is_kept_and_the_tweet_whole(budget, separator, overflow):
     def cost(words):
         return sum(1 if word is SEP else len(word) for word in words)
 

@@ -41,7 +41,7 @@ def golden_divergence(temperature, text=None):
         (4.0, 0.54685278, 0.52466874),
     ],
 )
-def test_check_8_1_golden_divergence(temperature, expected, total):
+def test_divergence_of_the_worked_example(temperature, expected, total):
     divergence = golden_divergence(temperature).item()
     assert divergence == pytest.approx(expected, abs=1e-6)
     assert 0.5 * 0.50248470 + 0.5 * divergence == pytest.approx(total, abs=1e-6)
@@ -68,7 +68,7 @@ def test_check_8_1_golden_divergence(temperature, expected, total):
         ),
     ],
 )
-def test_check_8_1_golden_gradient(temperature, expected):
+def test_gradient_of_the_worked_example(temperature, expected):
     text = torch.tensor([GOLDEN_TEXT], dtype=torch.float64, requires_grad=True)
     golden_divergence(temperature, text).backward()
     expected = torch.tensor([expected], dtype=torch.float64)
@@ -90,7 +90,7 @@ def divergence_of(crf, text, mm, mask, temperature):
     )
 
 
-def test_check_8_2_04_a_constant_on_one_word_changes_nothing():
+def test_a_constant_on_one_word_changes_no_divergence():
     crf, text, mm, mask = random_views()
     shifted = text.clone()
     shifted[:, 0] += 3.0
@@ -99,7 +99,7 @@ def test_check_8_2_04_a_constant_on_one_word_changes_nothing():
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
-def test_check_8_2_05_zero_at_identity(temperature):
+def test_equal_views_have_no_divergence(temperature):
     crf, text, _, mask = random_views(dtype=torch.float32)
     text.requires_grad_()
     divergence = divergence_of(crf, text, text.detach(), mask, temperature)
@@ -108,7 +108,7 @@ def test_check_8_2_05_zero_at_identity(temperature):
     assert text.grad.abs().max() <= 1e-6
 
 
-def test_check_8_2_05_empty_context_leaves_nothing_to_align(tiny_encoder):
+def test_empty_context_leaves_nothing_to_align(tiny_encoder):
     model = build(tiny_encoder("bert")).eval()
     batch = model.collate(examples(context=False))
     output = model(batch)
@@ -121,11 +121,11 @@ def test_check_8_2_05_empty_context_leaves_nothing_to_align(tiny_encoder):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
-def test_check_8_2_06_non_negative(seed, temperature):
+def test_divergence_is_positive(seed, temperature):
     assert (divergence_of(*random_views(seed), temperature) > 0).all()
 
 
-def test_check_8_2_06_image_words_that_change_the_scores_are_to_be_aligned(tiny_encoder):
+def test_image_words_that_change_the_scores_are_to_be_aligned(tiny_encoder):
     model = build(tiny_encoder("bert")).eval()
     batch = model.collate(examples()[:1])
     text, mm = model.emissions(batch, "text"), model.emissions(batch, "mm")
@@ -133,7 +133,7 @@ def test_check_8_2_06_image_words_that_change_the_scores_are_to_be_aligned(tiny_
     assert model(batch).parts["cva"] > 0
 
 
-def test_check_8_2_07_nothing_flows_into_the_teacher():
+def test_nothing_flows_into_the_teacher():
     crf, text, mm, mask = random_views()
     text.requires_grad_()
     mm.requires_grad_()
@@ -153,7 +153,7 @@ def test_check_8_2_07_nothing_flows_into_the_teacher():
         assert crf.transitions.grad[a, b].item() == pytest.approx(slope, abs=1e-6)
 
 
-def test_check_8_2_07_full_model_teaches_the_text_view_only(tiny_encoder):
+def test_full_model_teaches_the_text_view_only(tiny_encoder):
     model = build(tiny_encoder("bert"), word_dropout=0.0).eval()
     batch = model.collate(examples())
     text, mm = model.emissions(batch, "text"), model.emissions(batch, "mm")
@@ -165,7 +165,7 @@ def test_check_8_2_07_full_model_teaches_the_text_view_only(tiny_encoder):
     assert all(p.grad.abs().sum() > 0 for p in [*model.head.parameters()])
 
 
-def test_check_8_2_08_temperature_limit():
+def test_divergence_at_high_temperature():
     assert golden_divergence(16.0).item() == pytest.approx(0.53704, abs=1e-5)
     assert golden_divergence(256.0).item() == pytest.approx(0.52902, abs=1e-5)
     crf, mask = golden_crf(), torch.ones(1, 3, dtype=torch.bool)
@@ -179,7 +179,7 @@ def test_check_8_2_08_temperature_limit():
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlmr"])
-def test_check_8_2_09_and_10_a_batch_is_the_mean_of_its_sentences(tiny_encoder, family):
+def test_a_batch_is_the_mean_of_its_sentences(tiny_encoder, family):
     model = build(tiny_encoder(family)).eval()
     with torch.no_grad():
         batch = model.collate(examples())
@@ -196,7 +196,7 @@ def test_check_8_2_09_and_10_a_batch_is_the_mean_of_its_sentences(tiny_encoder, 
     torch.testing.assert_close(together.loss, sum(together.parts.values()))
 
 
-def test_check_8_2_10_the_divergence_of_a_batch_sums_over_words():
+def test_the_divergence_of_a_batch_sums_over_words():
     crf, text, mm, mask = random_views()
     together = divergence_of(crf, text, mm, mask, 2.0)
     for b, n in enumerate([5, 3, 1]):
@@ -206,7 +206,7 @@ def test_check_8_2_10_the_divergence_of_a_batch_sums_over_words():
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlmr"])
-def test_check_8_2_09_garbage_on_padding_changes_nothing(tiny_encoder, family):
+def test_garbage_on_padding_changes_nothing(tiny_encoder, family):
     model = build(tiny_encoder(family)).double().eval()
     batch = model.collate(examples())
     noisy = {**batch, "tags": batch["tags"].masked_fill(~batch["mask"], 3)}
@@ -226,7 +226,7 @@ def test_check_8_2_09_garbage_on_padding_changes_nothing(tiny_encoder, family):
 
 
 @pytest.mark.parametrize("view", Model.views)
-def test_check_8_2_11_only_tweet_words_are_tagged(tiny_encoder, view):
+def test_only_tweet_words_are_tagged(tiny_encoder, view):
     model = build(tiny_encoder("bert")).eval()
     batch = model.collate(examples())
     emissions = model.emissions(batch, view)
@@ -236,7 +236,7 @@ def test_check_8_2_11_only_tweet_words_are_tagged(tiny_encoder, view):
     assert [len(tags) for tags in model.decode(batch, view)] == [6, 2, 5, 1]
 
 
-def test_check_8_2_12_the_text_view_does_not_depend_on_the_image(tiny_encoder):
+def test_the_text_view_does_not_depend_on_the_image(tiny_encoder):
     model = build(tiny_encoder("bert")).eval()
     bare = [Example(example.sample, {}) for example in examples()]
     batches = [model.collate(e) for e in (examples(), examples(context=False), bare)]
@@ -257,7 +257,7 @@ def test_check_8_2_12_the_text_view_does_not_depend_on_the_image(tiny_encoder):
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlmr"])
-def test_check_8_2_13_without_image_words_mm_is_text(tiny_encoder, family):
+def test_without_image_words_mm_is_text(tiny_encoder, family):
     model = build(tiny_encoder(family)).eval()
     batch = model.collate(examples(context=False))
     assert all(torch.equal(batch["mm"][key], batch["text"][key]) for key in batch["mm"])
@@ -268,7 +268,7 @@ def test_check_8_2_13_without_image_words_mm_is_text(tiny_encoder, family):
     ("family", "end"), [("bert", "[SEP]"), ("roberta", "</s>"), ("xlmr", "</s>")]
 )
 @pytest.mark.parametrize(("separator", "written"), [("per_segment", 3), ("single", 1)])
-def test_check_8_2_14_separators(tiny_encoder, family, end, separator, written):
+def test_separators_between_image_words(tiny_encoder, family, end, separator, written):
     context = ContextOptions(use=("captions", "ocr"), separator=separator)
     model = build(tiny_encoder(family), context=context)
     captions = StoredItem(status=0, text=("a <EOS> man", "</s> [SEP]"))
@@ -282,7 +282,7 @@ def test_check_8_2_14_separators(tiny_encoder, family, end, separator, written):
 
 @pytest.mark.parametrize("overflow", ["skip_segment", "truncate"])
 @pytest.mark.parametrize(("positions", "n_captions"), [(512, 5), (40, 5)])
-def test_check_8_2_15_budget(tiny_encoder, positions, n_captions, overflow):
+def test_image_words_keep_to_the_budget(tiny_encoder, positions, n_captions, overflow):
     model = build(tiny_encoder("bert", positions), context=ContextOptions(overflow=overflow))
     captions = StoredItem(status=0, text=("a stadium with a street sign " * 20,) * n_captions)
     batch = model.collate([Example(examples()[0].sample, {"captions": captions})])
@@ -293,7 +293,7 @@ def test_check_8_2_15_budget(tiny_encoder, positions, n_captions, overflow):
     assert batch["has_context"].item() == (overflow == "truncate" or positions == 512)
 
 
-def test_check_8_2_15_a_tweet_beyond_the_budget_gets_no_context(tiny_encoder):
+def test_a_tweet_beyond_the_budget_gets_no_context(tiny_encoder):
     model = build(tiny_encoder("bert", 40)).eval()
     sample = Sample("0", "i", ["dog"] * 60, ["O"] * 60)
     batch = model.collate([Example(sample, {"captions": caption("a man")}), examples()[0]])
@@ -302,7 +302,7 @@ def test_check_8_2_15_a_tweet_beyond_the_budget_gets_no_context(tiny_encoder):
     assert [len(tags) for tags in model.decode(batch, "mm")] == [60, 6]
 
 
-def test_check_8_2_19_parameter_groups(tiny_encoder):
+def test_parameter_groups_of_the_model(tiny_encoder):
     model = build(tiny_encoder("bert"))
     groups = model.parameter_groups()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -316,7 +316,7 @@ def test_check_8_2_19_parameter_groups(tiny_encoder):
 
 
 @pytest.mark.parametrize("schedule", ["paired", "interleaved"])
-def test_check_8_2_20_accumulated_samples_equal_one_batch(tiny_encoder, schedule):
+def test_accumulated_samples_equal_one_batch(tiny_encoder, schedule):
     model = build(tiny_encoder("bert"), cva_schedule=schedule).eval()
     whole = gradients(model, model(model.collate(examples())).loss)
     losses = [model(model.collate([example])).loss for example in examples()]
@@ -326,9 +326,7 @@ def test_check_8_2_20_accumulated_samples_equal_one_batch(tiny_encoder, schedule
 
 @pytest.mark.parametrize("schedule", ["paired", "interleaved"])
 @pytest.mark.parametrize(("index", "has_context"), [(0, True), (1, False)])
-def test_check_8_2_21_a_step_equals_two_accumulated_samples(
-    tiny_encoder, index, has_context, schedule
-):
+def test_a_step_equals_two_accumulated_samples(tiny_encoder, index, has_context, schedule):
     model = build(tiny_encoder("bert"), cva_schedule=schedule).double().eval()
     batch = model.collate([examples()[index]])
     assert batch["has_context"].item() == has_context
@@ -461,7 +459,7 @@ def image_reader(tiny_encoder):
     return train(model, told_by_the_image(), 60).state_dict()
 
 
-def test_check_8_2_27_labels_in_the_image_are_read_by_the_mm_view_alone(tiny_encoder, image_reader):
+def test_labels_in_the_image_are_read_by_the_mm_view_alone(tiny_encoder, image_reader):
     data, model = told_by_the_image(), build(tiny_encoder("bert")).eval()
     model.load_state_dict(image_reader)
     batch, gold = model.collate(data), [example.sample.tags for example in data]
@@ -471,7 +469,7 @@ def test_check_8_2_27_labels_in_the_image_are_read_by_the_mm_view_alone(tiny_enc
 
 
 @pytest.mark.parametrize("part", [None, "cva"], ids=["whole loss", "alignment alone"])
-def test_check_8_2_27_alignment_brings_the_views_together(tiny_encoder, image_reader, part):
+def test_alignment_brings_the_views_together(tiny_encoder, image_reader, part):
     told_by_both = [tell("PER", ["see", "Durant"]), tell("LOC", ["see", "Oakland", "tonight"])]
     model = build(tiny_encoder("bert"), cva=True, cva_temperature=2.0)
     model.load_state_dict(image_reader)

@@ -26,7 +26,7 @@ def write(folder, text):
     return folder
 
 
-def test_check_8_2_22_all_spellings_of_a_corpus_are_one(tmp_path):
+def test_all_spellings_of_a_corpus_are_one(tmp_path):
     read = []
     for mark in ("B-X", "S-X", "X"):
         for end in ("\n", "\r\n"):
@@ -37,14 +37,14 @@ def test_check_8_2_22_all_spellings_of_a_corpus_are_one(tmp_path):
     assert read[0][0].context == [["a", "dog"]] and read[0][0].tokens == ["Ann", "in", "Riga"]
 
 
-def test_check_8_2_22_context_among_tweet_words_is_refused(tmp_path):
+def test_context_among_tweet_words_is_refused(tmp_path):
     text = LINES.replace("dog B-X\n", "dog B-X\nagain O\n")
     with pytest.raises(DataError, match=r"train\.txt:7: .*'again'.*line 4"):
         read_context_conll(write(tmp_path / "c", text) / "train.txt")
 
 
 @pytest.mark.parametrize(("old", "new"), [("hello", "Hello"), ("hello O\n\n", "")])
-def test_check_8_2_22_folders_that_differ_are_refused(tmp_path, old, new):
+def test_folders_that_differ_are_refused(tmp_path, old, new):
     bare = "".join(line for line in LINES.splitlines(True) if "B-X" not in line)
     full = write(tmp_path / "mm", LINES)
     assert len(read_context_pair(write(tmp_path / "text", bare), full)["test"]) == 2
@@ -52,7 +52,7 @@ def test_check_8_2_22_folders_that_differ_are_refused(tmp_path, old, new):
         read_context_pair(write(tmp_path / "text", bare.replace(old, new)), full)
 
 
-def test_check_8_2_23_runs_of_b_are_single_words():
+def test_runs_of_b_are_single_words():
     assert bio_to_bioes(["B-X"] * 4) == ["S-X"] * 4
 
 
@@ -68,7 +68,7 @@ def tags_of(path):
 
 
 @pytest.mark.parametrize("corpus", ["twitter2015", "twitter2017"])
-def test_check_8_2_23_real_tags_survive_bioes(shared_data, corpus):
+def test_real_tags_survive_bioes(shared_data, corpus):
     n_kept = n_sentences = 0
     for split in ("train", "valid", "test"):
         for tags in tags_of(shared_data / corpus / f"{split}.txt"):
@@ -96,7 +96,7 @@ def an_object(name, conf, **attributes):
     }
 
 
-def test_check_8_2_26_a_line_of_vinvl_becomes_words_behind_the_tweet(tmp_path, tiny_encoder):
+def test_a_line_of_vinvl_becomes_words_behind_the_tweet(tmp_path, tiny_encoder):
     found = [
         an_object("dog", 0.5, red=0.06),
         an_object("man", 0.9, old=0.2, tall=0.8, red=0.05),

@@ -1,4 +1,4 @@
-"""ITA's switches: the upstream preset and its recipe, dropout, schedule, states, legal moves."""
+"""ITA's switches: released options and recipe, dropout, schedule, states, legal moves."""
 
 import itertools
 import json
@@ -41,7 +41,7 @@ def test_the_preset_and_what_stays_clean(tiny_encoder):
     assert Options.upstream(cva_temperature=4.0).cva_temperature == 4.0
     torch.manual_seed(0)
     model = Model(options, {"entity_types": list("ABCD")}, {"encoder": tiny_encoder("xlmr")})
-    # 21 states upstream, less START and STOP; the real tags keep the ids they have without.
+    # 21 states in released code, less START and STOP; the real tags keep the ids they have without.
     assert len(model.codec.states) == model.head.crf.num_tags == 19
     assert model.codec.states == [*tag_set("ABCD", "bioes"), "<unk>", "S-X"]
     assert isinstance(model.head.word_dropout, SharedWordDropout)
@@ -64,7 +64,7 @@ def test_the_preset_trains_and_decodes_both_views(tiny_encoder):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_check_8_2_18_word_dropout_zeroes_whole_words_unscaled(shared):
+def test_word_dropout_zeroes_whole_words_unscaled(shared):
     dropout = (SharedWordDropout if shared else WordDropout)(0.1)
     words = torch.randn(8, 2000, 4)
     dropped = dropout(words)
@@ -84,7 +84,7 @@ def test_of_single_sentences_both_kinds_of_word_dropout_are_one():
     assert torch.equal(*drawn)
 
 
-def test_check_8_2_19_groups_rates_and_decay(tiny_encoder):
+def test_rates_and_decay_of_each_group(tiny_encoder):
     model, recipe = build(tiny_encoder("bert")), ita_recipe(Options.upstream())
     optimizer = build_optimizer(model, recipe)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -113,7 +113,7 @@ def test_the_published_recipe_has_four_samples_an_update(cva, samples_of_a_tweet
     assert recipe.selection_view == ("mean" if cva else "mm")
 
 
-def test_check_8_2_21_both_schedules_have_one_gradient_without_dropout(tiny_encoder):
+def test_both_schedules_have_one_gradient_without_dropout(tiny_encoder):
     folder = tiny_encoder("bert")
     found = []
     for schedule in ("paired", "interleaved"):

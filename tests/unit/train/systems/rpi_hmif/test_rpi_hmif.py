@@ -40,7 +40,7 @@ ALIGNS = pytest.mark.parametrize("align", ["token_mix", "attention"])
 
 @BACKBONES
 @ALIGNS
-def test_check_6_10_a_padded_pieces(build, backbone, align):
+def test_padded_pieces_change_nothing(build, backbone, align):
     model = build(backbone=backbone, him={"align": align})
     batch = model.collate(examples())
     ids = torch.randint_like(batch["input_ids"], 5, 100)
@@ -51,7 +51,7 @@ def test_check_6_10_a_padded_pieces(build, backbone, align):
 
 @ALIGNS
 @pytest.mark.parametrize("mode", ["combined", "per_type"])
-def test_check_6_10_b_padded_question(build, align, mode):
+def test_a_padded_question_changes_nothing(build, align, mode):
     lengths = {"max_pieces": 150} if mode == "per_type" else {}
     model = build(him={"align": align}, question={"mode": mode, **lengths})
     batch = model.collate(examples())
@@ -65,7 +65,7 @@ def test_check_6_10_b_padded_question(build, align, mode):
 
 @BACKBONES
 @ALIGNS
-def test_check_6_10_c_masked_crops(build, backbone, align):
+def test_masked_crops_change_nothing(build, backbone, align):
     model = build(backbone=backbone, him={"align": align})
     batch = model.collate(examples())
     pictures = batch["pictures"]
@@ -83,7 +83,7 @@ def test_check_6_10_c_masked_crops(build, backbone, align):
 
 @BACKBONES
 @ALIGNS
-def test_check_6_10_d_batching(build, backbone, align):
+def test_a_batch_equals_its_single_tweets(build, backbone, align):
     model, group = build(backbone=backbone, him={"align": align}), examples()
     batch = model.collate(group)
     together = model.trace(batch)
@@ -96,7 +96,7 @@ def test_check_6_10_d_batching(build, backbone, align):
 
 
 @BACKBONES
-def test_check_6_10_e_longer_rows(build, backbone):
+def test_longer_rows_change_nothing(build, backbone):
     model = build(backbone=backbone, him={"align": "attention"})
     batch = model.collate(examples())
     assert batch["mask"].shape[1] < model.options.max_pieces  # no static padding
@@ -116,7 +116,7 @@ def test_check_6_10_e_longer_rows(build, backbone):
 
 
 @BACKBONES
-def test_check_6_11_the_image_matters(build, backbone):
+def test_the_image_matters(build, backbone):
     model = build(backbone=backbone)
     batch, other = model.collate(examples()), model.collate(examples(seed=1))
     changed = with_pictures(batch, other["pictures"].images)
@@ -132,7 +132,7 @@ def test_check_6_11_the_image_matters(build, backbone):
 
 
 @BACKBONES
-def test_check_6_11_without_use_image_pixels_do_nothing(build, backbone):
+def test_without_use_image_pixels_do_nothing(build, backbone):
     model = build(backbone=backbone, use_image=False)
     assert Model.required_features(model.options) == {}
     samples = [Example(e.sample, {}) for e in examples()]
@@ -141,7 +141,7 @@ def test_check_6_11_without_use_image_pixels_do_nothing(build, backbone):
     assert_same(real(model, with_pictures(batch, images)), real(model, batch), 0)
 
 
-def test_check_6_12_the_question_matters(build):
+def test_the_question_matters(build):
     batch = build().collate(examples())
     asked = {"": None, "see the man": None, "the red sofa": None}
     for text in asked:
@@ -151,7 +151,7 @@ def test_check_6_12_the_question_matters(build):
 
 
 @pytest.mark.parametrize("off", [{"question": {"mode": "none"}}, {"him": {"enabled": False}}])
-def test_check_6_12_without_it_the_question_does_nothing(build, off):
+def test_without_it_the_question_does_nothing(build, off):
     found = []
     for text in ("see the man", "the red sofa"):
         options = {**off, "question": {**off.get("question", {}), "text": text}}
@@ -171,7 +171,7 @@ def test_check_6_12_without_it_the_question_does_nothing(build, off):
         ("learned", "shallow"),
     ],
 )
-def test_check_6_12_gradients_reach_the_question(build, mode, depth):
+def test_gradients_reach_the_question(build, mode, depth):
     model = build(question={"mode": mode, "prompt_depth": depth, "max_pieces": 150})
     model(model.collate(examples())).loss.backward()
     question = model.question

@@ -41,7 +41,7 @@ def build(tiny_encoder, tower):
 
 @pytest.mark.parametrize("iterations", range(1, 8))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_check_6_16_autocast_is_finite(build, iterations, dtype):
+def test_loss_and_gradients_are_finite_under_autocast(build, iterations, dtype):
     model = build(torch.float32, iffe={"iterations": iterations}).train()
     with torch.autocast("cpu", dtype):
         output = model(model.collate(examples()))
@@ -50,7 +50,7 @@ def test_check_6_16_autocast_is_finite(build, iterations, dtype):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
-def test_check_6_16_learns_three_tweets(build):
+def test_learns_three_tweets(build):
     model = build(torch.float32)
     batch = model.collate(examples())
     losses = train_steps(model, batch, 60, lr=3e-3)
@@ -71,7 +71,7 @@ def test_noise_and_dropout_only_in_training(build):
     assert torch.equal(model.eval()(batch).emissions, calm)
 
 
-def test_check_6_17_routing_is_logged_after_an_evaluation(build, caplog):
+def test_routing_is_logged_after_an_evaluation(build, caplog):
     model = build()
     model.decode(model.collate(examples()))
     with caplog.at_level(logging.INFO, logger="train.systems.rpi_hmif.model"):
@@ -82,7 +82,7 @@ def test_check_6_17_routing_is_logged_after_an_evaluation(build, caplog):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["clean", "upstream"])
-def test_check_6_16_overfits_32_tweets(shared_data, minilm, tmp_path, preset):
+def test_overfits_32_tweets(shared_data, minilm, tmp_path, preset):
     """F1 of at least 99 within 100 epochs, with a small real encoder and a random tower."""
     samples = list(islice(iter_samples(shared_data / "twitter2015", "train", TextSettings()), 32))
     shape = {"hidden_size": 384, "num_attention_heads": 12, "num_hidden_layers": 6}

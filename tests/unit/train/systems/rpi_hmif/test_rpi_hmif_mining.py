@@ -55,7 +55,7 @@ def longer(pair, more):
     return torch.cat([states, padding], dim=1), torch.cat([mask, hidden], dim=1)
 
 
-def test_check_6_15_sizes():
+def test_parameter_counts_at_published_width():
     with torch.device("meta"):
         assert count_parameters(PostNormBlock(768, 12)) == 7_086_336
         assert count_parameters(ResidualBlock(768, 12)) == 6_494_976
@@ -68,14 +68,14 @@ def test_check_6_15_sizes():
         assert count_parameters(FusionEngine(768, 12, FusionOptions())) == 7_086_336
 
 
-def test_check_6_15_shapes():
+def test_shapes_of_what_is_mined():
     mined, seen = mining()(*inputs())
     assert mined.shape == seen.shape == (2, 6, DIM)
 
 
 @pytest.mark.parametrize("v_keys", ["image_and_text", "image_only"])
 @pytest.mark.parametrize("align", ["token_mix", "attention"])
-def test_check_6_10_padding_changes_nothing(align, v_keys):
+def test_padding_changes_nothing(align, v_keys):
     model, (text, question, image) = mining(align=align, v_keys=v_keys), inputs()
     plain = model(text, question, image)
     for changed in (
@@ -88,7 +88,7 @@ def test_check_6_10_padding_changes_nothing(align, v_keys):
 
 
 @pytest.mark.parametrize("v_keys", ["image_and_text", "image_only"])
-def test_check_6_10_e_attention_takes_any_length(v_keys):
+def test_attention_takes_any_length(v_keys):
     model, (text, question, image) = mining(align="attention", v_keys=v_keys), inputs()
     plain = model(text, question, image)
     padded = model(longer(text, 3), longer(question, 2), longer(image, 4))

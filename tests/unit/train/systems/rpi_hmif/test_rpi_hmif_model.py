@@ -48,7 +48,7 @@ BACKBONES = pytest.mark.parametrize("backbone", ["hybrid", "independent"])
 # Determinism, weights, groups
 
 
-def test_check_6_13_determinism(build):
+def test_equal_inputs_give_equal_bits(build):
     model = build(torch.float32)
     batch = model.collate(examples())
     mask = model.question.mask.clone()
@@ -59,7 +59,7 @@ def test_check_6_13_determinism(build):
     assert torch.equal(model.question.mask, mask) and mask.sum() < mask.numel()
 
 
-def test_check_6_14_weights_are_those_of_the_checkpoints(build, tiny_encoder, tower):
+def test_weights_are_those_of_the_checkpoints(build, tiny_encoder, tower):
     model = build(torch.float32)
     bert = AutoModel.from_pretrained(tiny_encoder("bert"), add_pooling_layer=False).state_dict()
     for ours in (model.backbone.encoder, model.question.bert):
@@ -72,7 +72,7 @@ def test_check_6_14_weights_are_those_of_the_checkpoints(build, tiny_encoder, to
     assert all(torch.equal(state[name], clip[name]) for name in clip)
 
 
-def test_check_6_14_crop_positions_start_from_the_tower(build):
+def test_crop_positions_start_from_the_tower(build):
     sequence = build().backbone.sequence
     crops, detector = sequence.crop_positions
     assert crops.shape == (12, 32) and detector.shape == (3, 32)
@@ -124,7 +124,7 @@ def test_every_variation_trains_and_tags(build, options):
 
 
 @pytest.mark.parametrize("options", VARIATIONS.values(), ids=VARIATIONS)
-def test_check_6_14_every_parameter_is_in_one_group(build, options):
+def test_every_parameter_is_in_one_group(build, options):
     model = build(**options)
     groups = model.parameter_groups()
     grouped = [id(p) for group in groups.values() for p in group]
@@ -135,7 +135,7 @@ def test_check_6_14_every_parameter_is_in_one_group(build, options):
 
 
 @pytest.mark.parametrize("corpus", ["twitter2015", "twitter2017"])
-def test_check_6_14_recipes_name_every_group(build, corpus):
+def test_recipes_name_every_group(build, corpus):
     recipe = options_from(Recipe, RPI_HMIF_RECIPES[corpus], "recipe")
     assert set(recipe.lr) == set(build().parameter_groups())
     assert set(recipe.weight_decay) <= {"default", *recipe.lr}
@@ -149,7 +149,7 @@ def test_no_weight_is_dead(build):
     assert without == set()
 
 
-def test_check_6_15_shapes(build):
+def test_shapes_of_everything_computed(build):
     trace = (model := build()).trace(model.collate(examples()))
     for states in (trace.text, trace.mined_text, trace.mined_visual, trace.fused):
         assert states.shape == (3, 36, 32)
@@ -160,7 +160,7 @@ def test_check_6_15_shapes(build):
     assert trace.visual_mask.sum(1).tolist() == [N_VISUAL, 1 + 16 + 4 + 2, 0]
 
 
-def test_check_6_15_visual_tokens_at_published_sizes(build, tmp_path):
+def test_visual_tokens_at_published_sizes(build, tmp_path):
     """110 tokens with the whole image, 61 without, whatever the width."""
     vision = write_tower(tmp_path, image_size=224, patch_size=32)
     sides = {"crop_px": 128, "detector_crop_px": 64}
@@ -168,7 +168,7 @@ def test_check_6_15_visual_tokens_at_published_sizes(build, tmp_path):
     assert build(vision=vision, use_whole_image=False, **sides).backbone.sequence.length == 61
 
 
-def test_check_6_08_zero_passes_equal_the_ablation(build):
+def test_zero_passes_equal_the_ablation(build):
     """With `weighted_sum`, no pass is the mean of both features, and so is no engine."""
     engine = build(iffe={"readout": "weighted_sum", "iterations": 0})
     without = build(iffe={"enabled": False})

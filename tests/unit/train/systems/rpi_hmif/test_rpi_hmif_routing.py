@@ -73,7 +73,7 @@ def assert_close(got, expected, tolerance=1e-5):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_check_6_01_weights_sum_to_one(variant, dtype, tolerance):
+def test_weights_sum_to_one(variant, dtype, tolerance):
     text, image = (x.to(dtype) for x in random_pairs(200))
     torch.manual_seed(0)
     for state in Router(16, FusionOptions(variant=variant, iterations=7)).to(dtype)(text, image):
@@ -82,7 +82,7 @@ def test_check_6_01_weights_sum_to_one(variant, dtype, tolerance):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_check_6_02_the_start_is_uniform(variant):
+def test_the_start_is_uniform(variant):
     assert (engine(4, variant=variant, iterations=0)(TEXT, IMAGE, MASK).weights == 0.5).all()
     passes = routed(variant=variant, iterations=2)
     assert (passes[0].weights == 0.5).all()
@@ -90,7 +90,7 @@ def test_check_6_02_the_start_is_uniform(variant):
 
 
 @pytest.mark.parametrize(("variant", "scale"), ORACLE)
-def test_check_6_03_oracle_values(variant, scale):
+def test_weights_and_logits_of_the_oracle(variant, scale):
     second, third, text_logit, visual_logit = ORACLE[variant, scale]
     passes = routed(variant=variant, agreement_scale=scale)
     assert_close(passes[1].weights[..., 0], second)
@@ -100,7 +100,7 @@ def test_check_6_03_oracle_values(variant, scale):
 
 
 @pytest.mark.parametrize("scale", ["inv_sqrt_d", "one"])
-def test_check_6_03_fixedlogit_has_the_weights_of_plain(scale):
+def test_fixedlogit_has_the_weights_of_plain(scale):
     for one, other in zip(
         routed(variant="update_fixedlogit", agreement_scale=scale),
         routed(variant="plain", agreement_scale=scale),
@@ -111,7 +111,7 @@ def test_check_6_03_fixedlogit_has_the_weights_of_plain(scale):
         assert torch.equal(one.visual_logit, other.visual_logit)
 
 
-def test_check_6_03_growth_of_the_features():
+def test_growth_of_the_features():
     last = routed()[-1]
     assert_close(last.text.norm(dim=-1) / TEXT.norm(dim=-1), [5.017245, 2.303524, 5.458471])
     assert_close(last.visual.norm(dim=-1) / IMAGE.norm(dim=-1), [2.023761, 4.601297, 1.773565])
@@ -123,7 +123,7 @@ def agreement(state, text, image):
     return (state.weights * torch.stack(cosines, dim=-1)).sum(-1)
 
 
-def test_check_6_04_agreement_grows_on_the_oracle():
+def test_agreement_grows_on_the_oracle():
     found = torch.stack([agreement(state, TEXT, IMAGE) for state in routed()])
     assert_close(found[0], [0.670820, 0.696923, 0.0])
     assert_close(found[1], [0.770047, 0.733746, 0.652044])
@@ -133,7 +133,7 @@ def test_check_6_04_agreement_grows_on_the_oracle():
 
 @pytest.mark.parametrize("variant", ["update", "plain"])
 @pytest.mark.parametrize("scale", ["inv_sqrt_d", "one"])  # 1/4 and 1 at width 16
-def test_check_6_04_agreement_never_falls(variant, scale):
+def test_agreement_never_falls(variant, scale):
     text, image = random_pairs(20_000)
     passes = routed(text, image, variant=variant, agreement_scale=scale, iterations=5)
     grown = torch.stack([agreement(state, text, image) for state in passes]).diff(dim=0)
@@ -142,7 +142,7 @@ def test_check_6_04_agreement_never_falls(variant, scale):
     assert greater.min() >= -1e-12
 
 
-def test_check_6_05_a_conflicting_image_is_suppressed():
+def test_a_conflicting_image_is_suppressed():
     passes = routed(iterations=6)
     logits = torch.stack([state.visual_logit[0, 2] for state in passes])
     assert logits[0] < 0 and (logits.diff() < 0).all()
@@ -150,7 +150,7 @@ def test_check_6_05_a_conflicting_image_is_suppressed():
 
 
 @pytest.mark.parametrize("variant", ["update", "plain"])
-def test_check_6_06_the_greater_norm_wins(variant):
+def test_the_greater_norm_wins(variant):
     text, image = random_pairs(5_000)
     longer = torch.sign(text.norm(dim=-1) - image.norm(dim=-1))
     for state in routed(text, image, variant=variant, iterations=4):
@@ -158,7 +158,7 @@ def test_check_6_06_the_greater_norm_wins(variant):
 
 
 @pytest.mark.parametrize("variant", ["update", "plain"])
-def test_check_6_06_equal_norms_stay_equal(variant):
+def test_equal_norms_stay_equal(variant):
     text = torch.tensor([[[1.0, 0.0]]], **EXACT)
     image = torch.tensor([[[0.5, 0.75**0.5]]], **EXACT)  # 60 degrees apart
     for state in routed(text, image, variant=variant, iterations=7):
@@ -166,7 +166,7 @@ def test_check_6_06_equal_norms_stay_equal(variant):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_check_6_07_squash(dtype):
+def test_squash_keeps_lengths_below_1_and_in_order(dtype):
     direction = torch.nn.functional.normalize(torch.randn(1, 8, dtype=dtype), dim=-1)
     length = torch.logspace(-6, 4, 200, dtype=dtype).unsqueeze(1)
     norms = squash(length * direction).norm(dim=-1)
@@ -181,13 +181,13 @@ def test_check_6_07_squash(dtype):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_check_6_08_no_passes_is_the_mean(variant):
+def test_no_passes_is_the_mean(variant):
     fused = engine(4, readout="weighted_sum", variant=variant, iterations=0)(TEXT, IMAGE, MASK)
     assert torch.equal(fused.states, (TEXT + IMAGE) / 2)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_check_6_09_iterations_matter(variant):
+def test_each_number_of_iterations_gives_other_states(variant):
     text, image = random_pairs(6)
     mask = torch.ones(1, 6, dtype=torch.bool)
     models = [engine(variant=variant, iterations=r) for r in range(8)]

@@ -33,7 +33,7 @@ def build(folder, **options):
 
 
 @pytest.mark.parametrize("scheme", ["bio", "bioes"])
-def test_check_8_2_09_batch_equals_single_sentences(tiny_encoder, scheme):
+def test_batch_equals_single_sentences(tiny_encoder, scheme):
     model = build(tiny_encoder("bert"), tag_scheme=scheme).eval()
     with torch.no_grad():
         output = model(model.collate(examples()))
@@ -107,7 +107,7 @@ def test_it_learns_names_by_heart(tiny_encoder, scheme):
     assert model.eval().decode(batch, "main") == gold
 
 
-def test_check_8_2_23_tags_survive_the_codec(shared_data):
+def test_tags_survive_the_codec(shared_data):
     tags = [[]]
     for line in (shared_data / "twitter2017" / "test.txt").open(encoding="utf-8"):
         if "\t" in line:

@@ -52,7 +52,7 @@ def test_standard_soft_pool_against_the_definition():
     assert (got[MASK] > x.mean(2)[MASK]).all()  # larger channels weigh more
 
 
-def test_check_7_2_5_cross_position_soft_pool_is_its_formula_without_the_shift():
+def test_cross_position_soft_pool_is_its_formula_without_the_shift():
     torch.manual_seed(0)
     x = torch.randn(2, 6, 5, dtype=torch.float64)
     weights = (x.exp() * MASK.unsqueeze(2)).sum(1, keepdim=True)
@@ -76,7 +76,7 @@ def test_soft_pool_does_not_overflow_and_ignores_hidden_positions(kind):
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
-def test_check_7_1_3_the_gate_scales_positions(kind):
+def test_the_gate_scales_positions(kind):
     torch.manual_seed(0)
     gate = CorrelationGate(110, gate=kind)
     assert sum(p.numel() for p in gate.parameters()) == 1_436
@@ -196,7 +196,7 @@ def test_layer_0_is_unimodal_and_layer_1_sees_the_other_stream_alone():
     assert torch.equal(run(model, text, vision).text[1], before)
 
 
-def test_check_7_2_5_a_constant_on_scores_of_the_aligning_layer_changes_nothing(
+def test_a_constant_on_scores_of_the_aligning_layer_changes_nothing(
     monkeypatch,
 ):
     torch.manual_seed(0)
@@ -215,7 +215,7 @@ def test_check_7_2_5_a_constant_on_scores_of_the_aligning_layer_changes_nothing(
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-def test_check_7_2_4_score_bias_matters_from_three_layers_on(layers):
+def test_score_bias_matters_from_three_layers_on(layers):
     torch.manual_seed(0)
     text, vision = torch.randn(2, 6, 24).double(), torch.randn(2, 9, 24).double()
     parts = encoder(num_hidden_layers=layers), tower(num_hidden_layers=layers)
@@ -273,7 +273,7 @@ def test_hidden_pictures_change_neither_stream():
 # Contrast
 
 
-def test_check_7_2_8_contrastive_loss():
+def test_contrastive_loss_at_its_extremes():
     torch.manual_seed(0)
     contrast = PooledContrast(8, 8)
     seen = torch.ones(32, 3, dtype=torch.bool)

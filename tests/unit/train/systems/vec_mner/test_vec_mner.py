@@ -69,7 +69,7 @@ def change(model: Model, batch: dict, other: dict) -> torch.Tensor:
 # Structure and invariances
 
 
-def test_check_7_2_1_padding_changes_nothing_but_upstream(clean, upstream):
+def test_padding_changes_the_released_model_alone(clean, upstream):
     for model, least, most in ((clean, 0.0, 1e-12), (upstream, 2.5e-4, 2.7e-4)):
         short, long = emissions(model, reference_batch()), emissions(model, reference_batch(8))
         assert least <= (short - long).abs().max() <= most
@@ -80,7 +80,7 @@ def test_check_7_2_1_padding_changes_nothing_but_upstream(clean, upstream):
 
 
 @pytest.mark.parametrize("preset", ["clean", "upstream"])
-def test_check_7_2_2_permuted_batch(preset, request):
+def test_a_permuted_batch_gives_permuted_emissions(preset, request):
     model, batch, order = request.getfixturevalue(preset), reference_batch(), [2, 0, 1]
     permuted = {
         key: [part[order] for part in value] if key in ("images", "present") else value[order]
@@ -96,7 +96,7 @@ def test_check_7_2_2_permuted_batch(preset, request):
 @pytest.mark.parametrize(
     ("place", "expected"), [(0, 4.4e-4), (1, 7.5e-4), (2, 2.7e-4)], ids=["image", "crops", "boxes"]
 )
-def test_check_7_2_3_swapped_pictures(upstream, clean, place, expected):
+def test_swapped_pictures_change_their_own_samples(upstream, clean, place, expected):
     for model in (upstream, clean):
         batch, swapped = reference_batch(), reference_batch()
         swapped["images"][place] = swapped["images"][place][[2, 1, 0]]
@@ -109,7 +109,7 @@ def test_check_7_2_3_swapped_pictures(upstream, clean, place, expected):
 
 @pytest.mark.parametrize("gate", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("pool", ["standard", "cross_position"])
-def test_check_7_2_6_a_masked_crop_s_content_changes_nothing(weights, gate, pool):
+def test_a_masked_crop_s_content_changes_nothing(weights, gate, pool):
     model = reference_model(weights, **{**CLEAN, "gate": gate, "soft_pool": pool})
     batch, other = reference_batch(), reference_batch()
     other["images"][1][1, 2] = 7.0
@@ -120,7 +120,7 @@ def test_check_7_2_6_a_masked_crop_s_content_changes_nothing(weights, gate, pool
     assert (change(released, batch, other) > 1e-6).tolist() == [False, True, True]
 
 
-def test_check_7_2_6_no_gradient_reaches_a_masked_crop(clean):
+def test_no_gradient_reaches_a_masked_crop(clean):
     batch = reference_batch()
     batch["images"] = [images.requires_grad_(True) for images in batch["images"]]
     clean(batch).loss.backward()
@@ -130,7 +130,7 @@ def test_check_7_2_6_no_gradient_reaches_a_masked_crop(clean):
     assert (detector[2] == 0).all() and (detector[1, 2] != 0).any()
 
 
-def test_check_7_2_7_train_mode_without_dropout_and_noise_equals_eval(tiny_encoder, tmp_path):
+def test_train_mode_without_dropout_and_noise_equals_eval(tiny_encoder, tmp_path):
     none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     weights = write_checkpoints(tmp_path, tiny_encoder("bert"), **none)
     model = reference_model(weights, **CLEAN, dropout=0.0, embed_noise_alpha=0.0)
@@ -140,7 +140,7 @@ def test_check_7_2_7_train_mode_without_dropout_and_noise_equals_eval(tiny_encod
     torch.testing.assert_close(got.loss, expected.loss)
 
 
-def test_check_7_2_7_noise_is_bounded_and_only_in_training(tiny_encoder, tmp_path):
+def test_noise_is_bounded_and_only_in_training(tiny_encoder, tmp_path):
     none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     weights = write_checkpoints(tmp_path, tiny_encoder("bert"), **none)
     model = reference_model(weights, **CLEAN, dropout=0.0)
@@ -154,7 +154,7 @@ def test_check_7_2_7_noise_is_bounded_and_only_in_training(tiny_encoder, tmp_pat
     assert not torch.equal(noisy.pictures, expected.pictures)
 
 
-def test_check_7_2_9_crf_against_enumeration():
+def test_crf_against_enumeration():
     torch.manual_seed(0)
     crf = LinearChainCRF(4).double()
     scores = torch.randn(1, 3, 4, dtype=torch.float64)
@@ -187,13 +187,13 @@ def without_gradient(model: Model, part: str | None) -> set[str]:
 
 
 @pytest.mark.parametrize("preset", [{}, CLEAN], ids=["upstream", "clean"])
-def test_check_7_3_1_full_loss(weights, preset):
-    """The other five tensors that upstream never uses are not in our model."""
+def test_parameters_that_the_full_loss_does_not_reach(weights, preset):
+    """The other five tensors that released code never uses are not in our model."""
     assert without_gradient(reference_model(weights, **preset), None) == ALIGNING_VALUES
 
 
 @pytest.mark.parametrize("preset", [{}, CLEAN], ids=["upstream", "clean"])
-def test_check_7_3_2_crf_loss_alone(weights, preset):
+def test_parameters_that_the_crf_loss_does_not_reach(weights, preset):
     model = reference_model(weights, **preset)
     last = "stack.vision.3."
     unused = {"contrast.logit_scale"} | ALIGNING_VALUES
@@ -212,7 +212,7 @@ def test_check_7_3_2_crf_loss_alone(weights, preset):
 
 
 @pytest.mark.parametrize("preset", [{}, CLEAN], ids=["upstream", "clean"])
-def test_check_7_3_3_contrastive_loss_alone(weights, preset):
+def test_parameters_that_the_contrastive_loss_does_not_reach(weights, preset):
     model = reference_model(weights, **preset)
     heads = {name for name, _ in model.named_parameters() if name.startswith(("head.", "crf."))}
     assert without_gradient(model, "contrastive") == heads | ALIGNING_VALUES
@@ -235,7 +235,7 @@ def uncased(minilm):
     return PieceTable(minilm, empty_word="drop")
 
 
-def test_check_7_5_1_worked_example(uncased):
+def test_pieces_and_labels_of_a_worked_example(uncased):
     words = ["RT", "George", "Zimmermannsky", "KEYSTONE", "http://t.co/17CGxAS18d"]
     sample = Sample("0", "1", words, ["O", "B-PER", "I-PER", "B-MISC", "O"])
     pieces = uncased.encode([words], max_pieces=40, pad_to=40)
@@ -277,8 +277,8 @@ COUNTS = {
 
 
 @pytest.mark.parametrize(("corpus", "split"), COUNTS)
-def test_check_7_5_2_counts(shared_data, uncased, corpus, split):
-    """With the last sentence, which upstream loses when no blank line follows it."""
+def test_counts_of_the_real_corpora(shared_data, uncased, corpus, split):
+    """With the last sentence, which released code loses when no blank line follows it."""
     text = (shared_data / corpus / f"{split}.txt").read_bytes().decode()
     n_closed = text.count("\n\n")
     assert COUNTS[corpus, split][0] - n_closed == (1 if corpus == "twitter2015" else 0)
@@ -300,7 +300,7 @@ def test_check_7_5_2_counts(shared_data, uncased, corpus, split):
 @pytest.mark.parametrize(
     ("size", "side"), [((640, 401), 224), ((31, 90), 128), ((31, 90), 64), ((500, 33), 128)]
 )
-def test_check_7_5_3_pictures_as_stored_and_read(size, side):
+def test_pictures_as_stored_and_read(size, side):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     extractor = pixel_extractor.Extractor(pixel_extractor.Options(size=side))
@@ -319,14 +319,14 @@ def test_check_7_5_3_pictures_as_stored_and_read(size, side):
     np.testing.assert_allclose(got[0, 0].permute(1, 2, 0), expected, atol=3e-6)
 
 
-def test_check_7_5_3_a_missing_id_gives_zeros_and_a_mask(clean):
+def test_a_missing_id_gives_zeros_and_a_mask(clean):
     batch = clean.collate(examples(missing=("crops",)))
     assert (batch["images"][1] == 0).all() and not batch["present"][1].any()
     assert batch["images"][1].shape == (3, 3, 3, 128, 128)
     assert batch["present"][0].all() and batch["present"][2].all()
 
 
-def test_check_7_5_4_special_tags_at_words():
+def test_special_tags_at_words():
     decoded = ["O", "[CLS]", "B-PER", "I-PER", "[SEP]"]
     decoded += ["O", "I-LOC", "I-LOC", "B-LOC", "I-ORG"]
     kept = [("PER", 2, 4), ("LOC", 6, 8), ("LOC", 8, 9), ("ORG", 9, 10)]

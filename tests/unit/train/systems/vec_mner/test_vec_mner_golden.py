@@ -1,6 +1,6 @@
 """VEC-MNER against numbers computed by an independent reference, in float64.
 
-The tensors are filled by their upstream names, so this also proves the name mapping.
+The tensors are filled by their released names, so this also proves the name mapping.
 """
 
 import pytest
@@ -46,7 +46,7 @@ def close(got: Tensor | float, *expected: float, atol: float = 1e-6) -> None:
     torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=atol)
 
 
-def test_check_7_4_fill():
+def test_inputs_of_the_reference():
     close(uniform("fc.weight", (3,)), 0.113031, -0.402124, -0.048116)
     close(filled("fc.weight", (11, 48))[0, :3], 0.032629, -0.116083, -0.013890)
     images, crops, detector = reference_batch()["images"]
@@ -55,13 +55,13 @@ def test_check_7_4_fill():
     close(detector.flatten()[:3], 0.166848, -1.309918, -0.515755)
 
 
-def test_check_7_4_parameter_count(upstream):
+def test_parameter_count(upstream):
     """Ours has all 319,543 but for the five unused tensors: pooler, post-norm, position table."""
     unused = 48 * 48 + 48 + 2 * 48 + 50 * 48
     assert sum(t.numel() for t in to_released(upstream.state_dict()).values()) == 319_543 - unused
 
 
-def test_check_7_4_embeddings(upstream, traced):
+def test_values_of_the_embeddings(upstream, traced):
     batch = reference_batch()
     with torch.no_grad():
         raw, _ = upstream.pictures(Pictures(tuple(batch["images"]), tuple(batch["present"])))
@@ -72,7 +72,7 @@ def test_check_7_4_embeddings(upstream, traced):
     close(traced.text[0][0, 0, :3], -2.196936, 0.298701, 0.366446)
 
 
-def test_check_7_4_states(traced):
+def test_states_of_each_layer(traced):
     sums = [states.abs().sum().item() for states in traced.text]
     close(sums, 1432.651678, 1384.325588, 1395.173981, 1396.467287, 1375.200269)
     close(
@@ -87,7 +87,7 @@ def test_check_7_4_states(traced):
     close(traced.vision[2, 0, :3], 1.352264, 0.048380, 1.673214)
 
 
-def test_check_7_4_emissions_and_losses(upstream, traced):
+def test_emissions_and_losses(upstream, traced):
     batch, emissions = reference_batch(), traced.emissions
     close(emissions.sum(), 7.326910)
     close(emissions.abs().sum(), 188.683079)
@@ -114,8 +114,8 @@ def test_check_7_4_emissions_and_losses(upstream, traced):
     ]
 
 
-def test_check_7_4_decode(upstream):
-    """The first and the last position are [CLS] and [SEP]; a [CLS] at a word counts as upstream."""
+def test_decoded_tags(upstream):
+    """The first and the last position are [CLS] and [SEP]; a [CLS] at a word is an entity."""
     decoded = upstream.decode(reference_batch(), "main")
     assert [len(tags) for tags in decoded] == [length - 2 for length in LENGTHS]
     assert decoded[0] == [
@@ -124,12 +124,12 @@ def test_check_7_4_decode(upstream):
     ]
 
 
-def test_check_7_4_float32(upstream, traced, weights):
+def test_float32_agrees_with_float64(upstream, traced, weights):
     emissions = reference_model(weights).float().trace(reference_batch()).emissions
     torch.testing.assert_close(emissions.double(), traced.emissions, rtol=0, atol=1e-5)
 
 
-def test_check_7_4_gradients(weights):
+def test_gradients(weights):
     model = reference_model(weights)
     model.contrast.logit_scale.requires_grad_(True)
     model(reference_batch()).loss.backward()
@@ -161,7 +161,7 @@ def gate(**changes) -> CorrelationGate:
     return module
 
 
-def test_check_7_4_gate_alone():
+def test_values_of_the_gate_alone():
     keys = 3 * uniform("ca_in", (2, 12, 110, 4))
     states = merge_heads(keys)
     scaled = split_heads(gate()(states, VISIBLE), 12)
@@ -210,7 +210,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 @torch.no_grad()
-def test_check_7_4_variants(weights, name):
+def test_values_under_each_switch(weights, name):
     switches, numbers, (padded, swapped) = VARIANTS[name]
     model, batch = reference_model(weights, **switches), reference_batch()
     trace = model.trace(batch)

@@ -101,7 +101,7 @@ def f1(model: Model, batch: dict) -> float:
 
 
 @pytest.mark.parametrize("model", ["clean", "upstream"], indirect=True)
-def test_check_7_5_5_learns_eight_sentences_by_heart(model):
+def test_learns_eight_sentences_by_heart(model):
     generator = torch.Generator().manual_seed(0)
     lengths = [3, 4, 5, 6, 7, 8, 9, 10]  # with both ends 5 to 12 positions
     words = [torch.randint(5, 95, (n,), generator=generator).tolist() for n in lengths]

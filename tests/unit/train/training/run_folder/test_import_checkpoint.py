@@ -70,7 +70,7 @@ CASES = {"acn": acn_case, "co_mipn": co_mipn_case, "ita": ita_case, "vec_mner": 
 
 @pytest.fixture
 def released(tiny_encoder, tmp_path: Path):
-    """Factory: system -> (random upstream state, arguments that import it to `run`)."""
+    """Factory: system -> (random released state, arguments that import it to `run`)."""
 
     def make(system: str):
         torch.manual_seed(1)
@@ -212,13 +212,13 @@ def test_options_may_differ_from_the_released_code(released, tmp_path: Path):
     assert read_run_info(tmp_path / "run").options["max_tokens"] == 35
 
 
-def test_a_model_without_upstreams_tags_is_not_exported(released, tmp_path: Path, capsys):
+def test_an_acn_without_the_released_tags_is_not_exported(released, tmp_path: Path, capsys):
     _, arguments = released("acn")
     arguments[arguments.index("--options") + 1] = json.dumps({**ACN, "upstream_tags": False})
     assert main(arguments) == 0
     export = ["export-checkpoint", "--run", tmp_path / "run", "--out", tmp_path / "b.pt"]
     assert main([*map(str, export)]) == 2
-    assert "without upstream_tags has no counterpart" in capsys.readouterr().err
+    assert "without upstream_tags has no released counterpart" in capsys.readouterr().err
     assert not (tmp_path / "b.pt").exists()
 
 

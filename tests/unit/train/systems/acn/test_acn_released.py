@@ -1,4 +1,4 @@
-"""Names and layout of upstream's ACN checkpoints."""
+"""Names and layout of checkpoints of ACN's PyTorch re-implementation."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def random_upstream_state() -> dict[str, torch.Tensor]:
     }
 
 
-def test_check_7_counts_names_and_shapes():
+def test_names_and_shapes_of_the_released_checkpoint():
     state = to_released(published_model().state_dict())
     assert list(state) == list(UPSTREAM_NAMES) and len(state) == 50
     assert [tuple(tensor.shape) for tensor in state.values()] == SHAPES
@@ -65,7 +65,7 @@ def test_character_columns_are_reordered():
 
 
 def published_emissions(state: dict[str, torch.Tensor], batch: dict) -> torch.Tensor:
-    """The published formulas on upstream's tensors, every pair of the attentions materialised."""
+    """The published formulas on the released tensors, every pair of the attentions materialised."""
 
     def linear(name: str, x: torch.Tensor) -> torch.Tensor:
         return functional.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
@@ -109,7 +109,7 @@ def published_emissions(state: dict[str, torch.Tensor], batch: dict) -> torch.Te
 
 
 @torch.no_grad()
-def test_check_7_converter_gives_upstreams_emissions():
+def test_converter_gives_the_released_emissions():
     """Of a random checkpoint, in float32; without `[pad]` and `[unk]`, those of the other tags."""
     upstream = random_upstream_state()
     batch = {
@@ -156,7 +156,7 @@ def test_missing_and_unknown_names_are_errors():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attention_merge": "add"}, "no counterpart upstream"),
+        ({"attention_merge": "add"}, "no released counterpart"),
         ({"filtration": "fused-only"}, "no tensor"),
         ({"standardize_grid": True}, r"unknown tensor standardize\.mean"),
     ],

@@ -78,7 +78,7 @@ def sizes(names, shapes) -> tuple[int, int]:
     return len(names), sum(int(torch.Size(shapes[name]).numel()) for name in names)
 
 
-def test_check_7_1_1_parameter_counts(published):
+def test_parameter_counts_at_published_size(published):
     shapes = published_shapes()
     assert len(shapes) == 416
     parameters = [name for name in shapes if not name.endswith("position_ids")]
@@ -92,7 +92,7 @@ def test_check_7_1_1_parameter_counts(published):
     assert trained == 195_810_871 - 1
 
 
-def test_check_7_1_5_names_and_round_trip(published):
+def test_names_of_the_released_checkpoint_there_and_back(published):
     upstream = published_state()
     ours = from_released(upstream, published.state_dict())
     assert set(ours) == set(published.state_dict())
@@ -102,7 +102,7 @@ def test_check_7_1_5_names_and_round_trip(published):
     assert all(back[name].shape == upstream[name].shape for name in used)
 
 
-def test_check_7_1_5_round_trip_is_the_identity(tiny_encoder, tmp_path):
+def test_there_and_back_is_the_identity(tiny_encoder, tmp_path):
     torch.manual_seed(0)
     weights = write_checkpoints(tmp_path, tiny_encoder("bert"), num_hidden_layers=2)
     model = Model(Options.upstream(), VOCABULARY, weights, pretrained=False)
@@ -126,7 +126,7 @@ def test_missing_unknown_and_misshapen_tensors_are_errors(published):
         from_released(thirteen, names)
 
 
-def test_check_7_1_2_shapes(tiny_encoder, tmp_path, monkeypatch):
+def test_shapes_at_published_width(tiny_encoder, tmp_path, monkeypatch):
     """Published but for the width of the feed-forward layers and the vocabulary."""
     small = {"hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 8}
     weights = write_checkpoints(tmp_path, tiny_encoder("bert"), **small)
@@ -156,7 +156,7 @@ def test_check_7_1_2_shapes(tiny_encoder, tmp_path, monkeypatch):
     assert len(n_gated) == 11
 
 
-def test_check_7_1_4_optimizer_groups(published):
+def test_optimizer_groups_of_the_released_rule(published):
     """The released groups are recovered from ours, the unused tensors and the released rule."""
     by_identity = {id(p): name for name, p in published.named_parameters()}
     ours = {

@@ -1,4 +1,4 @@
-"""Names of upstream's Co-MIPN checkpoints, and its score."""
+"""Names of Co-MIPN's released checkpoints, and the released score."""
 
 import random
 import re
@@ -46,7 +46,7 @@ def layers_of_two() -> dict[str, str]:
 
 
 def random_upstream(folders) -> dict[str, torch.Tensor]:
-    """Return an upstream state dict of tiny networks, with its buffers."""
+    """Return a released state dict of tiny networks, with its buffers."""
     state = to_released(build(folders, "upstream").state_dict(), Options.upstream())
     buffers = [f"{bert}.embeddings.position_ids" for bert in ("bert1", "bert2", "bert")]
     return {
@@ -128,12 +128,12 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("gold", "predicted", "f1"), EXAMPLES)
-def test_check_7_6_24_upstream_scores_special_labels(gold, predicted, f1):
+def test_the_released_score_counts_special_labels(gold, predicted, f1):
     counts = released_counts([gold.split()], [predicted.split()])
     assert counts.f1 / 100 == pytest.approx(f1, abs=1e-12)
 
 
-def test_check_7_6_24_lenient_spans():
+def test_spans_without_a_beginning_are_read():
     for labels, spans in {
         "O I-PER I-PER": [("PER", 1, 3)],
         "B-PER I-LOC": [("PER", 0, 1), ("LOC", 1, 2)],
@@ -145,7 +145,7 @@ def test_check_7_6_24_lenient_spans():
 
 
 @pytest.mark.parametrize(("gold", "predicted", "f1"), EXAMPLES)
-def test_check_7_6_25_strict_reads_special_labels_as_o(gold, predicted, f1):
+def test_ours_reads_special_labels_as_o(gold, predicted, f1):
     assert micro_counts([gold.split()], [as_tags(predicted.split())]).f1 == 100
 
 

@@ -22,7 +22,7 @@ from train.systems.ita.released_checkpoint import (
     to_released,
 )
 
-# Not in the order of our tags: order of first appearance, as upstream's.
+# Not in the order of our tags: order of first appearance, as the released code's.
 DICTIONARY = [
     *("<unk>", "O", "S-LOC", "B-PER", "E-PER", "S-X", "B-LOC"),
     *("I-LOC", "E-LOC", "I-PER", "S-PER", START, STOP),
@@ -41,7 +41,7 @@ def random_matrix(n_states, start, stop, dtype=torch.float64):
 
 
 def matrix_recursions(matrix, emissions, start, stop):
-    """Return log Z, posteriors and the best path of one sentence, with upstream's matrix.
+    """Return log Z, posteriors and the best path of one sentence, with the released matrix.
 
     START and STOP are states like the others; A[to, from].
     """
@@ -74,7 +74,7 @@ def built(folder, **changes):
 
 
 def upstream_state(model, dictionary=DICTIONARY):
-    """Return a random checkpoint of upstream with an encoder of our model's shapes."""
+    """Return a random checkpoint of the released code with an encoder of our model's shapes."""
     state = {
         f"{ENCODER}{name.removeprefix('encoder.model.')}": torch.randn_like(tensor) / 10
         for name, tensor in model.state_dict().items()
@@ -98,7 +98,7 @@ def loaded(folder, state, dictionary=DICTIONARY, **changes):
     return model
 
 
-def test_check_8_1_golden_numbers_in_a_matrix_with_start_and_stop():
+def test_the_worked_example_in_a_matrix_with_start_and_stop():
     """Log Z and best path of both views, and the alignment of the two posteriors."""
     crf = golden_crf()
     matrix = torch.full((5, 5), FORBIDDEN, dtype=torch.float64)
@@ -120,7 +120,7 @@ def test_check_8_1_golden_numbers_in_a_matrix_with_start_and_stop():
 
 
 @pytest.mark.parametrize("n_words", [1, 2, 7])
-def test_check_8_2_24_the_matrix_and_the_three_tensors_agree(tiny_encoder, n_words):
+def test_the_matrix_and_the_three_tensors_agree(tiny_encoder, n_words):
     model = built(tiny_encoder("xlmr"))
     state = upstream_state(model)
     model = loaded(tiny_encoder("xlmr"), state)
@@ -142,7 +142,7 @@ def test_check_8_2_24_the_matrix_and_the_three_tensors_agree(tiny_encoder, n_wor
         assert named == [DICTIONARY[index] for index in path]
 
 
-def test_check_8_2_24_without_extra_states_they_are_forbidden(tiny_encoder):
+def test_without_extra_states_they_are_forbidden(tiny_encoder):
     folder = tiny_encoder("xlmr")
     state = upstream_state(built(folder))
     model = loaded(folder, state, extra_states=())
@@ -160,7 +160,7 @@ def test_check_8_2_24_without_extra_states_they_are_forbidden(tiny_encoder):
 
 @pytest.mark.parametrize("extra", [EXTRA_STATES, ()])
 @pytest.mark.parametrize("dictionary", [None, DICTIONARY])
-def test_check_8_2_24_there_and_back_is_the_identity(tiny_encoder, extra, dictionary):
+def test_there_and_back_is_the_identity(tiny_encoder, extra, dictionary):
     folder = tiny_encoder("bert")
     model = built(folder, extra_states=extra)
     state = to_released(model.state_dict(), model.codec.states, dictionary)
@@ -172,7 +172,7 @@ def test_check_8_2_24_there_and_back_is_the_identity(tiny_encoder, extra, dictio
     assert back.decode(batch, "mm") == model.decode(batch, "mm")
 
 
-def test_check_8_2_24_back_and_there_loses_what_has_no_effect(tiny_encoder):
+def test_back_and_there_loses_what_has_no_effect(tiny_encoder):
     folder = tiny_encoder("bert")
     state = upstream_state(built(folder))
     model = loaded(folder, state)
