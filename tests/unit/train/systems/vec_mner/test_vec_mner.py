@@ -352,7 +352,7 @@ def test_collate(clean):
     assert clean.collate(examples(tagged=False))["tag_ids"] is None
 
 
-def test_upstream_pads_to_the_cap(upstream):
+def test_the_released_model_pads_to_the_cap(upstream):
     assert upstream.collate(examples()[2:])["input_ids"].shape == (1, 12)
 
 
