@@ -11,7 +11,6 @@ from envs.third_party import (
     HERE,
     LIST,
     NOTES,
-    STRONG_COPYLEFT,
     direct_requirements,
     extras_of,
     find_licence,
@@ -24,6 +23,7 @@ LOCKS = ("demo.lock", "test.lock")
 ENVIRONMENTS = sorted(HERE.glob("*.yaml"))
 # What `make demo` installs.
 DEFAULT = {"core", "text", "vision", "train", "workflow", "sample"}
+STRONG_COPYLEFT = re.compile(r"(?<![A-Z])A?GPL|GNU (?:Affero )?General Public", re.IGNORECASE)
 
 
 def pip_requirements(path: Path) -> list[str]:

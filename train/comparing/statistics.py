@@ -145,11 +145,10 @@ def paired_difference(
 class Detectable:
     """How small a difference between two systems a test split can show, in F1 points."""
 
-    standard_error: float
-    """Of the paired difference: its standard deviation over resamples of the tweets."""
     least_significant: float
-    """z(0.975) = 1.96 standard errors: an observed difference from here on is significant at 5 %,
-    two-sided. A true difference of this size is found only half of the time."""
+    """z(0.975) = 1.96 standard errors (a standard error is the standard deviation of the paired
+    difference over resamples of the tweets): an observed difference from here on is significant at
+    5 %, two-sided. A true difference of this size is found only half of the time."""
     min_detectable: float
     """(z(0.975) + z(0.80)) = 2.80 standard errors: a true difference of this size is found in 80 %
     of test splits like this one. What a comparison must expect to be worth making."""
@@ -180,7 +179,7 @@ def detectable_difference(
     error = float((first - second).std(ddof=1))
     quantile = NormalDist().inv_cdf
     significant = quantile((1 + level) / 2)
-    return Detectable(error, significant * error, (significant + quantile(power)) * error)
+    return Detectable(significant * error, (significant + quantile(power)) * error)
 
 
 def randomisation_p(

@@ -150,41 +150,6 @@ def find_split_file(folder: Path, split: str) -> Path:
     raise MissingFileError(f"{folder}: no file with '{parts}' in its name, for split '{split}'")
 
 
-def read_context_pair(text_folder: Path, mm_folder: Path) -> dict[str, list[ContextSentence]]:
-    """Read a corpus kept as two folders, without and with context, whose sentences are paired.
-
-    Returns:
-        Split -> sentences of the folder with context.
-
-    Raises:
-        DataError: the folders differ in number, words or tags of the sentences, or the first one
-            has context.
-        MissingFileError: a split is not there.
-    """
-    corpus = {}
-    for split in SPLITS:
-        paths = [find_split_file(folder, split) for folder in (text_folder, mm_folder)]
-        text, mm = map(read_context_conll, paths)
-        for plain, full in zip(text, mm, strict=False):
-            _check_pair(plain, full, paths)
-        if len(text) != len(mm):
-            raise DataError(f"{paths[1]}: {len(mm)} sentences, but {len(text)} in {paths[0]}")
-        corpus[split] = mm
-    return corpus
-
-
-def _check_pair(plain: ContextSentence, full: ContextSentence, paths: Sequence[Path]) -> None:
-    places = f"{paths[0]}:{plain.line} and {paths[1]}:{full.line}"
-    if plain.context:
-        raise DataError(f"{paths[0]}:{plain.line}: context in the folder that should have none")
-    for what in ("tokens", "tags"):
-        if getattr(plain, what) != getattr(full, what):
-            raise DataError(
-                f"{places}: the sentences differ in {what}: {getattr(plain, what)!r:.80} and "
-                f"{getattr(full, what)!r:.80}"
-            )
-
-
 def read(source: Sequence[Path], samples: Sequence[Sequence[Sample]], options: Options) -> Imported:
     """Read the segments of samples, whose order the files have.
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from extract.core.errors import DataError
-from extract.interop.artefacts.context_conll import read_context_conll, read_context_pair
+from extract.interop.artefacts.context_conll import read_context_conll
 from extract.store import FeatureStore
 from extract.tables.rows import STATUS
 from extract.tables.samples import Sample
@@ -41,15 +41,6 @@ def test_check_8_2_22_context_among_tweet_words_is_refused(tmp_path):
     text = LINES.replace("dog B-X\n", "dog B-X\nagain O\n")
     with pytest.raises(DataError, match=r"train\.txt:7: .*'again'.*line 4"):
         read_context_conll(write(tmp_path / "c", text) / "train.txt")
-
-
-@pytest.mark.parametrize(("old", "new"), [("hello", "Hello"), ("hello O\n\n", "")])
-def test_check_8_2_22_folders_that_differ_are_refused(tmp_path, old, new):
-    bare = "".join(line for line in LINES.splitlines(True) if "B-X" not in line)
-    full = write(tmp_path / "mm", LINES)
-    assert len(read_context_pair(write(tmp_path / "text", bare), full)["test"]) == 2
-    with pytest.raises(DataError, match=r"differ|sentences, but"):
-        read_context_pair(write(tmp_path / "text", bare.replace(old, new)), full)
 
 
 def test_check_8_2_23_runs_of_b_are_single_words():
