@@ -18,23 +18,11 @@ from typing import Any
 import numpy as np
 
 from extract.core.errors import ShapeError
+from extract.corpora.mentions import Mention
 from extract.tables.samples import Sample
 from extract.tables.tags import Span, entity_spans
-from train.measures.mentions import Mention, mention_recall
-from train.measures.slices import ALL, tweet_slices
-
-__all__ = [
-    "ALL",
-    "Compared",
-    "Counts",
-    "compare",
-    "count_spans",
-    "count_tags",
-    "micro_counts",
-    "per_tweet_counts",
-    "score",
-    "score_slices",
-]
+from train.measures.mentions import mention_recall
+from train.measures.slices import tweet_slices
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from PIL import Image, ImageFile
 
 from extract.core.errors import DataError, MnerError
 from extract.images.decode import (
-    UnreadableImage,
     center_crop,
     clip_box,
     decode_image,
@@ -22,6 +21,7 @@ from extract.images.decode import (
     resize_shorter_side,
     to_array,
 )
+from extract.images.files import UnreadableImage
 
 
 def gradient(width: int = 12, height: int = 8) -> Image.Image:

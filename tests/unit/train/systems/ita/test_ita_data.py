@@ -10,11 +10,11 @@ from extract.store import FeatureStore
 from extract.tables.rows import STATUS
 from extract.tables.samples import Sample
 from extract.tables.tags import bio_to_bioes, bioes_to_bio, entity_spans
+from extract.words.image_text import ContextOptions
 from extract.words.object_text import object_phrases
 from tests.builders.extract.interop_files import image, run_import
 from tests.builders.train.ita_tiny import build
 from train.data.examples import Example
-from train.systems.ita.image_words import ContextOptions
 
 LINES = "Ann B-PER\nin O\nRiga B-LOC\n<EOS> B-X\na B-X\ndog B-X\n\nhello O\n\n"
 
