@@ -18,7 +18,6 @@ LIST = HERE / "THIRD_PARTY.md"
 OWN = "mner-pipeline"
 NOT_STATED = "not stated in its metadata"
 NOT_INSTALLED = "for another platform or Python: see its own page"
-STRONG_COPYLEFT = re.compile(r"(?<![A-Z])A?GPL|GNU (?:Affero )?General Public", re.IGNORECASE)
 NOTES = {
     # Its COPYING.rst puts one file under the GPL: tools/editors/emacs/rst.el, in no wheel.
     "docutils": "public domain, BSD-2-Clause",

@@ -71,14 +71,28 @@ def run(args: argparse.Namespace) -> None:
     """Export a layout or an artefact."""
     if args.layout is not None:
         export_layout(args)
-        return
+    else:
+        export_artefact(args)
+
+
+def export_artefact(args: argparse.Namespace) -> None:
+    """Write one store as the file of another project: the other direction of `import`."""
+    from extract.core.cli import json_value
     from extract.core.errors import ConfigError
-    from extract.interop.export_artefact import run_artefact
+    from extract.core.options import options_from
+    from extract.interop.stores import load_artefact
+    from extract.store import open_whole
+    from extract.tables.images_table import read_images
 
     if len(args.store) != 1:
         raise ConfigError(f"--artefact {args.artefact} needs --store with one feature file.")
-    args.store = Path(args.store[0])
-    run_artefact(args)
+    module = load_artefact(args.artefact, "write")
+    mapping = json_value(args.options, "--options")
+    options = options_from(module.Options, mapping, f"{args.artefact} options")
+    images = read_images(args.images)
+    with open_whole(Path(args.store[0])) as store:
+        counts = module.write(store, images, args.out, options)
+    logger.info(json.dumps({"export": args.artefact, **counts}))
 
 
 def export_layout(args: argparse.Namespace) -> None:

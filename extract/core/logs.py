@@ -64,8 +64,8 @@ class Progress:
         self._logger = logging.getLogger("progress")
         self._terminal = sys.stderr.isatty()
 
-    def update(self, count: int, note: str = "") -> None:
-        """Add `count` finished items; `note` is shown as it is, e.g. `1 unreadable`."""
+    def update(self, count: int) -> None:
+        """Add `count` finished items."""
         self.done += count
         now = time.monotonic()
         interval = 0.2 if self._terminal else self.INTERVAL_S
@@ -76,7 +76,6 @@ class Progress:
         left = (self.total - self.done) / rate if rate else float("inf")
         line = (
             f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {left:.0f} s left"
-            + (f", {note}" if note else "")
         )
         if self._terminal:
             end = "\n" if self.done >= self.total else ""

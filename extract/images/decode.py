@@ -76,18 +76,13 @@ class ImageProbe:
     width: int
 
 
-def load_image(
-    path: Path,
-    *,
-    max_pixels: int | None = ImageLimits.max_pixels,
-    draft_px: int | None = None,
-) -> Image.Image:
+def load_image(path: Path) -> Image.Image:
     """Decode the first frame of an image file; see `decode_image`.
 
     Raises:
         UnreadableImage: no file, no image, too large, truncated or broken.
     """
-    return decode_image(read_image_file(path), max_pixels=max_pixels, draft_px=draft_px)
+    return decode_image(read_image_file(path), max_pixels=ImageLimits.max_pixels)
 
 
 def decode_image(

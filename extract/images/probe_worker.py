@@ -19,7 +19,8 @@ from typing import Any
 from PIL import Image
 
 from extract.core.system import NamedSystemError, allow_seconds, set_soft_limit
-from extract.images.decode import ImageTooCostly, UnreadableImage, probe_image
+from extract.images.decode import ImageTooCostly, probe_image
+from extract.images.files import UnreadableImage
 from extract.images.limits import ImageLimits
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from extract.core.errors import DataError, MnerError
-from extract.images.decode import ImageTooCostly, UnreadableImage, decode_image, read_image_file
+from extract.images.decode import ImageTooCostly, decode_image
+from extract.images.files import UnreadableImage, read_image_file
 from extract.tables.images_table import ImageRow
 
 

@@ -73,10 +73,9 @@ def absent(row: ImageRow, outputs: Outputs, label: str) -> ItemFeatures:
     return replace(nothing_found(reason, outputs), status=STATUS[status])
 
 
-def image_file_name(row: ImageRow, suffix: str = ".jpg") -> str:
-    """Return the name of an image's file, or the id with a suffix where there is no file."""
+def image_file_name(row: ImageRow) -> str:
+    """Return the name of an image's file, or the id with `.jpg` where there is no file."""
     if row.path:
         return PurePosixPath(row.path).name
-    return (
-        row.image_id if strip_image_suffix(row.image_id) != row.image_id else row.image_id + suffix
-    )
+    has_suffix = strip_image_suffix(row.image_id) != row.image_id
+    return row.image_id if has_suffix else f"{row.image_id}.jpg"

@@ -32,12 +32,12 @@ class Line:
         return f"{self.path}:{self.number}"
 
 
-def iter_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[Line, list[str]]]:
+def iter_lines(path: Path) -> Iterator[tuple[Line, list[str]]]:
     """Yield (place, columns) of every line that is not blank.
 
     Raises:
         MissingFileError: no such file.
-        DataError: a line is longer than `max_bytes` or not UTF-8.
+        DataError: a line is longer than 256 MiB or not UTF-8.
     """
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such file. Check --source.")
@@ -45,20 +45,20 @@ def iter_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple
         number = 0
         while True:
             line = Line(Path(path), number := number + 1, file.tell())
-            columns = _read_columns(file, line, max_bytes)
+            columns = _read_columns(file, line)
             if columns is None:
                 return
             if columns != [""]:
                 yield line, columns
 
 
-def _read_columns(file: BinaryIO, line: Line, max_bytes: int) -> list[str] | None:
+def _read_columns(file: BinaryIO, line: Line) -> list[str] | None:
     """Return the columns of the next line, None at the end of the file."""
-    data = file.readline(max_bytes + 1)
+    data = file.readline(MAX_LINE_BYTES + 1)
     if not data:
         return None
-    if len(data) > max_bytes:
-        raise DataError(f"{line.where}: longer than {max_bytes} bytes; is this a TSV file?")
+    if len(data) > MAX_LINE_BYTES:
+        raise DataError(f"{line.where}: longer than {MAX_LINE_BYTES} bytes; is this a TSV file?")
     try:
         text = data.decode("utf-8-sig" if line.number == 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -94,13 +94,13 @@ class LineReader:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def columns(self, line: Line, *, max_bytes: int = MAX_LINE_BYTES) -> list[str]:
+    def columns(self, line: Line) -> list[str]:
         """Return the columns of a line that `iter_lines` found."""
         if line.path not in self._files:
             self._files[line.path] = self._stack.enter_context(line.path.open("rb"))
         file = self._files[line.path]
         file.seek(line.offset)
-        columns = _read_columns(file, line, max_bytes)
+        columns = _read_columns(file, line)
         if columns is None:
             raise DataError(f"{line.where}: the file became shorter while it was read")
         return columns

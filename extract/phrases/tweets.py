@@ -171,11 +171,6 @@ def _joined(looks: Sequence[_Look]) -> str:
     return "".join([look.text for look in looks])
 
 
-def forget_tokens() -> None:
-    """Empty the memory of tokens, for timings that begin like a new process."""
-    _look.cache_clear()
-
-
 @lru_cache(maxsize=_CACHED_TOKENS)
 def _look(token: str) -> _Look:
     """Return the letter of a token, its text and, where that is known, its tag."""

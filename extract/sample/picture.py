@@ -208,10 +208,8 @@ def _box(x: float, y: float, width: float, height: float) -> Box:
     return (round(x), round(y), round(x + width), round(y + height))
 
 
-def _overlap(one: Box, two: Box, gap: int = 3) -> bool:
+def _overlap(one: Box, two: Box) -> bool:
+    """Say whether two boxes overlap or are less than three pixels apart."""
     return (
-        one[0] < two[2] + gap
-        and two[0] < one[2] + gap
-        and one[1] < two[3] + gap
-        and two[1] < one[3] + gap
+        one[0] < two[2] + 3 and two[0] < one[2] + 3 and one[1] < two[3] + 3 and two[1] < one[3] + 3
     )

@@ -42,9 +42,6 @@ def is_orphan(previous: str, tag: str) -> bool:
     return prefix == "I" and split_tag(previous)[1] != entity_type
 
 
-__all__ = ["Span", "bio_to_bioes", "bioes_to_bio", "entity_spans", "split_tag", "tag_set"]
-
-
 def bio_to_bioes(tags: Sequence[str]) -> list[str]:
     """Return BIOES tags of the same entities; an orphan `I-X` becomes a begin (lenient reading)."""
     out = ["O"] * len(tags)

@@ -4,8 +4,7 @@ Nothing of this is stored. A region store keeps raw scores from a low threshold 
 below can be changed without running a detector again.
 
 Source: Wang et al. 2022, ITA: Image-Text Alignments for Multi-Modal Named Entity Recognition,
-sec. 3.1 (local alignment); Zhang et al. 2021, VinVL, and the demo of its detector
-(scene_graph_benchmark).
+sec. 3.1 (local alignment); Zhang et al. 2021, VinVL.
 """
 
 import math
@@ -17,16 +16,6 @@ from extract.core.errors import StoreError
 if TYPE_CHECKING:
     from extract.tables.rows import StoredItem
 
-_SPELLINGS = {"blonde": "blond"}
-
-# Attributes so common that the demo wants them to be more certain than the rest.
-_COMMON_ATTRIBUTES = frozenset(
-    {"black", "blue", "brown", "dark", "gray", "green", "grey", "large", "long", "metal"}
-    | {"orange", "pink", "purple", "red", "silver", "small", "tall", "white", "wood", "wooden"}
-    | {"yellow"}
-)
-_COMMON_SCORE_MIN = 0.1
-
 
 def object_phrases(
     item: "StoredItem",
@@ -34,7 +23,6 @@ def object_phrases(
     score_min: float = 0.2,
     attribute_score_min: float = 0.1,
     attributes_per_object: int | None = None,
-    demo_rules: bool = False,
 ) -> list[tuple[str, float]]:
     """Return (phrase, score) of each object of an image, best first.
 
@@ -47,8 +35,6 @@ def object_phrases(
         score_min: objects with a lower score are left out.
         attribute_score_min: attributes with a lower score are left out; NaN passes.
         attributes_per_object: the most attributes of one object, surest first; None means all.
-        demo_rules: count `blonde` as `blond`, with the sum of both scores, and leave out common
-            colours, sizes and materials below 0.1 however low `attribute_score_min` is.
 
     Raises:
         StoreError: the store has neither labels nor text.
@@ -59,8 +45,6 @@ def object_phrases(
         if score < score_min or not noun:
             continue
         attributes = [] if item.attributes is None else item.attributes_of(row)
-        if demo_rules:
-            attributes = _apply_demo_rules(attributes)
         sure = [word for word, value in attributes if not value < attribute_score_min]
         words = [*reversed(sure[:attributes_per_object]), noun]
         phrases.append((" ".join(words), score))
@@ -78,17 +62,3 @@ def _nouns(item: "StoredItem") -> Sequence[str]:
             "a region extractor or of a grounder."
         )
     return [" ".join(text.split()) for text in item.text]
-
-
-def _apply_demo_rules(attributes: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Return attributes with spellings merged and unsure common words left out, best first."""
-    merged: dict[str, float] = {}
-    for word, score in attributes:
-        word = _SPELLINGS.get(word, word)
-        merged[word] = merged.get(word, 0.0) + score
-    kept = [
-        (word, score)
-        for word, score in merged.items()
-        if not (word in _COMMON_ATTRIBUTES and score < _COMMON_SCORE_MIN)
-    ]
-    return sorted(kept, key=lambda pair: (math.isnan(pair[1]), -pair[1]))

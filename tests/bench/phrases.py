@@ -22,8 +22,8 @@ from extract.commands.phrases import load_backend  # noqa: E402
 from extract.core.errors import MnerError  # noqa: E402
 from extract.corpora.readers.base import TextSettings  # noqa: E402
 from extract.corpora.readers.conll_imgid import iter_samples  # noqa: E402
+from extract.phrases import tweets  # noqa: E402
 from extract.phrases.chunking import GRAMMAR  # noqa: E402
-from extract.phrases.tweets import forget_tokens  # noqa: E402
 from extract.tables.rows import Phrase  # noqa: E402
 from extract.tables.samples import SPLITS  # noqa: E402
 
@@ -83,7 +83,7 @@ def measure(name: str, tokens: Sequence[list[str]], repeat: int) -> Result:
     bare(tokens[:1])
     seconds, bare_seconds, found = [], [], []
     for _ in range(repeat):
-        forget_tokens()
+        tweets._look.cache_clear()
         started = time.process_time()
         found = []
         for first in range(0, len(tokens), BATCH):

@@ -18,7 +18,7 @@ from train.training import loop
 
 _ENGINE = "extract.features.engine"
 _IMPORT = "extract.interop.stores"
-_EXPORT_ONE = "extract.interop.export_artefact"
+_EXPORT_ONE = "extract.commands.export"
 _EXPORT = "extract.interop.exports"
 
 

@@ -129,10 +129,6 @@ class OneNodeSlurm:
         """Start no more jobs: what is submitted stays pending and can be looked at."""
         self.call("scontrol", "update", f"NodeName={self.host}", "State=DRAIN", "Reason=inspection")
 
-    def resume(self) -> None:
-        """Undo `drain`."""
-        self.call("scontrol", "update", f"NodeName={self.host}", "State=RESUME")
-
     def _configure(self) -> None:
         """Write the configuration, the folders and a munge key."""
         self.folder.chmod(0o755)  # munge's clients reach the socket through it

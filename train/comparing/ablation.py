@@ -15,9 +15,8 @@ from train.comparing.results import SeedResult, group_seeds, read_views, tweet_c
 from train.comparing.statistics import bootstrap_f1, least_p, paired_difference
 from train.comparing.summary import seed_scores
 from train.data.examples import read_tagged
-from train.measures.metrics import ALL
 from train.measures.predictions import read_predictions
-from train.measures.slices import IMAGE_SLICES, slice_order, tweet_slices
+from train.measures.slices import ALL, IMAGE_SLICES, slice_order, tweet_slices
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from train.comparing.ablation import AblationRow
 from train.comparing.markdown import markdown_table
 from train.comparing.tables import shown
-from train.measures.metrics import ALL
+from train.measures.slices import ALL
 
 _INTRODUCTION = """# Ablation {name}
 

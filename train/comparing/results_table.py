@@ -7,7 +7,7 @@ from train.comparing.intervals import IntervalRow, Name, baseline, best_main, la
 from train.comparing.published import obstacles, published_for, run_facts, verdict
 from train.comparing.results import MAIN, Group, SeedResult, base_system
 from train.comparing.summary import NAN, mean_of, seed_scores
-from train.measures.metrics import ALL
+from train.measures.slices import ALL
 
 
 @dataclass(frozen=True)

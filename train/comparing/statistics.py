@@ -94,9 +94,9 @@ def _draw_weights(rng: np.random.Generator, size: int, n_tweets: int) -> np.ndar
     return counts.reshape(size, n_tweets).astype(np.float64)
 
 
-def percentile_interval(value: float, resampled: np.ndarray, level: float = LEVEL) -> Interval:
+def percentile_interval(value: float, resampled: np.ndarray) -> Interval:
     """Return the interval between the percentiles of resampled values. # shape: (B,)"""
-    tail = 50.0 * (1 - level)
+    tail = 50.0 * (1 - LEVEL)
     low, high = np.percentile(resampled, [tail, 100 - tail])
     return Interval(value, float(low), float(high))
 
@@ -115,11 +115,7 @@ def least_p(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def paired_difference(
-    value: float,
-    first: np.ndarray,
-    second: np.ndarray,
-    level: float = LEVEL,
-    least: float = 0.0,
+    value: float, first: np.ndarray, second: np.ndarray, least: float = 0.0
 ) -> Interval:
     """Return the interval of a difference and its two-sided bootstrap p.
 
@@ -127,7 +123,6 @@ def paired_difference(
         value: the observed difference, first minus second.
         first: F1 on each resample, shape (B,).
         second: F1 of the other system on the same resamples, shape (B,).
-        level: of the interval.
         least: of `least_p`; p is not below it.
 
     Returns:
@@ -137,7 +132,7 @@ def paired_difference(
     deltas = first - second
     below, above = int((deltas <= 0).sum()), int((deltas >= 0).sum())
     p = max(least, min(1.0, 2 * (min(below, above) + 1) / (len(deltas) + 1)))
-    interval = percentile_interval(value, deltas, level)
+    interval = percentile_interval(value, deltas)
     return Interval(interval.value, interval.low, interval.high, p)
 
 
@@ -145,19 +140,16 @@ def paired_difference(
 class Detectable:
     """How small a difference between two systems a test split can show, in F1 points."""
 
-    standard_error: float
-    """Of the paired difference: its standard deviation over resamples of the tweets."""
     least_significant: float
-    """z(0.975) = 1.96 standard errors: an observed difference from here on is significant at 5 %,
-    two-sided. A true difference of this size is found only half of the time."""
+    """z(0.975) = 1.96 standard errors (a standard error is the standard deviation of the paired
+    difference over resamples of the tweets): an observed difference from here on is significant at
+    5 %, two-sided. A true difference of this size is found only half of the time."""
     min_detectable: float
     """(z(0.975) + z(0.80)) = 2.80 standard errors: a true difference of this size is found in 80 %
     of test splits like this one. What a comparison must expect to be worth making."""
 
 
-def detectable_difference(
-    first: np.ndarray, second: np.ndarray, level: float = LEVEL, power: float = POWER
-) -> Detectable:
+def detectable_difference(first: np.ndarray, second: np.ndarray) -> Detectable:
     """Return the smallest difference that a paired two-sided test of two systems detects.
 
     It belongs to a pair of systems and a split: the more alike the two tag, the smaller it is.
@@ -166,8 +158,6 @@ def detectable_difference(
     Args:
         first: F1 on each resample, percent, shape (B,).
         second: F1 of the other system on the same resamples, shape (B,).
-        level: one minus the share of false alarms.
-        power: the share of true differences of that size that are found.
 
     Raises:
         ShapeError: fewer than two resamples, or not the same ones.
@@ -179,8 +169,8 @@ def detectable_difference(
         )
     error = float((first - second).std(ddof=1))
     quantile = NormalDist().inv_cdf
-    significant = quantile((1 + level) / 2)
-    return Detectable(error, significant * error, (significant + quantile(power)) * error)
+    significant = quantile((1 + LEVEL) / 2)
+    return Detectable(significant * error, (significant + quantile(POWER)) * error)
 
 
 def randomisation_p(

@@ -61,16 +61,6 @@ TYPE_ORDER = ("PER", "LOC", "ORG", "MISC")
 """The customary order; other types follow alphabetically."""
 
 
-def read_split(folder: Path, split: str) -> list[Sample]:
-    """Read `<folder>/<split>.jsonl`, which must be tagged and not empty.
-
-    Raises:
-        DataError: no sample, or one without tags.
-        MissingFileError: no such file.
-    """
-    return read_tagged(Path(folder) / f"{split}.jsonl")
-
-
 def read_tagged(path: Path) -> list[Sample]:
     """Read samples that all have gold tags.
 
@@ -102,7 +92,7 @@ def read_training(folder: Path, gold: str) -> tuple[Sequence[Sample], Sequence[S
         gold: `original`, or `repaired` (after the dataset's label corrections).
 
     Raises:
-        DataError: as `read_split`; or the repaired gold is asked for where nothing is repaired.
+        DataError: as `read_tagged`; or the repaired gold is asked for where nothing is repaired.
     """
     paths = (Path(folder) / f"{split}.jsonl" for split in ("train", "valid"))
     train, valid = (pack_samples(iter_tagged(path)) for path in paths)

@@ -14,9 +14,9 @@ from extract.tables.samples import Sample
 from train.data.examples import FeatureSource, read_tagged, with_repaired_gold, without_tags
 from train.measures.inference import Tags, predict_tags
 from train.measures.mentions import mentions
-from train.measures.metrics import ALL, score_slices
+from train.measures.metrics import score_slices
 from train.measures.predictions import predictions_name, write_predictions
-from train.measures.slices import usable_images
+from train.measures.slices import ALL, usable_images
 from train.training.accelerator import create_accelerator, seed_all, used_resources
 from train.training.resume import forget_finished
 from train.training.run_folder.checkpoint import RunInfo, frozen_checkpoint, load_run

@@ -18,23 +18,11 @@ from typing import Any
 import numpy as np
 
 from extract.core.errors import ShapeError
+from extract.corpora.mentions import Mention
 from extract.tables.samples import Sample
 from extract.tables.tags import Span, entity_spans
-from train.measures.mentions import Mention, mention_recall
-from train.measures.slices import ALL, tweet_slices
-
-__all__ = [
-    "ALL",
-    "Compared",
-    "Counts",
-    "compare",
-    "count_spans",
-    "count_tags",
-    "micro_counts",
-    "per_tweet_counts",
-    "score",
-    "score_slices",
-]
+from train.measures.mentions import mention_recall
+from train.measures.slices import tweet_slices
 
 
 @dataclass(frozen=True)
@@ -86,21 +74,19 @@ def count_spans(gold: Iterable[Span], pred: Iterable[Span]) -> Counts:
     return Counts(len(gold & pred), len(pred), len(gold))
 
 
-def count_tags(gold: Sequence[str], pred: Sequence[str], *, strict: bool = False) -> Counts:
-    """Count the entities of one sentence's gold and predicted BIO tags."""
-    return count_spans(entity_spans(gold, strict=strict), entity_spans(pred, strict=strict))
+def count_tags(gold: Sequence[str], pred: Sequence[str]) -> Counts:
+    """Count the entities of one sentence's gold and predicted BIO tags, headline reading."""
+    return count_spans(entity_spans(gold), entity_spans(pred))
 
 
-def per_tweet_counts(
-    gold: Sequence[Sequence[str]], pred: Sequence[Sequence[str]], *, strict: bool = False
-) -> np.ndarray:
+def per_tweet_counts(gold: Sequence[Sequence[str]], pred: Sequence[Sequence[str]]) -> np.ndarray:
     """Return (n_correct, n_pred, n_gold) of each sentence. # shape: (N, 3), int64
 
     Raises:
         ShapeError: another number of sentences, or of tags in a sentence.
     """
     check_lengths(gold, pred)
-    rows = [count_tags(g, p, strict=strict) for g, p in zip(gold, pred, strict=True)]
+    rows = [count_tags(g, p) for g, p in zip(gold, pred, strict=True)]
     table = [(row.n_correct, row.n_pred, row.n_gold) for row in rows]
     return np.array(table, dtype=np.int64).reshape(len(table), 3)
 

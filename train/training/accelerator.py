@@ -18,8 +18,6 @@ from extract.core.launch import launched_processes
 from extract.core.system import keep_freed_memory
 from extract.networks.precision import resolve_precision, warn_if_slower
 
-DEVICES = ("auto", "cpu", "cuda")
-
 
 def create_accelerator(device: str, precision: str) -> Accelerator:
     """Return accelerate's handle of device, autocast and processes.

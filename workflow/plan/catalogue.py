@@ -169,11 +169,6 @@ class Catalogue:
         return load_module("extract.interop.artefacts", kind).GIVES
 
     @cached_property
-    def extractions(self) -> tuple[str, ...]:
-        """Feature sets that do not ground phrases."""
-        return tuple(n for n in self.config["feature_sets"] if n not in self.grounders)
-
-    @cached_property
     def feature_sets(self) -> tuple[str, ...]:
         """Everything to compute: what `run:` names, what its models use, and what these read."""
         names = list(self.run["feature_sets"])

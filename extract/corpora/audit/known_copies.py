@@ -3,7 +3,7 @@
 `known_copies.json` lists each copy: `name`, `title`, `source` (where what is known comes from)
 and, per split, counts named as in `labels.count_split`; where the text was at hand also `sha256`
 (see `fingerprint.py`). `known_tweets.json` holds the tweet digests of these copies, in file order,
-ten a string. `copy_tables` computes both parts, for a new copy.
+ten a string.
 """
 
 import json
@@ -13,13 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from extract.corpora.audit.fingerprint import DIGEST_DIGITS, fingerprint, tweet_digest
-from extract.corpora.audit.labels import count_split
-from extract.tables.samples import Sample
+from extract.corpora.audit.fingerprint import DIGEST_DIGITS
 
 _FOLDER = Path(__file__).parent
-_COUNTED = ("tweets", "tokens", "entities", "b_tags_by_type")
-_A_LINE = 10 * DIGEST_DIGITS
 
 
 @dataclass(frozen=True)
@@ -50,17 +46,3 @@ def known_copies() -> tuple[KnownCopy, ...]:
 def _cut(lines: Sequence[str]) -> tuple[str, ...]:
     text = "".join(lines)
     return tuple(text[i : i + DIGEST_DIGITS] for i in range(0, len(text), DIGEST_DIGITS))
-
-
-def copy_tables(
-    splits: Mapping[str, Sequence[Sample]],
-) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """Return the `splits` of an entry of `known_copies.json` and the one of `known_tweets.json`."""
-    entries, digests = {}, {}
-    for split, samples in splits.items():
-        counts = count_split(samples)
-        entries[split] = {key: counts[key] for key in _COUNTED if key in counts}
-        entries[split]["sha256"] = fingerprint(samples)
-        text = "".join(map(tweet_digest, samples))
-        digests[split] = [text[i : i + _A_LINE] for i in range(0, len(text), _A_LINE)]
-    return entries, digests

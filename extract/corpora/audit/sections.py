@@ -139,9 +139,10 @@ def _invisible(report: Mapping[str, Any]) -> Section:
     return Section("Invisible tokens", columns, rows, numbers=columns[2:4], is_list=True)
 
 
-def _some(ids: Sequence[str], shown: int = 4) -> str:
-    more = f" and {len(ids) - shown} more" if len(ids) > shown else ""
-    return printable(", ".join(ids[:shown])) + more
+def _some(ids: Sequence[str]) -> str:
+    """Return the first four ids and the number of the others."""
+    more = f" and {len(ids) - 4} more" if len(ids) > 4 else ""
+    return printable(", ".join(ids[:4])) + more
 
 
 def _overlap(report: Mapping[str, Any]) -> Section:

@@ -13,7 +13,7 @@ github.com/modelscope/AdaSeq (MoRe, Wang et al. 2022).
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,10 +29,11 @@ GIVES = "context"
 ID_KIND = "sample"
 
 SEPARATOR = "<EOS>"
-MARKS = frozenset({"B-X", "S-X", "X"})
 # What a separator is written as where it is a word of the tweet.
 ESCAPED_SEPARATOR = "&lt;EOS&gt;"
 
+# Tags of context words.
+_MARKS = frozenset({"B-X", "S-X", "X"})
 _COLUMN_GAP = re.compile(r"[\t ]+")
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 _MAX_LINE = 100_000
@@ -58,12 +59,8 @@ class ContextSentence:
     """Of the first token."""
 
 
-def read_context_conll(path: Path, *, marks: Collection[str] = MARKS) -> list[ContextSentence]:
+def read_context_conll(path: Path) -> list[ContextSentence]:
     """Read such a file; LF and CRLF, tabs and spaces are the same.
-
-    Args:
-        path: the file.
-        marks: tags of context words.
 
     Raises:
         DataError: a line breaks the format, or a marked word stands before one that is not.
@@ -75,7 +72,7 @@ def read_context_conll(path: Path, *, marks: Collection[str] = MARKS) -> list[Co
     current = _Builder()
     for number, line in iter_text_lines(path, max_bytes=_MAX_LINE):
         if line.strip("\t "):
-            current.add(*_split_line(line, path, number), path, number, marks)
+            current.add(*_split_line(line, path, number), path, number)
         elif current.first_line:
             sentences.append(current.finish(path))
             current = _Builder()
@@ -96,9 +93,9 @@ class _Builder:
         self.segments: list[list[str]] = []
         self._first_mark = 0
 
-    def add(self, word: str, tag: str, path: Path, number: int, marks: Collection[str]) -> None:
+    def add(self, word: str, tag: str, path: Path, number: int) -> None:
         self.first_line = self.first_line or number
-        if tag not in marks:
+        if tag not in _MARKS:
             if self._first_mark:
                 raise DataError(
                     f"{path}:{number}: word {word!r:.40} of the tweet stands after the context "
@@ -148,41 +145,6 @@ def find_split_file(folder: Path, split: str) -> Path:
             return found[0]
     parts = "' or '".join(_SPLIT_NAMES[split])
     raise MissingFileError(f"{folder}: no file with '{parts}' in its name, for split '{split}'")
-
-
-def read_context_pair(text_folder: Path, mm_folder: Path) -> dict[str, list[ContextSentence]]:
-    """Read a corpus kept as two folders, without and with context, whose sentences are paired.
-
-    Returns:
-        Split -> sentences of the folder with context.
-
-    Raises:
-        DataError: the folders differ in number, words or tags of the sentences, or the first one
-            has context.
-        MissingFileError: a split is not there.
-    """
-    corpus = {}
-    for split in SPLITS:
-        paths = [find_split_file(folder, split) for folder in (text_folder, mm_folder)]
-        text, mm = map(read_context_conll, paths)
-        for plain, full in zip(text, mm, strict=False):
-            _check_pair(plain, full, paths)
-        if len(text) != len(mm):
-            raise DataError(f"{paths[1]}: {len(mm)} sentences, but {len(text)} in {paths[0]}")
-        corpus[split] = mm
-    return corpus
-
-
-def _check_pair(plain: ContextSentence, full: ContextSentence, paths: Sequence[Path]) -> None:
-    places = f"{paths[0]}:{plain.line} and {paths[1]}:{full.line}"
-    if plain.context:
-        raise DataError(f"{paths[0]}:{plain.line}: context in the folder that should have none")
-    for what in ("tokens", "tags"):
-        if getattr(plain, what) != getattr(full, what):
-            raise DataError(
-                f"{places}: the sentences differ in {what}: {getattr(plain, what)!r:.80} and "
-                f"{getattr(full, what)!r:.80}"
-            )
 
 
 def read(source: Sequence[Path], samples: Sequence[Sequence[Sample]], options: Options) -> Imported:

@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 
 from extract.extractors import pixels
-from extract.images.decode import FilterName, Rounding, UnreadableImage, load_image
+from extract.images.decode import FilterName, Rounding, load_image
+from extract.images.files import UnreadableImage
 from extract.interop.base import Imported
 from extract.interop.crop_archives import CropArchive, read_archive
 from extract.tables.images_table import ImageRow

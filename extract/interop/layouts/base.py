@@ -112,11 +112,7 @@ def _name_problem(name: str) -> str:
     return ""
 
 
-def imgid_text(
-    samples: Iterable[Sample],
-    names: Mapping[str, str],
-    type_names: Mapping[str, str] | None = None,
-) -> str:
+def imgid_text(samples: Iterable[Sample], names: Mapping[str, str]) -> str:
     """Return CoNLL text with `IMGID:` lines: token, TAB, tag; a blank line ends each sample.
 
     The last sample, too: readers of the field drop a sample that no blank line follows, and cut
@@ -125,7 +121,6 @@ def imgid_text(
     Args:
         samples: of one split; where a sample has no tags, each token gets `O`.
         names: image id -> id to write, of `file_ids`.
-        type_names: our entity type -> the project's, where they differ.
 
     Raises:
         DataError: a token cannot stand in such a file.
@@ -133,7 +128,7 @@ def imgid_text(
     blocks = []
     for sample in samples:
         check_tokens(sample)
-        tags = project_tags(sample, type_names or {})
+        tags = project_tags(sample, {})
         lines = [f"{token}\t{tag}\n" for token, tag in zip(sample.tokens, tags, strict=True)]
         blocks.append(f"{_HEADER}{names[sample.image_id]}\n{''.join(lines)}\n")
     return "".join(blocks)

@@ -9,7 +9,8 @@ import random
 import time
 from pathlib import Path
 
-from extract.images.decode import UnreadableImage, decode_image
+from extract.images.decode import decode_image
+from extract.images.files import UnreadableImage
 from extract.images.limits import ImageLimits
 from extract.images.probe_pool import ProbePool
 from tests.fuzz.memory import peak_of_children_mb

@@ -5,6 +5,7 @@ AAAI 32(1). The default is the published model with its reading and masking erro
 `Options.upstream()` is the public PyTorch re-implementation (monologg), error by error.
 """
 
+import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from extract.core.errors import DataError
 from extract.tables.samples import Sample
-from extract.tables.tags import tag_set
+from extract.tables.tags import split_tag, tag_set
 from train.blocks.crf import LinearChainCRF
 from train.blocks.path_marginals import of_words, path_marginals
 from train.data.batches import grid_tensors, image_grid, tag_tensor
 from train.data.examples import Example, ModelOutput
 from train.data.word_vectors import PAD, UNK, build_word_vocabulary, read_word_vectors
-from train.systems.acn.bio import without_orphans
 from train.systems.acn.char_cnn import CharCNN
 from train.systems.acn.co_attention import MergedAttention
 from train.systems.acn.gates import FiltrationGate, GatedFusion
@@ -283,7 +283,7 @@ class Model(TaggingModel):
         return of_words(rows, batch["n_tokens"])
 
     def _decoder(self) -> LinearChainCRF:
-        return without_orphans(self.crf, self.tags) if self.options.constrain_bio else self.crf
+        return _without_orphans(self.crf, self.tags) if self.options.constrain_bio else self.crf
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return `vision`, `fusion`, `crf`, `head` (the rest), without frozen and dead tensors.
@@ -305,3 +305,23 @@ def _vectors(options: Options) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the words and vectors of the options' file."""
     path = Path(options.word_vectors)
     return read_word_vectors(path, options.word_dim, limit=options.max_vector_words)
+
+
+@torch.no_grad()
+def _without_orphans(crf: LinearChainCRF, tags: Sequence[str]) -> LinearChainCRF:
+    """Return a copy of a CRF in which no path has an `I-X` without its beginning.
+
+    Args:
+        crf: trained without constraints; it is not changed.
+        tags: the tag of each of its K states; others than B, I and O are never constrained.
+    """
+    constrained = copy.deepcopy(crf)
+    for to, tag in enumerate(tags):
+        prefix, entity_type = split_tag(tag)
+        if prefix != "I":
+            continue
+        constrained.start_transitions[to] = -torch.inf
+        for origin, before in enumerate(tags):
+            if before not in (f"B-{entity_type}", f"I-{entity_type}"):
+                constrained.transitions[origin, to] = -torch.inf
+    return constrained

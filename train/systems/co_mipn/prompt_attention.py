@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from extract.core.errors import ConfigError
 from train.blocks.attention import dot_product_attention
 
-HEAD_LAYOUTS = ("split", "raw")
-
 
 @dataclass(frozen=True)
 class BranchKind:

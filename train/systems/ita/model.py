@@ -10,8 +10,8 @@ checkpoints are in train/systems/ita/released_checkpoint.py.
 Source: Wang et al. 2022, ITA: Image-Text Alignments for Multi-Modal Named Entity Recognition.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,20 +20,56 @@ from torch import Tensor, nn
 
 from extract.core.errors import ConfigError
 from extract.tables.tags import split_tag
+from extract.words.image_text import GROUPS, ContextOptions, append_context, context_segments
 from train.blocks.crf import LinearChainCRF
 from train.blocks.path_marginals import path_marginals
 from train.blocks.tag_head import TagCodec, TagHead, WordDropout
-from train.blocks.text_encoder import TextEncoder
+from train.blocks.text_encoder import SEP, TextEncoder, Word
 from train.data.examples import Example, ModelOutput
 from train.systems import base
 from train.systems.base import length_mask
-from train.systems.ita.image_words import GROUPS, build_view
 from train.systems.ita.options import Options
 
 VERSION = 1
 
 # Far below any score and far above float32's limits: exp gives exactly 0, sums stay finite.
 _ILLEGAL = -1e4
+
+
+@dataclass(frozen=True)
+class MultimodalView:
+    """A tweet with the words of its image."""
+
+    words: list[Word]
+    n_words: int
+    """How many leading words are the tweet's; only they are tagged."""
+
+    @property
+    def has_context(self) -> bool:
+        """False when the view is the bare tweet."""
+        return len(self.words) > self.n_words
+
+
+def build_view(
+    example: Example, options: ContextOptions, count_subwords: Callable[[Sequence[Word]], int]
+) -> MultimodalView:
+    """Append an example's image words to its tweet.
+
+    The tweet is never shortened; without any image words the view is the tweet alone, without a
+    trailing separator.
+
+    Args:
+        example: its tokens, and the items of the groups in use (an absent one adds nothing).
+        options: choice and order.
+        count_subwords: words -> number of pieces, as the encoder counts.
+
+    Raises:
+        StoreError: the store of a group holds no words.
+    """
+    tokens = example.sample.tokens
+    segments = context_segments(example.items, options, f"image {example.sample.image_id}")
+    words = append_context(tokens, segments, options, separator=SEP, count_subwords=count_subwords)
+    return MultimodalView(words, len(tokens))
 
 
 class StateCodec(TagCodec):

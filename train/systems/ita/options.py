@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from train.systems.ita.image_words import ContextOptions
+from extract.words.image_text import ContextOptions
 
 EXTRA_STATES = ("<unk>", "S-X")
 """States of the released code's CRF that no gold tag uses: unknown tags, and image words."""

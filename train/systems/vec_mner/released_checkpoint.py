@@ -11,7 +11,6 @@ from torch import Tensor
 from extract.core.errors import DataError, near_match
 from train.systems.released import Converter, Released
 
-PREFIX = "ifa_model."
 # Start of a name in released code -> start of a name here.
 _STARTS = {
     "ifa_model.text_embeddings.": "text_embeddings.",

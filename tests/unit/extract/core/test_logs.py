@@ -27,13 +27,13 @@ def test_a_log_file_gets_a_line_each_30_s_and_one_at_the_end(
     progress = Progress("shard 3-of-8", 1000, done=200)
     for _ in range(80):
         clock.now += 1.0
-        progress.update(10, "1 unreadable")
+        progress.update(10)
     lines = [record.getMessage() for record in caplog.records]
     # The rate counts what this run did, not the 200 of an earlier one.
     assert lines == [
-        "shard 3-of-8: 500/1000 images, 10.0/s, 50 s left, 1 unreadable",
-        "shard 3-of-8: 800/1000 images, 10.0/s, 20 s left, 1 unreadable",
-        "shard 3-of-8: 1000/1000 images, 10.0/s, 0 s left, 1 unreadable",
+        "shard 3-of-8: 500/1000 images, 10.0/s, 50 s left",
+        "shard 3-of-8: 800/1000 images, 10.0/s, 20 s left",
+        "shard 3-of-8: 1000/1000 images, 10.0/s, 0 s left",
     ]
 
 

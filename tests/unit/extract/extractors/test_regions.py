@@ -1,7 +1,6 @@
 """Regions: what the parts make together, in memory and in a store."""
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from extract.core.errors import ConfigError, DataError, StoreError
+from extract.core.errors import ConfigError, DataError
 from extract.core.options import options_from
 from extract.extractors.regions import Extractor, Options
 from extract.features.engine import Inputs, Runtime, run_extraction
@@ -17,7 +16,6 @@ from extract.features.spec import complete_spec
 from extract.images.decode import clip_box
 from extract.networks.detection import Detector
 from extract.networks.random_weights import write_random_weights
-from extract.networks.region_geometry import read_oscar_regions, region_geometry
 from extract.networks.resnet_trunk import ResnetTrunk
 from extract.networks.vocabularies import read_vocabulary
 from extract.networks.weights import weights_sha256
@@ -245,17 +243,10 @@ def test_a_store_is_verified_and_read_as_words_and_vectors(
             stored = store.item(item.image_id)
             assert np.array_equal(stored.features, found.features)
             assert np.array_equal(stored.labels, found.labels)
-            joined = read_oscar_regions(store, item.image_id)
-            assert joined.shape == (found.n_rows, 2054) and joined.dtype == np.float32
-            assert np.array_equal(joined[:, :2048], found.features)
-            size = item.image.height, item.image.width
-            assert np.array_equal(joined[:, 2048:], region_geometry(found.boxes, *size))
-            assert len(read_oscar_regions(store, item.image_id, max_regions=4)) == 4
             phrases = object_phrases(stored, score_min=0.0, attributes_per_object=1)
             word, name = WORDS[found.attributes[0, 0]], LABELS[found.labels[0]]
             assert phrases[0] == (f"{word} {name}", pytest.approx(found.scores[0]))
             assert len(phrases) == found.n_rows
-        assert read_oscar_regions(store, "gone").shape == (0, 2054)
 
 
 def test_shards_change_no_byte(store_path: Path, weights: dict[str, Path], tmp_path: Path) -> None:
@@ -271,14 +262,6 @@ def test_without_attributes_no_clip_is_asked_for(weights: dict[str, Path]) -> No
     del with_clip["weights"]["clip"]
     with pytest.raises(ConfigError, match=r"needs the roles \['clip', 'detector', 'trunk'\]"):
         complete_spec(with_clip)
-
-
-def test_oscar_wants_features_and_boxes(store_path: Path) -> None:
-    with FeatureStore(store_path) as store:
-        whole = store.item("wide")
-        store.item = lambda image_id: replace(whole, features=None)
-        with pytest.raises(StoreError, match=r"regions\.h5: has no features"):
-            read_oscar_regions(store, "wide")
 
 
 # ---- random checkpoints ----

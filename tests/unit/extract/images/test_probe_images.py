@@ -18,7 +18,8 @@ from extract.core.digests import file_sha256
 from extract.core.errors import DataError, MnerError
 from extract.core.system import NamedSystemError
 from extract.images import probe, unchanged
-from extract.images.decode import ImageTooCostly, UnreadableImage
+from extract.images.decode import ImageTooCostly
+from extract.images.files import UnreadableImage
 from extract.images.limits import ImageLimits
 from extract.images.probe import probe_folder
 from extract.images.probe_cache import ProbeCache

@@ -7,7 +7,6 @@ from extract.interop.artefacts.context_conll import (
     ContextSentence,
     find_split_file,
     read_context_conll,
-    read_context_pair,
     written_token,
 )
 from extract.interop.stores import import_artefact
@@ -94,39 +93,6 @@ def test_other_files(tmp_path):
         read_context_conll(tmp_path / "gone.txt")
 
 
-def folders(tmp_path, text=TEXT, mm=MM, names=("train.txt", "dev.txt", "test.txt")):
-    pair = tmp_path / "text", tmp_path / "mm"
-    for folder, content in zip(pair, (text, mm), strict=True):
-        folder.mkdir()
-        for name in names:
-            write(folder / name, content)
-    return pair
-
-
-def test_pairs_of_folders(tmp_path):
-    corpus = read_context_pair(*folders(tmp_path))
-    assert corpus == dict.fromkeys(("train", "valid", "test"), SENTENCES)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            TEXT.replace("hello", "Hello"),
-            r"dev|train\.txt:5 and .*:10: the sentences differ in tok",
-        ),
-        (TEXT.replace("B-LOC", "B-PER"), "differ in tags"),
-        (TEXT.replace("hello O\n", "hello O\nyou O\n"), "differ in tokens"),
-        ("Ann B-PER\nin O\nRiga B-LOC\n\n", "2 sentences, but 1 in"),
-        (TEXT + "more O\n\n", "2 sentences, but 3 in"),
-        (MM, "context in the folder that should have none"),
-    ],
-)
-def test_folders_that_differ_are_refused(tmp_path, text, message):
-    with pytest.raises(DataError, match=message):
-        read_context_pair(*folders(tmp_path, text=text))
-
-
 def test_split_files_are_found_by_a_part_of_their_name(tmp_path):
     for name in ("eng.train", "eng.testa", "eng.testb"):
         write(tmp_path / name, TEXT)
@@ -138,8 +104,9 @@ def test_split_files_are_found_by_a_part_of_their_name(tmp_path):
 
 
 def test_valid_txt_is_not_found(tmp_path):
+    write(tmp_path / "valid.txt", TEXT)
     with pytest.raises(MissingFileError, match="no file with 'dev' or 'testa' in its name"):
-        read_context_pair(*folders(tmp_path, names=("train.txt", "valid.txt", "test.txt")))
+        find_split_file(tmp_path, "valid")
 
 
 # As stores.
@@ -162,12 +129,13 @@ def test_context_becomes_text_rows_of_samples(tmp_path):
 
 
 def test_a_folder_is_read_split_by_split(tmp_path):
-    _, mm = folders(tmp_path)
+    for name in ("train.txt", "dev.txt", "test.txt"):
+        write(tmp_path / name, MM)
     splits = [
         [Sample(f"{split}-{i}", "1", sample.tokens) for i, sample in enumerate(SAMPLES)]
         for split in ("train", "valid", "test")
     ]
-    import_artefact("context_conll", [mm], tmp_path / "x.h5", samples=splits)
+    import_artefact("context_conll", [tmp_path], tmp_path / "x.h5", samples=splits)
     with FeatureStore(tmp_path / "x.h5") as store:
         assert store.ids == [sample.id for split in splits for sample in split]
         assert store.item("test-0").text == ("a dog", "EXIT")

@@ -274,11 +274,12 @@ def test_the_line_index_gives_the_byte_of_each_line(tmp_path):
     assert not (tmp_path / "b.tsv").exists() and not (tmp_path / "b.lineidx").exists()
 
 
-def test_lines_of_any_length_or_encoding_are_not_taken_in(tmp_path):
+def test_lines_of_any_length_or_encoding_are_not_taken_in(tmp_path, monkeypatch):
+    monkeypatch.setattr("extract.interop.tsv.MAX_LINE_BYTES", 50)
     path = tmp_path / "a.tsv"
     path.write_bytes(b"k\t" + b"x" * 100)
     with pytest.raises(DataError, match=r"a\.tsv:1: longer than 50 bytes"):
-        list(iter_lines(path, max_bytes=50))
+        list(iter_lines(path))
     path.write_bytes(b"k\tx\nk\t\xff\n")
     with pytest.raises(DataError, match=r"a\.tsv:2: not UTF-8"):
         list(iter_lines(path))

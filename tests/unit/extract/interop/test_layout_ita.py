@@ -12,7 +12,7 @@ from extract.core.errors import ConfigError, DataError
 from extract.core.options import options_from
 from extract.corpora.readers.base import TextSettings
 from extract.corpora.readers.conll_imgid import iter_samples
-from extract.interop.artefacts.context_conll import read_context_pair
+from extract.interop.artefacts.context_conll import read_context_conll
 from extract.interop.layouts.base import Corpus
 from extract.interop.layouts.ita import Options, export
 from extract.interop.stores import import_artefact
@@ -177,12 +177,13 @@ def test_what_cannot_be_exported(corpus, tmp_path):
 
 def test_the_export_reads_back_as_ready_made_context(corpus, tmp_path):
     exported(corpus, tmp_path / "x")
-    folders = [tmp_path / "x" / name for name in ("twitter2015",)]
-    folders.append(tmp_path / "x" / "twitter2015_doc_captions_objects_ocr")
-    pair = read_context_pair(*folders)
-    assert [len(pair[split]) for split in SPLITS] == [3, 1, 2]
+    bare, full = (tmp_path / f"x/twitter2015{end}" for end in ("", "_doc_captions_objects_ocr"))
+    for split, n_tweets in (("train", 3), ("dev", 1), ("test", 2)):
+        plain, marked = (read_context_conll(folder / f"{split}.txt") for folder in (bare, full))
+        assert len(marked) == n_tweets and not any(sentence.context for sentence in plain)
+        assert [(s.tokens, s.tags) for s in plain] == [(s.tokens, s.tags) for s in marked]
     import_artefact(
-        "context_conll", [folders[1]], tmp_path / "c.h5", samples=[SAMPLES[s] for s in SPLITS]
+        "context_conll", [full], tmp_path / "c.h5", samples=[SAMPLES[s] for s in SPLITS]
     )
     with FeatureStore(tmp_path / "c.h5") as store:
         assert store.item("train-00000").text[2:] == ("old smiling woman hat", "EXIT")

@@ -175,8 +175,8 @@ def test_tokens_that_would_break_the_text_are_refused(token):
 
 def test_text_without_tags_is_all_outside():
     samples = [Sample("s1", "i", ["a", "\u00a0"]), Sample("s2", "i", ["b"], ["B-MISC"])]
-    text = imgid_text(samples, {"i": "x"}, {"MISC": "OTHER"})
-    assert text == "IMGID:x\na\tO\n\u00a0\tO\n\nIMGID:x\nb\tB-OTHER\n\n"
+    text = imgid_text(samples, {"i": "x"})
+    assert text == "IMGID:x\na\tO\n\u00a0\tO\n\nIMGID:x\nb\tB-MISC\n\n"
 
 
 def test_refusals_name_the_option(tiny, tmp_path, capsys):

@@ -61,16 +61,6 @@ def test_missing_scores_pass_and_keep_their_order() -> None:
     assert [math.isnan(score) for _, score in found] == [False, True, True]
 
 
-def test_the_demo_merges_spellings_and_doubts_common_words() -> None:
-    item = stored([(2, 0.9, {"happy": 0.5, "blond": 0.4, "blonde": 0.3, "red": 0.09})])
-    assert words(item, demo_rules=True, attribute_score_min=0.05) == ["happy blond woman"]
-    assert words(item, attribute_score_min=0.05) == ["red blonde blond happy woman"]
-    # Two spellings below the threshold are above it together.
-    item = stored([(2, 0.9, {"blonde": 0.08, "blond": 0.07, "young": 0.06})])
-    assert words(item, demo_rules=True) == ["blond woman"]
-    assert words(item, demo_rules=True, attribute_score_min=0.05) == ["young blond woman"]
-
-
 def test_texts_are_phrases_where_there_are_no_classes() -> None:
     item = StoredItem(
         status=STATUS["ok"],

@@ -12,7 +12,7 @@ from extract.tables.samples import Sample, write_samples
 from tests.builders.train.dummy_system import make_samples, write_store
 from train.data.batches import eval_batches, length_of
 from train.data.derangement import derange
-from train.data.examples import FeatureSource, entity_types, read_split, without_tags
+from train.data.examples import FeatureSource, entity_types, read_tagged, without_tags
 from train.training.sampling import train_batches, update_parts
 
 SAMPLES = make_samples("train", 20)
@@ -133,9 +133,9 @@ def test_untagged_or_empty_files_are_refused(tmp_path: Path) -> None:
     write_samples(tmp_path / "train.jsonl", without_tags(SAMPLES))
     write_samples(tmp_path / "valid.jsonl", [])
     with pytest.raises(DataError, match="train0 has no tags"):
-        read_split(tmp_path, "train")
+        read_tagged(tmp_path / "train.jsonl")
     with pytest.raises(DataError, match="no sample"):
-        read_split(tmp_path, "valid")
+        read_tagged(tmp_path / "valid.jsonl")
 
 
 @pytest.mark.parametrize("buckets", [True, False])

@@ -13,6 +13,7 @@ from train.measures.mentions import mentions
 from train.measures.metrics import (
     Counts,
     compare,
+    count_spans,
     count_tags,
     per_tweet_counts,
     score,
@@ -50,7 +51,7 @@ def test_right_wrong_type_wrong_boundary_and_missed() -> None:
 )
 def test_readings_of_invalid_tags(gold, pred, lenient, strict) -> None:
     for is_strict, expected in ((False, lenient), (True, strict)):
-        counts = count_tags(gold, pred, strict=is_strict)
+        counts = count_spans(*(entity_spans(tags, strict=is_strict) for tags in (gold, pred)))
         assert (counts.n_correct, counts.n_pred, counts.n_gold) == expected
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from extract.corpora.audit.known_copies import copy_tables, known_copies
+from extract.corpora.audit.fingerprint import fingerprint, tweet_digest
+from extract.corpora.audit.known_copies import known_copies
+from extract.corpora.audit.labels import count_split
 from extract.corpora.audit.reading import read_corpus
 from extract.corpora.audit.report import audit
 from extract.corpora.readers.base import TextSettings
@@ -124,12 +126,14 @@ def test_the_copy_is_known(reports: dict[str, dict[str, Any]], corpus: str) -> N
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_the_tables_are_those_of_the_text(shared_data: Path, corpus: str) -> None:
     splits = read_corpus(shared_data / corpus, "conll_imgid", TextSettings()).splits
-    entries, digests = copy_tables(splits)
     known = next(copy for copy in known_copies() if copy.name == f"umt_{corpus}")
-    assert known.splits == entries
-    assert {s: "".join(d) for s, d in known.digests.items()} == {
-        s: "".join(lines) for s, lines in digests.items()
-    }
+    assert known.digests == {s: tuple(map(tweet_digest, tweets)) for s, tweets in splits.items()}
+    assert known.splits.keys() == splits.keys()
+    for split, tweets in splits.items():
+        counts = count_split(tweets)
+        names = ("tweets", "tokens", "entities", "b_tags_by_type")
+        expected = {name: counts[name] for name in names} | {"sha256": fingerprint(tweets)}
+        assert known.splits[split] == expected
 
 
 def read_changed(shared_data: Path, folder: Path, corpus: str, **texts: Any) -> dict[str, Any]:

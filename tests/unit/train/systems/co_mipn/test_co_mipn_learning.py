@@ -10,7 +10,7 @@ from extract.store import FeatureWriter, Header, StoredItem
 from extract.tables.rows import STATUS, ItemFeatures, Outputs
 from extract.tables.samples import Sample, write_samples
 from tests.builders.train.co_mipn_tiny import PRESETS, SIZE, SIZES, write_checkpoints
-from train.data.examples import Example, FeatureSource, read_split, without_tags
+from train.data.examples import Example, FeatureSource, read_tagged, without_tags
 from train.measures.metrics import micro_counts
 from train.systems.co_mipn.model import Model
 from train.training.loop import FitJob, fit
@@ -101,7 +101,7 @@ def test_fit_from_stores_to_a_run_folder(folders, corpus, tmp_path, preset, vari
     model, info = load_run(tmp_path / "run")
     assert info.n_parameters == sum(p.numel() for p in model.parameters())
     with FeatureSource(stores, variant) as source:
-        batch = model.collate(list(source.join(without_tags(read_split(corpus, "valid")))))
+        batch = model.collate(list(source.join(without_tags(read_tagged(corpus / "valid.jsonl")))))
     assert batch["present"].any() == (variant == "main")
     assert [len(tags) for tags in model.decode(batch, "main")] == [3, 3, 4, 4]
 

@@ -12,10 +12,10 @@ from extract.interop.text_views import subword_counter
 from extract.store import StoredItem
 from extract.tables.rows import STATUS
 from extract.tables.samples import Sample
-from extract.words.image_text import GROUPS
+from extract.words.image_text import GROUPS, ContextOptions
 from train.blocks.text_encoder import SEP, TextEncoder
 from train.data.examples import Example, FeatureSource
-from train.systems.ita.image_words import ContextOptions, build_view
+from train.systems.ita.model import build_view
 
 ALL = ("captions", "objects", "ocr")
 

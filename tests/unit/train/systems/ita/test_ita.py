@@ -7,6 +7,7 @@ from extract.core.errors import ConfigError
 from extract.core.options import options_from
 from extract.store import StoredItem
 from extract.tables.samples import Sample
+from extract.words.image_text import ContextOptions
 from tests.builders.train.ita_tiny import (
     GOLDEN_MM,
     GOLDEN_TEXT,
@@ -19,7 +20,6 @@ from tests.builders.train.ita_tiny import (
 )
 from train.blocks.crf import LinearChainCRF
 from train.data.examples import Example
-from train.systems.ita.image_words import ContextOptions
 from train.systems.ita.model import Model, cva_divergence
 from train.systems.ita.options import Options
 

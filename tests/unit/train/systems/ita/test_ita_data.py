@@ -5,16 +5,16 @@ import json
 import pytest
 
 from extract.core.errors import DataError
-from extract.interop.artefacts.context_conll import read_context_conll, read_context_pair
+from extract.interop.artefacts.context_conll import read_context_conll
 from extract.store import FeatureStore
 from extract.tables.rows import STATUS
 from extract.tables.samples import Sample
 from extract.tables.tags import bio_to_bioes, bioes_to_bio, entity_spans
+from extract.words.image_text import ContextOptions
 from extract.words.object_text import object_phrases
 from tests.builders.extract.interop_files import image, run_import
 from tests.builders.train.ita_tiny import build
 from train.data.examples import Example
-from train.systems.ita.image_words import ContextOptions
 
 LINES = "Ann B-PER\nin O\nRiga B-LOC\n<EOS> B-X\na B-X\ndog B-X\n\nhello O\n\n"
 
@@ -41,15 +41,6 @@ def test_context_among_tweet_words_is_refused(tmp_path):
     text = LINES.replace("dog B-X\n", "dog B-X\nagain O\n")
     with pytest.raises(DataError, match=r"train\.txt:7: .*'again'.*line 4"):
         read_context_conll(write(tmp_path / "c", text) / "train.txt")
-
-
-@pytest.mark.parametrize(("old", "new"), [("hello", "Hello"), ("hello O\n\n", "")])
-def test_folders_that_differ_are_refused(tmp_path, old, new):
-    bare = "".join(line for line in LINES.splitlines(True) if "B-X" not in line)
-    full = write(tmp_path / "mm", LINES)
-    assert len(read_context_pair(write(tmp_path / "text", bare), full)["test"]) == 2
-    with pytest.raises(DataError, match=r"differ|sentences, but"):
-        read_context_pair(write(tmp_path / "text", bare.replace(old, new)), full)
 
 
 def test_runs_of_b_are_single_words():
