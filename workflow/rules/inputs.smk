@@ -129,9 +129,8 @@ def feature_flags(wildcards, input):
 
 def feature_state(wildcards):
     """State of a folder of annotations: an edit in it leaves the folder's time alone."""
-    needs = load_plugin(config["feature_sets"][wildcards.feature_set]["extractor"])[
-        1
-    ].Extractor.needs
+    _, plugin = load_plugin(config["feature_sets"][wildcards.feature_set]["extractor"])
+    needs = plugin.Extractor.needs
     path = dataset_entry(wildcards)["annotations"] if "annotations" in needs else None
     return folder_state(path) if path and os.path.isdir(path) else ""
 

@@ -18,9 +18,8 @@ def import_state(wildcards):
 
 def import_samples(wildcards):
     """The samples, for the kinds whose items they are."""
-    kind = load_module(
-        "extract.interop.artefacts", config["imports"][wildcards.feature_set]["kind"]
-    )
+    entry = config["imports"][wildcards.feature_set]
+    kind = load_module("extract.interop.artefacts", entry["kind"])
     if getattr(kind, "ID_KIND", "image") == "image":
         return []
     return expand(f"results/{wildcards.dataset}/samples/{{split}}.jsonl", split=SPLITS)
