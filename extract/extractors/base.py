@@ -19,6 +19,9 @@ class Extractor(ABC):
         options: the module's frozen `Options`.
     """
 
+    gives: ClassVar[str] = "features"
+    """What its rows are: `features`, `captions`, `ocr`, `regions` or `boxes`; targets, sheets and the
+    count of losses go by it."""
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
     """What an Item must carry: `image`, `phrases`, `boxes`, `captions`, `annotations`, or `id`.
 

@@ -70,6 +70,7 @@ class Options:
 class Extractor(base.Extractor):
     """A captioning checkpoint folder with its processor, or with image processor and tokenizer."""
 
+    gives = "captions"
     roles = ("captioner",)
 
     def __init__(self, options: Options) -> None:

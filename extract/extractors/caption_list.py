@@ -24,6 +24,7 @@ class Options:
 class Extractor(base.Extractor):
     """Text rows from the corpus's caption list; reads no image."""
 
+    gives = "captions"
     needs = frozenset({"captions"})
 
     @classmethod

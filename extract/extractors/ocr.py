@@ -114,6 +114,8 @@ class TesseractError(MnerError):
 class Extractor(base.Extractor):
     """One Tesseract process an image; as many at a time as there are cores."""
 
+    gives = "ocr"
+
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._pool: ThreadPoolExecutor | None = None

@@ -104,6 +104,7 @@ class Options:
 class Extractor(base.Extractor):
     """Detector, trunk and, for attributes, CLIP."""
 
+    gives = "regions"
     roles = ("detector", "trunk", "clip")
 
     def __init__(self, options: Options) -> None:

@@ -34,6 +34,7 @@ class Options:
 class Extractor(BaseExtractor):
     """Annotated boxes, each at most once, in annotation order."""
 
+    gives = "boxes"
     needs = frozenset({"phrases", "annotations"})
 
     def __init__(self, options: Options) -> None:

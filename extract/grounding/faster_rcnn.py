@@ -54,6 +54,7 @@ class Options:
 class Extractor(BaseExtractor):
     """Boxes of the detector's classes, best first, in pixels of the upright image."""
 
+    gives = "boxes"
     needs = frozenset({"image"})
     roles = ("detector",)
 

@@ -121,6 +121,7 @@ class Found:
 class Extractor(BaseExtractor):
     """Boxes of each phrase, best first, in pixels of the upright image."""
 
+    gives = "boxes"
     needs = frozenset({"image", "phrases"})
     roles = ("detector",)
 

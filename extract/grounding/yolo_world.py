@@ -83,6 +83,7 @@ class Options:
 class Extractor(BaseExtractor):
     """Boxes of each phrase, best first, in pixels of the upright image."""
 
+    gives = "boxes"
     needs = frozenset({"image", "phrases"})
     roles = ("detector", "text")
 

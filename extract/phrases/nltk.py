@@ -20,7 +20,7 @@ RESOURCE = "averaged_perceptron_tagger_eng"
 
 @dataclass(frozen=True)
 class Options(ChunkOptions):
-    """What a query is, the grammar and the tweet rules: see ChunkOptions."""
+    """What a query is, the grammar, and whether handles count: see ChunkOptions."""
 
 
 class Backend(TaggingBackend):

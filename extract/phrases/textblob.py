@@ -19,7 +19,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Options(ChunkOptions):
-    """What a query is, the grammar and the tweet rules: see ChunkOptions."""
+    """What a query is, the grammar, and whether handles count: see ChunkOptions."""
 
 
 class Backend(TaggingBackend):

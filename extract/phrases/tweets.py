@@ -12,6 +12,9 @@ a string, in which one regular expression finds what belongs together.
 - What a tokeniser cut up is one word again: `@The _ Millions`, `U . S .`, `J . K . Rowling`,
   `Dr . King`, `O ' Hare`, `4 th`; contractions become what taggers were trained on (`do` `n't`).
 - A quote, bracket or comma at the end of a token ends a phrase there.
+
+A change of these rules changes the phrases of nltk.py, spacy.py and textblob.py: raise `VERSION` in
+each of them, so that phrases, and what is made from them, are computed again.
 """
 
 import html

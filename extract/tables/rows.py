@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-# Item status of the HDF5 format 1.0 (see extract/store/), by name.
+# Item status of feature stores, by name; extract/store/__init__.py says what each means.
 STATUS = {"ok": 0, "missing": 1, "unreadable": 2, "nothing_found": 3, "no_images": 4}
 STATUS_NAMES = {code: name for name, code in STATUS.items()}
 

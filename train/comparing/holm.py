@@ -1,5 +1,7 @@
 """Holm's correction: p values of a family of tests, adjusted so that any false alarm is rare.
 
+Which comparisons form a family is chosen in `intervals.py` and `ablation.py`.
+
 Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
 """
 

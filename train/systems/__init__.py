@@ -1,8 +1,9 @@
 """Tagging systems, one folder each.
 
 Examples come in. A loss and BIO tags go out, through the class `Model`. A stranger may add a
-folder whose `__init__.py` offers `Model` and `Options` (`base.py` says what a model must do);
-the config's `system:` finds it by its name.
+folder with `model.py` (`VERSION` and `Model`, see `base.py`) and `options.py` (`Options`), both
+offered by its `__init__.py`; the config's `system:` finds it by its name. Where the authors
+published checkpoints, `released_checkpoint.py` converts them (`released.py`).
 """
 
 HELPERS = ("released",)

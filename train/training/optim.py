@@ -91,12 +91,15 @@ def rate_factor(update: int, n_updates: int, recipe: Recipe) -> float:
     n_warm = round(recipe.warmup * n_updates)
     if update < n_warm:
         return update / n_warm
-    if recipe.schedule == "constant":
-        return 1.0
     left = max(0.0, (n_updates - update) / max(1, n_updates - n_warm))
-    if recipe.schedule == "cosine":
-        return 0.5 * (1 - math.cos(math.pi * left))
-    return left
+    match recipe.schedule:
+        case "constant":
+            return 1.0
+        case "linear":
+            return left
+        case "cosine":
+            return 0.5 * (1 - math.cos(math.pi * left))
+    raise ValueError(f"schedule {recipe.schedule!r} has no formula")
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -154,13 +154,17 @@ class Catalogue:
     @cached_property
     def grounders(self) -> tuple[str, ...]:
         """Feature sets that ground phrases."""
-        return self.of_kind(*available("extract.grounding"), "boxes")
+        return self.of_kind("boxes")
 
-    def of_kind(self, *kinds: str) -> tuple[str, ...]:
-        """Return the feature sets of these extractors, and the imports that give such rows."""
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """Return the feature sets and imports whose rows are of a kind (`Extractor.gives`)."""
         sets, imports = self.config["feature_sets"].items(), self.config["imports"].items()
-        computed = [name for name, entry in sets if entry["extractor"] in kinds]
-        imported = [name for name, entry in imports if self._gives(name, entry["kind"]) in kinds]
+        computed = [
+            name
+            for name, entry in sets
+            if load_plugin(entry["extractor"])[1].Extractor.gives == kind
+        ]
+        imported = [name for name, entry in imports if self._gives(name, entry["kind"]) == kind]
         return (*computed, *imported)
 
     def _gives(self, name: str, kind: str) -> str:

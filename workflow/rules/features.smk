@@ -23,7 +23,7 @@ rule captions:
         expand(
             "results/{dataset}/features/{feature_set}.h5",
             dataset=RUN["datasets"],
-            feature_set=of_kind("caption", "caption_list", "captions"),
+            feature_set=of_kind("captions"),
         ),
 
 

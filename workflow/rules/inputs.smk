@@ -3,9 +3,9 @@
 CORPUS_REMEDY = "data/README.md says how to obtain each corpus and where its files go."
 
 
-def of_kind(*kinds):
-    """Selected feature sets made by one of these extractors, or imported with such rows."""
-    return [name for name in CATALOGUE.of_kind(*kinds) if name in CATALOGUE.feature_sets]
+def of_kind(kind):
+    """Selected feature sets, computed or imported, whose rows are of a kind."""
+    return [name for name in CATALOGUE.of_kind(kind) if name in CATALOGUE.feature_sets]
 
 
 def weights_files(entries):

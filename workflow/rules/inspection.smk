@@ -4,11 +4,7 @@ Reads:  results/{dataset}/samples/, images.tsv, phrases/, crops/, features/
 Writes: results/{dataset}/degradation.tsv, degradation_ids.tsv, degradation.html, sheets/
 """
 
-SHEET_FLAGS = {
-    "captions": ("caption", "caption_list", "captions"),
-    "ocr": ("ocr",),
-    "regions": ("regions",),
-}
+SHEET_FLAGS = ("captions", "ocr", "regions")
 
 
 rule degradation:
@@ -63,8 +59,8 @@ rule draw_sheets:
     """Draw images with all that was found in them: `python -m extract contact-sheet`."""
     input:
         **{
-            flag: expand("results/{{dataset}}/features/{name}.h5", name=of_kind(*extractors))
-            for flag, extractors in SHEET_FLAGS.items()
+            flag: expand("results/{{dataset}}/features/{name}.h5", name=of_kind(flag))
+            for flag in SHEET_FLAGS
         },
         samples=expand("results/{{dataset}}/samples/{split}.jsonl", split=SPLITS),
         images="results/{dataset}/images.tsv",

@@ -69,8 +69,8 @@ rule make_gallery:
     """Thumbnails of the test images with what the stores say: `python -m extract gallery`."""
     input:
         **{
-            flag: expand("results/{{dataset}}/features/{name}.h5", name=of_kind(*extractors))
-            for flag, extractors in SHEET_FLAGS.items()
+            flag: expand("results/{{dataset}}/features/{name}.h5", name=of_kind(flag))
+            for flag in SHEET_FLAGS
         },
         samples="results/{dataset}/samples/test.jsonl",
         images="results/{dataset}/images.tsv",

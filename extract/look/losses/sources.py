@@ -103,7 +103,7 @@ _NOTHING = {
     "features": Problem("nothing_found", "nothing to compute a row from", by_reason=True),
 }
 STORE_KINDS = ("grounding", *_NOTHING)
-_EXTRACTOR_KINDS = {"caption": "captions", "caption_list": "captions", "ocr": "ocr"}
+_KIND_OF_ROWS = {"boxes": "grounding", "captions": "captions", "ocr": "ocr"}
 
 
 def kind_of_store(store: FeatureStore) -> str:
@@ -116,12 +116,14 @@ def kind_of_store(store: FeatureStore) -> str:
     imported = provenance.get("import", {}).get("kind")
     if imported in available("extract.interop.artefacts"):
         gives = load_module("extract.interop.artefacts", imported).GIVES
-        return {"boxes": "grounding", "captions": "captions"}.get(gives, "features")
-    if extractor in available("extract.grounding"):
-        return "grounding"
+        return _KIND_OF_ROWS.get(gives, "features")
+    for package in ("extract.grounding", "extract.extractors"):
+        if extractor in available(package):
+            gives = load_module(package, extractor).Extractor.gives
+            return _KIND_OF_ROWS.get(gives, "features")
     outputs = store.outputs
     is_text = outputs.text and not (outputs.feature_dim or outputs.boxes or outputs.labels)
-    return _EXTRACTOR_KINDS.get(extractor, "captions" if is_text else "features")
+    return "captions" if is_text else "features"
 
 
 def store_source(name: str, store: FeatureStore, kind: str = "") -> Source:
