@@ -8,7 +8,6 @@ from snakemake.utils import update_config
 
 from extract.core.options import options_from
 from tests.workflow.workspace import Workspace
-from train.training.recipe import Recipe
 from workflow.plan.ablations import ablation_runs
 from workflow.plan.catalogue import with_derived_runs
 
@@ -177,26 +176,6 @@ def test_reproductions_differ_in_corpus_temperature_and_rates_only(repo_root, na
     for run, said in own.get("models", {}).items():
         keys = {"ita": {"options"}, "rpi_hmif": {"recipe"}}[published[run]["system"]]
         assert set(said) == keys
-
-
-@pytest.mark.parametrize("name", REPRODUCTIONS)
-def test_recipes_are_those_that_the_systems_state(repo_root, name):
-    from tests.builders.train.published_recipes import (
-        CO_MIPN_RECIPE,
-        RPI_HMIF_RECIPES,
-        VEC_MNER_RECIPE,
-    )
-
-    corpus = "twitter2017" if name == "twitter2017" else "twitter2015"
-    stated = {
-        "vec_mner": VEC_MNER_RECIPE,
-        "co_mipn": CO_MIPN_RECIPE,
-        "rpi_hmif": options_from(Recipe, RPI_HMIF_RECIPES[corpus], "recipe"),
-    }
-    models = with_derived_runs(merged(repo_root, name))["models"]
-    for run, recipe in stated.items():
-        for variant in (run, f"{run}-shuffled"):
-            assert options_from(Recipe, models[variant]["recipe"], variant) == recipe
 
 
 def test_published_shadows_no_entry_of_the_default(repo_root):

@@ -22,7 +22,7 @@ from tests.builders.train.co_mipn_tiny import (
     real,
     write_checkpoints,
 )
-from tests.builders.train.published_recipes import CO_MIPN_RECIPE
+from tests.builders.train.published_recipes import published_recipe
 from train.blocks.vision_tower import load_vision_tower
 from train.data.pixels import pixel_batch
 from train.systems.co_mipn.model import Model
@@ -158,7 +158,7 @@ def test_what_the_contrastive_loss_trains(folders, preset):
 def step(model: Model) -> tuple[set[str], set[str]]:
     """Make one update; return all names and those that changed."""
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = build_optimizer(model, CO_MIPN_RECIPE)
+    optimizer = build_optimizer(model, published_recipe("co_mipn"))
     model.train()
     model(model.collate(examples())).loss.backward()
     optimizer.step()
@@ -192,7 +192,7 @@ def test_groups_partition_what_is_trained(folders, preset):
     assert len(set(members)) == len(members)
     trained = {id(p) for p in model.parameters() if p.requires_grad}
     assert trained <= set(members)
-    build_optimizer(model, CO_MIPN_RECIPE)
+    build_optimizer(model, published_recipe("co_mipn"))
     fusion = {id(p) for p in groups["fusion"]}
     late = [p for head in model._late_heads() for p in head.parameters()]
     assert len(late) == 15
@@ -264,7 +264,7 @@ def test_every_switch_trains_and_decodes(folders, changes):
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             assert torch.isfinite(parameter.grad).all(), name
-    build_optimizer(model, CO_MIPN_RECIPE).step()
+    build_optimizer(model, published_recipe("co_mipn")).step()
     assert [len(tags) for tags in model.eval().decode(batch, "main")] == [8, 2, 9, 8, 2]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.builders.train.published_recipes import CO_MIPN_RECIPE
+from tests.builders.train.published_recipes import published_recipe
 from train.blocks.crf import LinearChainCRF
 from train.blocks.paired_contrast import PairedContrast, info_nce
 from train.systems.co_mipn.dynamic_similarity import (
@@ -237,9 +237,10 @@ def test_activations_of_the_gates():
 
 
 def test_rate_at_steps_of_the_schedule():
+    recipe = published_recipe("co_mipn")
     expected = {0: 0, 75: 0.5, 150: 1, 7575: 0.5, 15000: 0}
     for step, factor in expected.items():
-        assert rate_factor(step, 15000, CO_MIPN_RECIPE) == pytest.approx(factor, abs=1e-12)
+        assert rate_factor(step, 15000, recipe) == pytest.approx(factor, abs=1e-12)
 
 
 def test_attention_by_hand_and_over_nothing():

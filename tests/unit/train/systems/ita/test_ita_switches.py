@@ -11,7 +11,7 @@ from extract.core.errors import ConfigError
 from extract.core.options import options_from
 from extract.tables.tags import bio_to_bioes, tag_set
 from tests.builders.train.ita_tiny import VOCABULARY, build, examples, gradients
-from tests.builders.train.published_recipes import ita_recipe
+from tests.builders.train.published_recipes import published_config, published_recipe
 from tests.builders.train.released_scores import rounded_f1
 from train.blocks.crf import LinearChainCRF
 from train.blocks.tag_head import WordDropout
@@ -25,6 +25,7 @@ from train.systems.ita.model import (
 )
 from train.systems.ita.options import EXTRA_STATES, Options
 from train.training.optim import build_optimizer, current_rates, rate_factor, set_rates
+from train.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,7 @@ def test_of_single_sentences_both_kinds_of_word_dropout_are_one():
 
 
 def test_rates_and_decay_of_each_group(tiny_encoder):
-    model, recipe = build(tiny_encoder("bert")), ita_recipe(Options.upstream())
+    model, recipe = build(tiny_encoder("bert")), published_recipe("ita_xlmr_large")
     optimizer = build_optimizer(model, recipe)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     fast = [group for group in optimizer.param_groups if group["peak_lr"] > 1e-3]
@@ -107,7 +108,11 @@ def test_rates_and_decay_of_each_group(tiny_encoder):
 
 @pytest.mark.parametrize(("cva", "samples_of_a_tweet"), [(True, 2), (False, 1)])
 def test_the_published_recipe_has_four_samples_an_update(cva, samples_of_a_tweet):
-    recipe = ita_recipe(Options.upstream(cva=cva))
+    config = published_config()
+    mapping = config["models"]["ita_xlmr_large"]["recipe"]
+    if not cva:
+        mapping |= config["ablations"]["ita"]["switches"]["all_without_cva"]["recipe"]
+    recipe = options_from(Recipe, mapping, "recipe")
     assert recipe.batch_size * recipe.accumulation * samples_of_a_tweet == 4
     assert recipe.ties == "last" and recipe.clip == 5.0
     assert recipe.selection_view == ("mean" if cva else "mm")

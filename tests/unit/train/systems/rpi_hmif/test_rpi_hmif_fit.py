@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from extract.core.options import options_from
 from extract.store import FeatureWriter, Header
 from extract.tables.rows import STATUS, ItemFeatures, Outputs
 from tests.builders.train.dummy_system import write_corpus
-from tests.builders.train.published_recipes import RPI_HMIF_RECIPES
+from tests.builders.train.published_recipes import published_recipe
 from train.evaluating.evaluate import EvaluateJob, evaluate
 from train.training.loop import FitJob, fit
-from train.training.recipe import Recipe
 from train.training.run_spec import RunSpec
 
 SIDES = {"image": (32, 1), "crops": (16, 3), "detector_crops": (8, 3)}
@@ -54,8 +52,7 @@ def test_fit_and_evaluate(tmp_path, tiny_encoder, variant):
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = CLIPVisionConfig(**sizes, intermediate_size=64, image_size=32, patch_size=8)
     CLIPVisionModel(config).save_pretrained(tmp_path / "clip")
-    recipe = options_from(Recipe, RPI_HMIF_RECIPES["twitter2015"], "recipe")
-    recipe = dataclasses.replace(recipe, epochs=2, batch_size=4)
+    recipe = dataclasses.replace(published_recipe("rpi_hmif"), epochs=2, batch_size=4)
     spec = RunSpec("rpi", "rpi_hmif", variant, options=OPTIONS, recipe=recipe)
     weights = {"encoder": tiny_encoder("bert"), "vision": tmp_path / "clip"}
     run = tmp_path / "run"

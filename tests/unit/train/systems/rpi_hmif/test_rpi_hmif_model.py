@@ -6,7 +6,7 @@ from transformers import AutoModel, ViTConfig, ViTModel
 
 from extract.core.errors import ConfigError, DataError, ShapeError
 from extract.core.options import options_from
-from tests.builders.train.published_recipes import RPI_HMIF_RECIPES
+from tests.builders.train.published_recipes import published_recipe
 from tests.builders.train.rpi_hmif_tiny import (
     N_VISUAL,
     SENTENCES,
@@ -24,7 +24,6 @@ from train.systems.base import count_parameters
 from train.systems.rpi_hmif.model import Model
 from train.systems.rpi_hmif.options import Options
 from train.training.optim import build_optimizer
-from train.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +107,7 @@ VARIATIONS = {
 def test_every_variation_trains_and_tags(build, options):
     """Loss and gradients are finite, groups are complete, each token gets a BIO tag."""
     model = build(torch.float32, **options).train()
-    recipe = options_from(Recipe, RPI_HMIF_RECIPES["twitter2017"], "recipe")
+    recipe = published_recipe("rpi_hmif", "twitter2017")
     optimizer = build_optimizer(model, recipe)
     batch = model.collate(examples())
     output = model(batch)
@@ -136,7 +135,7 @@ def test_every_parameter_is_in_one_group(build, options):
 
 @pytest.mark.parametrize("corpus", ["twitter2015", "twitter2017"])
 def test_recipes_name_every_group(build, corpus):
-    recipe = options_from(Recipe, RPI_HMIF_RECIPES[corpus], "recipe")
+    recipe = published_recipe("rpi_hmif", corpus)
     assert set(recipe.lr) == set(build().parameter_groups())
     assert set(recipe.weight_decay) <= {"default", *recipe.lr}
 

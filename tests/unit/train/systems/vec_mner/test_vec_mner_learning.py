@@ -12,7 +12,7 @@ from extract.store import FeatureWriter, Header
 from extract.tables.rows import STATUS, ItemFeatures, Outputs
 from extract.tables.samples import Sample
 from tests.builders.train.dummy_system import write_corpus
-from tests.builders.train.published_recipes import VEC_MNER_RECIPE
+from tests.builders.train.published_recipes import published_recipe
 from tests.builders.train.vec_mner_reference import VOCABULARY, write_checkpoints
 from train.data.examples import FeatureSource
 from train.measures.metrics import micro_counts
@@ -160,7 +160,7 @@ def test_fit_save_and_reload(tiny_encoder, tmp_path):
     tower = CLIPVisionModel(CLIPVisionConfig(**sizes, image_size=64, patch_size=32))
     tower.save_pretrained(tmp_path / "vision")
     options = {"image_px": 64, "crop_px": 32, "n_detector_crops": 0}
-    recipe = replace(VEC_MNER_RECIPE, epochs=1, batch_size=3)
+    recipe = replace(published_recipe("vec_mner"), epochs=1, batch_size=3)
     spec = RunSpec(run="v", system="vec_mner", options=options, recipe=recipe)
     weights = {"encoder": tiny_encoder("bert"), "vision": tmp_path / "vision"}
     out = tmp_path / "run"

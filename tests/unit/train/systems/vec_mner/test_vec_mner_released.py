@@ -6,7 +6,7 @@ from transformers import BertConfig, CLIPVisionConfig
 
 from extract.core.errors import DataError
 from tests.builders.letters import write_letters
-from tests.builders.train.published_recipes import VEC_MNER_RECIPE
+from tests.builders.train.published_recipes import published_recipe
 from tests.builders.train.vec_mner_reference import VOCABULARY, write_checkpoints
 from train.systems.base import count_parameters
 from train.systems.vec_mner.model import Model
@@ -182,12 +182,14 @@ def test_optimizer_groups_of_the_released_rule(published):
     }
     for size, members in expected.items():
         assert sizes(members, shapes) == size
-    assert {VEC_MNER_RECIPE.lr[group] for group in ("encoder", "vision", "fusion")} == {3e-5}
-    assert {VEC_MNER_RECIPE.lr[group] for group in ("head", "crf")} == {5e-2}
+    rates = published_recipe("vec_mner").lr
+    assert {rates[group] for group in ("encoder", "vision", "fusion")} == {3e-5}
+    assert {rates[group] for group in ("head", "crf")} == {5e-2}
 
 
 def test_the_published_recipe_fits_the_groups(published):
-    optimizer = build_optimizer(published, VEC_MNER_RECIPE)
+    recipe = published_recipe("vec_mner")
+    optimizer = build_optimizer(published, recipe)
     of_group: dict[str, int] = {}
     for group in optimizer.param_groups:
         size = sum(parameter.numel() for parameter in group["params"])
@@ -201,4 +203,4 @@ def test_the_published_recipe_fits_the_groups(published):
         "crf": 143,
     }
     # 40 epochs of 125 batches: 5000 updates, 250 of them warm-up.
-    assert VEC_MNER_RECIPE.warmup * VEC_MNER_RECIPE.epochs * 125 == pytest.approx(250)
+    assert recipe.warmup * recipe.epochs * 125 == pytest.approx(250)
