@@ -1,4 +1,4 @@
-"""Crop archives of the field, read (see extract/crop_archives.py): a feature set of pixels.
+"""Crop archives of the field, read (see extract/interop/crop_archives.py): a feature set of pixels.
 
 The rows are the bytes that `pixels` with `of: crops` gives for the boxes that were cut.
 

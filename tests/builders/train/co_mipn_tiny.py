@@ -28,7 +28,7 @@ SIZE = 32
 SENTENCE_PIECES = 90
 """Vocabulary of the sentence encoder, smaller than the text encoder's."""
 SIZES = {"max_pieces": 32, "prompt_len": 6, "prompt_hidden": 10, "contrastive_dim": 12}
-PRESETS = {"upstream": Options.upstream, "fixed": Options.fixed}
+PRESETS = {"upstream": Options.upstream, "fixed": Options}
 SENTENCES = [
     ("Kevin Durant plays for the Warriors in Oakland", "B-PER I-PER O O O B-ORG O B-LOC"),
     ("the dog", "O O"),

@@ -283,7 +283,7 @@ class Model(TaggingModel):
         return of_words(rows, batch["n_tokens"])
 
     def _decoder(self) -> LinearChainCRF:
-        return _without_orphans(self.crf, self.tags) if self.options.constrain_bio else self.crf
+        return without_orphans(self.crf, self.tags) if self.options.constrain_bio else self.crf
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return `vision`, `fusion`, `crf`, `head` (the rest), without frozen and dead tensors.
@@ -308,7 +308,7 @@ def _vectors(options: Options) -> Iterator[tuple[str, np.ndarray]]:
 
 
 @torch.no_grad()
-def _without_orphans(crf: LinearChainCRF, tags: Sequence[str]) -> LinearChainCRF:
+def without_orphans(crf: LinearChainCRF, tags: Sequence[str]) -> LinearChainCRF:
     """Return a copy of a CRF in which no path has an `I-X` without its beginning.
 
     Args:

@@ -101,8 +101,3 @@ class Options:
         exact |= {"clip_normalisation": "imagenet", "empty_word": "drop", "word_labels": "any"}
         exact |= {"unused_tensors": True}
         return cls(**{**exact, **changes})
-
-    @classmethod
-    def fixed(cls, **changes: Any) -> Self:
-        """Return the repaired model (preset `fixed`, the default): NOT the published one."""
-        return cls(**changes)

@@ -61,7 +61,7 @@ class Options:
 
     @classmethod
     def upstream(cls, **changes: Any) -> Self:
-        """Return the options nearest to the released code (preset `snapshot-like`).
+        """Return the options nearest to the released code.
 
         Its errors stay repaired: masks, image-to-text attention, prompts, squash at 0.
 

@@ -230,7 +230,6 @@ def test_options_are_checked(bad):
 
 
 def test_presets():
-    assert Options.fixed() == Options()
     assert Options.upstream(max_pieces=64).max_pieces == 64
     differing = {n for n in vars(Options()) if vars(Options())[n] != vars(Options.upstream())[n]}
     assert len(differing) == 12 and "branch_gate" not in differing
@@ -340,7 +339,7 @@ def test_towers_stay_frozen_and_in_evaluation_mode(folders):
 
 
 def test_branches_start_alike_and_part_ways(folders):
-    model = Model(Options.fixed(**SIZES), {"entity_types": TYPES}, folders)
+    model = Model(Options(**SIZES), {"entity_types": TYPES}, folders)
     tables = [e.model.embeddings.word_embeddings.weight for e in model.branches.encoders]
     assert all(torch.equal(table, tables[0]) for table in tables)
     assert len({table.data_ptr() for table in tables}) == 4

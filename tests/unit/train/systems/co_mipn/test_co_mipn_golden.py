@@ -91,7 +91,7 @@ def test_sizes_that_the_released_layout_cannot_run(folders):
     for name, value in {"max_pieces": 128, "prompt_len": 10}.items():
         with pytest.raises(ConfigError, match=f"{name} = {value}: with prompt_head_layout 'raw'"):
             published(folders, Options.upstream(**{name: value}))
-        published(folders, Options.fixed(**{name: value}))
+        published(folders, Options(**{name: value}))
 
 
 def golden_state(model: Model) -> dict[str, torch.Tensor]:

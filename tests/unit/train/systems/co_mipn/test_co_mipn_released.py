@@ -117,7 +117,7 @@ def test_split_heads_are_another_function(folders):
     with pytest.raises(DataError, match="another function"):
         from_released(state, split)
     with pytest.raises(DataError, match="another function"):
-        to_released(build(folders, "fixed").state_dict(), Options.fixed())
+        to_released(build(folders, "fixed").state_dict(), Options())
 
 
 EXAMPLES = [
