@@ -20,8 +20,10 @@ class Extractor(ABC):
     """
 
     gives: ClassVar[str] = "features"
-    """What its rows are: `features`, `captions`, `ocr`, `regions` or `boxes`; targets, sheets and the
-    count of losses go by it."""
+    """What its rows are: `features`, `captions`, `ocr`, `regions` or `boxes`.
+
+    Targets, sheets and the count of losses go by it.
+    """
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
     """What an Item must carry: `image`, `phrases`, `boxes`, `captions`, `annotations`, or `id`.
 
