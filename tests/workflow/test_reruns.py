@@ -126,11 +126,11 @@ def test_comment_edit_reruns_nothing(edited):
 
 def test_a_moved_module_reruns_nothing(edited):
     folder = edited.code / "extract/networks"
-    (folder / "region_geometry.py").rename(folder / "geometry.py")
+    (folder / "region_selection.py").rename(folder / "selection.py")
     for file in edited.code.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        if "networks.region_geometry" in text:
-            file.write_text(text.replace("networks.region_geometry", "networks.geometry"))
+        if "networks.region_selection" in text:
+            file.write_text(text.replace("networks.region_selection", "networks.selection"))
     assert edited.snakemake("--dry-run").has_nothing_to_do
 
 

@@ -159,15 +159,11 @@ class Catalogue:
     def of_kind(self, kind: str) -> tuple[str, ...]:
         """Return the feature sets and imports whose rows are of a kind (`Extractor.gives`)."""
         sets, imports = self.config["feature_sets"].items(), self.config["imports"].items()
-        computed = [
-            name
-            for name, entry in sets
-            if load_plugin(entry["extractor"])[1].Extractor.gives == kind
-        ]
-        imported = [name for name, entry in imports if self._gives(name, entry["kind"]) == kind]
+        computed = [n for n, entry in sets if _computed_kind(n, entry["extractor"]) == kind]
+        imported = [n for n, entry in imports if self._imported_kind(n, entry["kind"]) == kind]
         return (*computed, *imported)
 
-    def _gives(self, name: str, kind: str) -> str:
+    def _imported_kind(self, name: str, kind: str) -> str:
         """Return what an import's rows are: `boxes`, `captions`, `features` or `context`."""
         check_plugin("extract.interop.artefacts", kind, f"imports.{name}.kind")
         return load_module("extract.interop.artefacts", kind).GIVES
@@ -338,6 +334,15 @@ def check_plugin(package: str, name: str, where: str) -> None:
             f"{where}: no '{name}' in {package.replace('.', '/')}/; known: {', '.join(known)}."
             f"{near_match(name, known)}"
         )
+
+
+def _computed_kind(name: str, extractor: str) -> str:
+    """Return what a feature set's rows are (`Extractor.gives`)."""
+    try:
+        _, plugin = load_plugin(extractor)
+    except ConfigError as error:
+        raise ConfigError(f"feature_sets.{name}: {error}") from None
+    return plugin.Extractor.gives
 
 
 def source_version(module: Path) -> int:
