@@ -18,7 +18,6 @@ from train.training import loop
 
 _ENGINE = "extract.features.engine"
 _IMPORT = "extract.interop.stores"
-_EXPORT_ONE = "extract.commands.export"
 _EXPORT = "extract.interop.exports"
 
 
@@ -48,17 +47,12 @@ def all_cases(folder: Path) -> list[Case]:
         *_plugins("extract.phrases", "phrases", extracted.phrases, ("extract.commands.phrases",)),
         *_plugins("extract.grounding", "grounding", extracted.rows, (_ENGINE,)),
         *_plugins("extract.extractors", "extractors", extracted.rows, (_ENGINE,)),
+        *_plugins("extract.interop.artefacts", "artefacts", extracted.artefact, (_IMPORT,)),
         *_plugins(
-            "extract.interop.artefacts",
-            "artefacts",
-            extracted.artefact,
-            ("extract.interop.stores",),
+            "extract.interop.layouts", "layouts", extracted.layout, (_EXPORT,), states=layouts
         ),
+        *_plugins("extract.corpora.readers", "readers", extracted.samples, states=readers),
     ]
-    cases += _plugins(
-        "extract.interop.layouts", "layouts", extracted.layout, (_EXPORT,), states=layouts
-    )
-    cases += _plugins("extract.corpora.readers", "readers", extracted.samples, states=readers)
     entries = (
         "extract.crops.plan",
         "extract.crops.cutting",

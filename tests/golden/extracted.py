@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from extract.commands.phrases import load_backend
 from extract.core.registry import load_module
@@ -27,7 +28,7 @@ from tests.golden.summaries import of_folder, of_store
 
 TINY = ROOT / "tests/data/tiny"
 
-# With and without a suffix, transparent, turned by EXIF, broken.
+# They are plain, in one bit, with an alpha channel, turned by EXIF, plain again, and broken.
 IMAGES = ("17_06_1.jpg", "img.v2.png", "dev_1.png", "O_3993.jpg", "test_3.png", "broken.jpg")
 BOXES = {
     "17_06_1": [[2, 2, 14, 30], [16, 8, 40, 28]],
@@ -78,7 +79,10 @@ class Extracted:
         (folder / "images").mkdir()
         for name in IMAGES:
             shutil.copy(TINY / "images" / name, folder / "images")
-        bench = Workbench(folder, [name.rpartition(".")[0] for name in IMAGES])
+        _draw_transparent(folder / "images/transparent.png")
+        _draw_deep(folder / "images/deep.png")
+        names = [*IMAGES, "transparent.png", "deep.png"]
+        bench = Workbench(folder, [name.rpartition(".")[0] for name in names])
         bench.prepare(BOXES)
         return bench
 
@@ -182,9 +186,8 @@ CONTEXTS = (
 
 def _stored(outputs: Outputs, **columns: Any) -> tuple[dict[str, ItemFeatures], Outputs]:
     """Return rows of the first two pictures: `columns` of the one, backwards of the other."""
-    one = {name: values for name, values in columns.items()}
-    other = {name: values[::-1] for name, values in columns.items()}
-    return {"a.jpg": ItemFeatures(**one), "7": ItemFeatures(**other)}, outputs
+    backwards = {name: values[::-1] for name, values in columns.items()}
+    return {"a.jpg": ItemFeatures(**columns), "7": ItemFeatures(**backwards)}, outputs
 
 
 _XYXY = np.array([[0.5, 1, 20.25, 30], [5, 6, 47, 40]], np.float32)
@@ -233,6 +236,20 @@ STORED: dict[str, tuple[str, dict[str, ItemFeatures], Outputs, dict[str, Any]]] 
     "voc": ("xml", *_BOXES, {}),
 }
 """Artefact -> name of its file, rows and columns that are written, options."""
+
+
+def _draw_transparent(path: Path) -> None:
+    """Draw white and grey on what is not, half and fully transparent."""
+    pixels = np.full((24, 36, 4), 255, np.uint8)
+    pixels[:12, :, :3] = 90
+    pixels[..., 3] = np.repeat(np.array([255, 128, 0], np.uint8), 12)
+    Image.fromarray(pixels).save(path)
+
+
+def _draw_deep(path: Path) -> None:
+    """Draw grey of 16 bits, from black to white."""
+    ramp = np.linspace(0, 65535, 40 * 30).reshape(30, 40)
+    Image.fromarray(ramp.astype(np.uint16)).save(path)
 
 
 @contextmanager

@@ -187,6 +187,7 @@ def test_code_that_is_shared_is_behind_all_that_use_it(
 EDITS = {
     "phrases.textblob": (tweets, "_UNSEEN", frozenset({"entity", "mark"})),
     "extractors.pixels": (decode, "_turn_upright", lambda image: image.rotate(180)),
+    "extractors.vgg": (decode, "_to_rgb", lambda image: image.convert("RGB")),
     "systems.acn": (loop, "rate_factor", lambda update, n_updates, recipe: 1.0),
     "systems.text_crf": (
         crf.LinearChainCRF,
