@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from extract.core.errors import ConfigError
 from extract.core.registry import available, load_module
 from extract.crops.plan import Crop
+from extract.features.spec import load_plugin
 from extract.store import FeatureStore, StoredItem
 from extract.tables.images_table import ImageRow
 from extract.tables.rows import STATUS, STATUS_NAMES
@@ -117,13 +119,13 @@ def kind_of_store(store: FeatureStore) -> str:
     if imported in available("extract.interop.artefacts"):
         gives = load_module("extract.interop.artefacts", imported).GIVES
         return _KIND_OF_ROWS.get(gives, "features")
-    for package in ("extract.grounding", "extract.extractors"):
-        if extractor in available(package):
-            gives = load_module(package, extractor).Extractor.gives
-            return _KIND_OF_ROWS.get(gives, "features")
-    outputs = store.outputs
-    is_text = outputs.text and not (outputs.feature_dim or outputs.boxes or outputs.labels)
-    return "captions" if is_text else "features"
+    try:
+        _, plugin = load_plugin(extractor)
+    except ConfigError:
+        outputs = store.outputs
+        is_text = outputs.text and not (outputs.feature_dim or outputs.boxes or outputs.labels)
+        return "captions" if is_text else "features"
+    return _KIND_OF_ROWS.get(plugin.Extractor.gives, "features")
 
 
 def store_source(name: str, store: FeatureStore, kind: str = "") -> Source:

@@ -7,29 +7,11 @@ from extract.core.errors import ConfigError
 from tests.builders.train.rpi_hmif_tiny import (
     assert_same,
     examples,
-    make_model,
     real,
     with_pictures,
-    write_tower,
 )
 from train.data.examples import Example
 from train.systems.rpi_hmif.model import Model
-
-
-@pytest.fixture(scope="module")
-def tower(tmp_path_factory):
-    return write_tower(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture
-def build(tiny_encoder, tower):
-    """Factory: options -> small model, float64 unless said otherwise."""
-
-    def make(dtype=torch.float64, vision=tower, **options):
-        return make_model(tiny_encoder("bert"), vision, dtype=dtype, **options)
-
-    return make
-
 
 BACKBONES = pytest.mark.parametrize("backbone", ["hybrid", "independent"])
 ALIGNS = pytest.mark.parametrize("align", ["token_mix", "attention"])

@@ -15,28 +15,12 @@ from tests.builders.train.rpi_hmif_tiny import (
     TYPES,
     example,
     examples,
-    make_model,
     train_steps,
     write_tower,
 )
 from train.measures.metrics import micro_counts
 from train.systems.rpi_hmif.model import Model
 from train.systems.rpi_hmif.options import Options
-
-
-@pytest.fixture(scope="module")
-def tower(tmp_path_factory):
-    return write_tower(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture
-def build(tiny_encoder, tower):
-    """Factory: options -> small model, float64 unless said otherwise."""
-
-    def make(dtype=torch.float64, vision=tower, **options):
-        return make_model(tiny_encoder("bert"), vision, dtype=dtype, **options)
-
-    return make
 
 
 @pytest.mark.parametrize("iterations", range(1, 8))
